@@ -1,0 +1,219 @@
+//! The JSON form of an event, which every adapter and handler shares.
+
+use super::{Event, EventBody, Malformed};
+use crate::id::{DeviceId, MessageId, RequestId, SessionId, UserId};
+use crate::message::{AiReply, Answer, Message, Products, Status};
+use crate::owner::Owner;
+use crate::stamp::{micros, from_micros, rfc3339};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The newest version that is written and read. It grows only when an old reader would misread a new record.
+const VERSION: u32 = 1;
+
+/// What is written. A request never has `response`, a response never `message`: old consumers tell them apart by that.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    v: u32,
+    event_id: String,
+    session_id: SessionId,
+    user_id: Option<&'a UserId>,
+    device_id: Option<&'a DeviceId>,
+    seq: u64,
+    timestamp: String,
+    #[serde(flatten)]
+    members: Members<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Members<'a> {
+    Request {
+        message_id: MessageId,
+        message: &'a str,
+    },
+    Response {
+        message_id: MessageId,
+        response: &'a str,
+        products: &'a Products,
+        intent: Option<&'a str>,
+        confidence: Option<f64>,
+        status: Status,
+        reply_to: Option<u64>,
+    },
+    Deletion {},
+}
+
+/// What is read: the members of all kinds.
+#[derive(Deserialize)]
+struct Record {
+    #[serde(rename = "type")]
+    kind: String,
+    session_id: SessionId,
+    user_id: Option<UserId>,
+    device_id: Option<DeviceId>,
+    seq: u64,
+    timestamp: String,
+    message_id: Option<MessageId>,
+    message: Option<String>,
+    response: Option<String>,
+    #[serde(default)]
+    products: Products,
+    intent: Option<String>,
+    confidence: Option<f64>,
+    status: Option<Status>,
+    reply_to: Option<u64>,
+}
+
+/// Only the version, so that a record of a newer one is known as such whatever else it holds.
+#[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+impl Event {
+    /// The event as one line of JSON. The request id is not part of it: a bus carries it as a header.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let written = Written {
+            kind: self.kind(),
+            v: VERSION,
+            event_id: self.id().to_string(),
+            session_id: self.session,
+            user_id: self.owner.user_id(),
+            device_id: self.owner.device_id(),
+            seq: self.seq,
+            timestamp: rfc3339(self.at),
+            members: Members::from(&self.body),
+        };
+        // Plain data with text keys: there is nothing in it that JSON cannot hold.
+        serde_json::to_string(&written).unwrap_or_default()
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote, with the request id that came beside it.
+    ///
+    /// # Errors
+    /// The record is of a newer version, or no event at all.
+    pub fn from_json(json: &[u8], request_id: Option<RequestId>) -> Result<Self, Malformed> {
+        let version: Versioned = serde_json::from_slice(json).map_err(other)?;
+        if version.v > VERSION {
+            return Err(Malformed::NewerVersion);
+        }
+        let record: Record = serde_json::from_slice(json).map_err(other)?;
+        record.into_event(request_id)
+    }
+}
+
+fn other(error: impl std::fmt::Display) -> Malformed {
+    Malformed::Other(error.to_string())
+}
+
+impl<'a> From<&'a EventBody> for Members<'a> {
+    fn from(body: &'a EventBody) -> Self {
+        match body {
+            EventBody::ChatRequested(message) => Self::Request { message_id: message.turn, message: &message.content },
+            EventBody::ChatResponded(message) => Self::Response {
+                message_id: message.turn,
+                response: &message.content,
+                products: &message.reply.products,
+                intent: message.reply.intent.as_deref(),
+                confidence: message.reply.confidence,
+                status: message.status,
+                reply_to: message.reply_to,
+            },
+            EventBody::SessionDeleted => Self::Deletion {},
+        }
+    }
+}
+
+impl Record {
+    fn into_event(self, request_id: Option<RequestId>) -> Result<Event, Malformed> {
+        let owner = match (self.user_id.clone(), self.device_id.clone()) {
+            (Some(user), _) => Owner::User(user),
+            (None, Some(device)) => Owner::Guest(device),
+            (None, None) => return Err(other("neither user_id nor device_id")),
+        };
+        // The same precision as every store's, so that a round trip changes nothing.
+        let at = from_micros(micros(OffsetDateTime::parse(&self.timestamp, &Rfc3339).map_err(other)?));
+        let (session, seq) = (self.session_id, self.seq);
+        Ok(Event { session, owner, seq, at, request_id, body: self.into_body(at)? })
+    }
+
+    fn into_body(self, at: OffsetDateTime) -> Result<EventBody, Malformed> {
+        match self.kind.as_str() {
+            "chat.requested" => {
+                let text = needed(self.message, "message")?;
+                let question = Message::question(needed(self.message_id, "message_id")?, self.seq, text, at);
+                Ok(EventBody::ChatRequested(Box::new(question)))
+            }
+            "chat.responded" => {
+                let content = needed(self.response, "response")?;
+                let (products, intent, confidence) = (self.products, self.intent, self.confidence);
+                let reply = AiReply { products, intent, confidence };
+                let answer = Answer { status: needed(self.status, "status")?, content, reply };
+                let (turn, reply_to) = (needed(self.message_id, "message_id")?, needed(self.reply_to, "reply_to")?);
+                Ok(EventBody::ChatResponded(Box::new(Message::answer(turn, self.seq, reply_to, answer, at))))
+            }
+            "session.deleted" => Ok(EventBody::SessionDeleted),
+            kind => Err(other(format!("the type {kind} is unknown"))),
+        }
+    }
+}
+
+fn needed<T>(member: Option<T>, name: &str) -> Result<T, Malformed> {
+    member.ok_or_else(|| other(format!("{name} is missing")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn event(body: EventBody) -> Event {
+        let owner = Owner::User(UserId::parse("user_123").unwrap());
+        let (session, at) = (SessionId::from(Uuid::from_u128(7)), from_micros(1_700_000_000_123_456));
+        Event { session, owner, seq: 2, at, request_id: None, body }
+    }
+
+    fn bodies() -> [EventBody; 3] {
+        let turn = MessageId::from(Uuid::from_u128(8));
+        let products = Products::from_json(r#"[{"price": 29500000.10, "mine": {"a": [1, 2]}, "name": "Điện thoại \" x"}]"#).unwrap();
+        let reply = AiReply { products, intent: Some("product_search".into()), confidence: Some(0.5) };
+        let answer = Answer { status: Status::Completed, content: "có".into(), reply };
+        let at = from_micros(1_700_000_000_123_456);
+        [
+            EventBody::ChatRequested(Box::new(Message::question(turn, 2, "Tìm iPhone".into(), at))),
+            EventBody::ChatResponded(Box::new(Message::answer(turn, 2, 1, answer, at))),
+            EventBody::SessionDeleted,
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for body in bodies() {
+            let event = event(body);
+            assert_eq!(Event::from_json(event.to_json().as_bytes(), None), Ok(event));
+        }
+    }
+
+    #[test]
+    fn old_consumers_tell_a_request_by_its_message() {
+        let json = bodies().map(|body| serde_json::from_str::<serde_json::Value>(&event(body).to_json()).unwrap());
+        assert!(json[0].get("message").is_some() && json[0].get("response").is_none());
+        assert!(json[1].get("message").is_none() && json[1].get("response").is_some());
+        assert_eq!(json[1]["products"][0]["mine"]["a"][1], 2);
+        assert!(json[0]["device_id"].is_null() && json[0]["user_id"] == "user_123");
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_garbage() {
+        let newer = r#"{"v": 2, "type": "chat.thought"}"#;
+        assert_eq!(Event::from_json(newer.as_bytes(), None), Err(Malformed::NewerVersion));
+        for junk in ["", "{}", "[1]", "{\"v\": 1}", "\u{0}"] {
+            assert!(matches!(Event::from_json(junk.as_bytes(), None), Err(Malformed::Other(_))), "{junk:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A chat backend's core: sessions, messages and turns, the ports they need, and the use cases over them.
+//!
+//! The crate knows no technology, no clock and no chance. A store, a bus, an AI, an issuer of tokens and a runtime are
+//! plugged in through the traits of [`port`]; what they promise to one another stands in the docs of those traits as
+//! **laws**. The crate `chatcore-ports` holds in-memory adapters, mocks, a tokio [`Runtime`](port::Runtime) and a suite
+//! that tests any adapter law by law.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`chat`] | [`ChatService`]: send, stream, follow, stop, list, delete, adopt, drain |
+//! | [`login`] | [`LoginService`]: names and passwords to tokens, guarded by a throttle |
+//! | [`relay`], [`consume`], [`sweep`] | the steps of the background loops: outbox to bus, bus to handlers, dead turns to answers |
+//! | [`port`] | what the core asks of the world |
+//! | [`session`], [`message`], [`turn`], [`event`], [`owner`], [`id`] | the vocabulary |
+//! | [`policy`] | the numbers the core goes by |
+//!
+//! Architecture invariant: this crate has no async runtime, does no I/O, reads no environment and no clock. Anything
+//! that would need one is a method of a port.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
+
+//TMP pub mod chat;
+pub mod consume;
+pub mod error;
+pub mod event;
+pub mod id;
+//TMP pub mod login;
+pub mod message;
+pub mod owner;
+pub mod policy;
+pub mod port;
+pub mod relay;
+pub mod session;
+pub mod stamp;
+pub mod sweep;
+pub mod turn;
+pub mod watch;
+
+//TMP pub use chat::{Answered, Begun, ChatError, ChatService, SendMessage, TurnEvent};
+//TMP pub use login::{LoginError, LoginService};

@@ -1,0 +1,53 @@
+//! Whoever answers.
+
+use crate::id::RequestId;
+use crate::message::{AiReply, Message};
+use crate::owner::Owner;
+use crate::turn::TurnId;
+use futures_core::stream::BoxStream;
+use std::fmt::Debug;
+
+/// A question with what came before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// Which turn; its message id serves as the upstream's idempotency key.
+    pub turn: TurnId,
+    /// Who asks.
+    pub owner: Owner,
+    /// The request that asks.
+    pub request_id: Option<RequestId>,
+    /// The question.
+    pub text: String,
+    /// Usable earlier messages, oldest first: questions with their completed answers.
+    pub history: Vec<Message>,
+}
+
+/// A piece of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AiChunk {
+    /// Text, to be appended to what came before.
+    Text(String),
+    /// The end, with what came beside the text. A stream that ends without it broke off.
+    Done(AiReply),
+}
+
+/// The AI failed. The core makes no difference between the ways; the reason is for logs and holds no text of a user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct AiError(pub String);
+
+/// Whoever answers.
+///
+/// Not async: the stream connects when it is first polled, so that all errors come from one place. A backend that
+/// answers in one piece yields one [`Text`](AiChunk::Text) and [`Done`](AiChunk::Done).
+///
+/// # Laws
+/// - **an answer is text and one done**: any number of `Text`, then `Done`, then nothing.
+/// - **a dropped stream stops the upstream call**: nothing of it goes on in the background.
+/// - **a malformed answer is an error**, never a panic and never an answer.
+///
+/// The deadline and the cap on an answer's size are the core's.
+pub trait AiGateway: Debug + Send + Sync + 'static {
+    /// The answer in pieces.
+    fn answer(&self, prompt: Prompt) -> BoxStream<'static, Result<AiChunk, AiError>>;
+}

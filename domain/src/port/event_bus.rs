@@ -1,0 +1,87 @@
+//! The bus: where events go and where consumers read them.
+
+use crate::error::BackendError;
+use crate::event::{Event, Malformed};
+use async_trait::async_trait;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// What became of one event of `publish`.
+#[derive(Debug, Clone)]
+pub enum Published {
+    /// The bus has it.
+    Done,
+    /// Not now: this one, or an earlier one of its session in the same call, failed.
+    Later(BackendError),
+    /// Never: too large, unencodable. With the reason.
+    Refused(String),
+}
+
+/// Names a delivery; the adapter makes and reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DeliveryId(pub String);
+
+/// One record, for one consumer.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its name.
+    pub id: DeliveryId,
+    /// The record's key: the session's id, where it could be read.
+    pub key: String,
+    /// How often it was delivered, this time included.
+    pub attempt: u32,
+    /// What it says.
+    pub event: Result<Event, Malformed>,
+}
+
+/// What `ack` and `park` answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acked {
+    /// It will not come again.
+    Done,
+    /// It was given to another meanwhile; not an error.
+    Revoked,
+}
+
+/// The bus.
+///
+/// # Laws
+/// - **once an event of a session fails no later one of that session is published** in the same call.
+/// - **a new group starts at the oldest event**.
+#[async_trait]
+pub trait EventBus: Debug + Send + Sync + 'static {
+    /// Publishes events: one result for each, in order.
+    async fn publish(&self, events: &[Event]) -> Result<Vec<Published>, BackendError>;
+
+    /// Joins a group of consumers.
+    async fn subscribe(&self, group: &str) -> Result<Arc<dyn Subscription>, BackendError>;
+}
+
+/// A member of a group of consumers.
+///
+/// # Laws
+/// - **an event is delivered at least once**, and those of a session in order.
+/// - **at most one delivery of a session is outstanding** in a group, so that N concurrent consumers are N lanes.
+/// - **an unacked delivery comes back**: at once after `close`, else 5 s after its holder died. A live holder renews it
+///   while its handler works.
+/// - **an ack after a revocation says revoked** and changes nothing.
+/// - **a parked record is in the dead letters with its reason**, and the session goes on.
+/// - **a closed subscription ends**: `next` gives `None`.
+#[async_trait]
+pub trait Subscription: Debug + Send + Sync + 'static {
+    /// The next record, as soon as there is one; `None` once closed. A dropped call loses nothing: what it took comes
+    /// back.
+    async fn next(&self) -> Result<Option<Delivery>, BackendError>;
+
+    /// It was worked off.
+    async fn ack(&self, id: &DeliveryId) -> Result<Acked, BackendError>;
+
+    /// It never will be: it goes to the dead letters.
+    async fn park(&self, id: &DeliveryId, reason: &str) -> Result<Acked, BackendError>;
+
+    /// How many events of the group are not worked off.
+    async fn lag(&self) -> Result<u64, BackendError>;
+
+    /// Leaves the group; what is unacked goes to others at once.
+    async fn close(&self) -> Result<(), BackendError>;
+}

@@ -1,0 +1,59 @@
+//! The events that are stored and not yet on the bus.
+
+use crate::error::BackendError;
+use crate::event::Event;
+use async_trait::async_trait;
+use std::fmt::Debug;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Names an entry; the adapter makes and reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId(pub String);
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its name.
+    pub id: EntryId,
+    /// The event.
+    pub event: Event,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// The bus has it.
+    Published,
+    /// The bus will never take it: it is parked with this reason, and those behind it go on.
+    Refused(String),
+}
+
+/// How much waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many events.
+    pub events: u64,
+    /// When the oldest of them happened.
+    pub oldest: Option<OffsetDateTime>,
+}
+
+/// The events that are stored and not yet on the bus.
+///
+/// # Laws
+/// - **a message and its event are written together**, in one step of the [`SessionStore`](super::SessionStore).
+/// - **the outbox keeps each session's order**.
+/// - **nothing claimed is lost**: a claim is a look, not a lock, so two relays may see the same entries, and what is not
+///   settled is claimed again.
+/// - **a refused entry is parked** and those behind it go on.
+#[async_trait]
+pub trait Outbox: Debug + Send + Sync + 'static {
+    /// The oldest unsettled entries, at most `max`; waits at most `wait` for the first.
+    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError>;
+
+    /// Takes entries out. Those that are out already are no error.
+    async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError>;
+
+    /// How much waits.
+    async fn backlog(&self) -> Result<Backlog, BackendError>;
+}

@@ -1,0 +1,31 @@
+//! Counting what may not happen too often.
+
+use crate::error::BackendError;
+use crate::policy::{Left, Quota};
+use async_trait::async_trait;
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// What `take` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It may happen; what is left.
+    Granted(Left),
+    /// Not before this time is over.
+    Wait(Duration),
+}
+
+/// Counts what may not happen too often, over all processes: logins by name and by address. The quota of questions is not
+/// here but inside `begin_turn`.
+///
+/// # Laws
+/// - **never more than the limit in any window**, also by parallel callers; a refused take costs nothing.
+/// - **a take that was given back does not count**.
+#[async_trait]
+pub trait Throttle: Debug + Send + Sync + 'static {
+    /// Counts one under this key, if the quota allows.
+    async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError>;
+
+    /// Takes back the newest take under this key.
+    async fn give_back(&self, key: &str) -> Result<(), BackendError>;
+}
