@@ -21,12 +21,12 @@
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
 
-//TMP pub mod chat;
+pub mod chat;
 pub mod consume;
 pub mod error;
 pub mod event;
 pub mod id;
-//TMP pub mod login;
+pub mod login;
 pub mod message;
 pub mod owner;
 pub mod policy;
@@ -38,5 +38,5 @@ pub mod sweep;
 pub mod turn;
 pub mod watch;
 
-//TMP pub use chat::{Answered, Begun, ChatError, ChatService, SendMessage, TurnEvent};
-//TMP pub use login::{LoginError, LoginService};
+pub use chat::{Answered, Begun, ChatError, ChatService, SendMessage, TurnEvent};
+pub use login::{LoginError, LoginService};

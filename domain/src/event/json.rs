@@ -4,7 +4,7 @@ use super::{Event, EventBody, Malformed};
 use crate::id::{DeviceId, MessageId, RequestId, SessionId, UserId};
 use crate::message::{AiReply, Answer, Message, Products, Status};
 use crate::owner::Owner;
-use crate::stamp::{micros, from_micros, rfc3339};
+use crate::stamp::{from_micros, micros, rfc3339};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -180,7 +180,9 @@ mod tests {
 
     fn bodies() -> [EventBody; 3] {
         let turn = MessageId::from(Uuid::from_u128(8));
-        let products = Products::from_json(r#"[{"price": 29500000.10, "mine": {"a": [1, 2]}, "name": "Điện thoại \" x"}]"#).unwrap();
+        let products =
+            Products::from_json(r#"[{"price": 29500000.10, "mine": {"a": [1, 2]}, "name": "Điện thoại \" x"}]"#)
+                .unwrap();
         let reply = AiReply { products, intent: Some("product_search".into()), confidence: Some(0.5) };
         let answer = Answer { status: Status::Completed, content: "có".into(), reply };
         let at = from_micros(1_700_000_000_123_456);

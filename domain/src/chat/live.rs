@@ -1,0 +1,146 @@
+//! What a turn of this process says so far, and the list of such turns.
+
+use super::ChatError;
+use crate::id::{AttemptId, Fence, SessionId};
+use crate::message::Message;
+use crate::policy::Left;
+use crate::turn::TurnId;
+use crate::watch::Watch;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A turn that has been taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// Its name.
+    pub turn: TurnId,
+    /// Which attempt.
+    pub fence: Fence,
+    /// The question's place.
+    pub seq: u64,
+    /// What is left of the owner's quota, where this call took of it.
+    pub left: Option<Left>,
+}
+
+/// A stored answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// The turn; its session is perhaps a new one.
+    pub turn: TurnId,
+    /// The question's place.
+    pub seq: u64,
+    /// The answer.
+    pub answer: Box<Message>,
+    /// The answer stood there before this call.
+    pub replayed: bool,
+    /// What is left of the owner's quota, where this call took of it.
+    pub left: Option<Left>,
+}
+
+/// What became of a turn's task.
+#[derive(Debug, Clone)]
+pub(super) enum End {
+    Answered(Answered),
+    /// Another attempt, or the sweeper, has the turn: its end is in the store.
+    Lost(Begun),
+    Failed(ChatError),
+}
+
+/// What a running turn shows to its callers.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub begun: Option<Begun>,
+    pub text: String,
+    /// Somebody asked to stop, or deleted the session: the keeper looks at once.
+    pub poked: bool,
+    /// The process stops: the turn ends with what it has.
+    pub halted: bool,
+    /// The answer is known, but the store would not take it at once.
+    pub settling: bool,
+    pub end: Option<End>,
+}
+
+/// A running turn as its callers see it: text grows, an end comes.
+pub(super) type Live = Watch<State>;
+
+impl Live {
+    pub(super) async fn begun(&self) -> Result<Begun, ChatError> {
+        self.wait(|state| match (&state.begun, &state.end) {
+            (Some(begun), _) => Some(Ok(*begun)),
+            (None, Some(End::Failed(error))) => Some(Err(error.clone())),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The first end counts.
+    pub(super) fn finish(&self, end: End) {
+        self.update(|state| {
+            state.end.get_or_insert(end);
+        });
+    }
+
+    pub(super) fn turn(&self) -> Option<TurnId> {
+        self.read(|state| state.begun.map(|begun| begun.turn))
+    }
+
+    fn poke(&self) {
+        self.update(|state| state.poked = true);
+    }
+}
+
+/// The turns of this process.
+#[derive(Debug, Default)]
+pub(super) struct Registry(Watch<Turns>);
+
+#[derive(Debug, Default)]
+struct Turns {
+    refusing: bool,
+    live: BTreeMap<AttemptId, Arc<Live>>,
+}
+
+impl Registry {
+    pub(super) fn enter(&self, attempt: AttemptId, live: Arc<Live>, max: usize) -> Result<(), ChatError> {
+        self.0.update(|turns| {
+            if turns.refusing {
+                return Err(ChatError::Stopping { turn: None });
+            }
+            if turns.live.len() >= max {
+                return Err(ChatError::Overloaded);
+            }
+            turns.live.insert(attempt, live);
+            Ok(())
+        })
+    }
+
+    pub(super) fn leave(&self, attempt: AttemptId) {
+        self.0.update(|turns| turns.live.remove(&attempt));
+    }
+
+    pub(super) fn refuse(&self) {
+        self.0.update(|turns| turns.refusing = true);
+    }
+
+    pub(super) async fn empty(&self) {
+        self.0.wait(|turns| turns.live.is_empty().then_some(())).await;
+    }
+
+    pub(super) fn halt(&self) {
+        self.all().iter().for_each(|live| live.update(|state| state.halted = true));
+    }
+
+    /// Lets the keeper of a turn look into the store at once.
+    pub(super) fn poke(&self, turn: TurnId) {
+        self.all().iter().filter(|live| live.turn() == Some(turn)).for_each(|live| live.poke());
+    }
+
+    /// The same for whatever turn of the session runs here.
+    pub(super) fn poke_session(&self, session: SessionId) {
+        let of_session = |live: &&Arc<Live>| live.turn().is_some_and(|turn| turn.session == session);
+        self.all().iter().filter(of_session).for_each(|live| live.poke());
+    }
+
+    fn all(&self) -> Vec<Arc<Live>> {
+        self.0.read(|turns| turns.live.values().cloned().collect())
+    }
+}

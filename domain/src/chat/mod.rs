@@ -1,0 +1,64 @@
+//! The use cases of a chat. Each turn is a task of its own; a caller only watches it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `service` | [`ChatService`], what an embedder calls |
+//! | `run` | a turn as a task: begin, read the AI, store the answer |
+//! | `keep` | the keeper that works beside the reader: live text, lease, stop |
+//! | `verdict` | how a turn ends, as pure rules |
+//! | `live` | what a turn of this process says so far, and the list of such turns |
+//! | `tail` | what a reader of a turn sees |
+
+mod error;
+mod keep;
+mod live;
+mod message;
+mod run;
+mod service;
+mod tail;
+mod verdict;
+
+pub use error::ChatError;
+pub use live::{Answered, Begun};
+pub use message::{InvalidMessage, SendMessage};
+pub use service::ChatService;
+pub use tail::TurnEvent;
+
+use crate::policy::ChatPolicy;
+use crate::port::{AiGateway, Runtime, SessionStore};
+use futures_util::future::{Either, select};
+use live::Registry;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What all turns of a process share.
+#[derive(Debug)]
+struct Core {
+    store: Arc<dyn SessionStore>,
+    ai: Arc<dyn AiGateway>,
+    runtime: Arc<dyn Runtime>,
+    policy: ChatPolicy,
+    running: Registry,
+}
+
+impl Core {
+    /// `None` when the time is over first.
+    async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
+        match select(pin!(work), self.runtime.sleep(time)).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        }
+    }
+}
+
+/// The pause before a call is repeated: 20 ms, doubled up to 1 s.
+#[derive(Debug, Default)]
+struct Backoff(u32);
+
+impl Backoff {
+    fn pause(&mut self) -> Duration {
+        self.0 = (self.0 + 1).min(7);
+        Duration::from_millis(10 << self.0).min(Duration::from_secs(1))
+    }
+}

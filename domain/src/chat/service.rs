@@ -1,0 +1,169 @@
+//! What an embedder calls.
+
+use super::live::{End, Live};
+use super::run::Guard;
+use super::tail::Tail;
+use super::{Answered, Begun, ChatError, Core, SendMessage, TurnEvent};
+use crate::error::{AccessError, BackendError};
+use crate::id::{DeviceId, SessionId, UserId};
+use crate::message::{Message, MessagesPage};
+use crate::owner::Owner;
+use crate::policy::ChatPolicy;
+use crate::port::{AiGateway, Runtime, SessionStore};
+use crate::session::{AdoptionRest, Session, SessionsPage};
+use crate::turn::{Cursor, Position, Stopping, TurnId};
+use futures_core::stream::BoxStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The chat. Cheap to clone; all clones share the running turns.
+///
+/// # Laws
+/// - **A turn is a task**: a caller who goes away ends nothing, from the first poll on.
+/// - **One message costs two round trips** to the store, plus one for each third of the lease, plus at most one for each
+///   100 ms in which text came.
+/// - **A stop is seen at once** on the turn's own process, elsewhere within a third of the lease.
+/// - **A store that is away at the end** costs the caller an [`Unavailable`](ChatError::Unavailable) and no answer: the
+///   turn goes on storing, and the same key gives it.
+/// - **A process that drains** ends its turns with the text they have, and leaves those without any open for their key.
+#[derive(Debug, Clone)]
+pub struct ChatService {
+    core: Arc<Core>,
+}
+
+impl ChatService {
+    /// A chat over three ports.
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        ai: Arc<dyn AiGateway>,
+        runtime: Arc<dyn Runtime>,
+        policy: ChatPolicy,
+    ) -> Self {
+        Self { core: Arc::new(Core { store, ai, runtime, policy, running: Default::default() }) }
+    }
+
+    /// Asks, and waits for the stored answer. Dropping the future does not end the turn.
+    ///
+    /// # Errors
+    /// See [`ChatError`].
+    pub async fn send(&self, message: SendMessage) -> Result<Answered, ChatError> {
+        let owner = message.owner.clone();
+        let live = self.start(message)?;
+        match self.core.end_of(&live).await {
+            End::Answered(answered) => Ok(answered),
+            End::Lost(begun) => self.core.stored_end(&owner, begun).await,
+            End::Failed(error) => Err(error),
+        }
+    }
+
+    /// Asks, and hands out the answer as it comes. A refusal comes before the stream; a running turn of the same key is
+    /// joined. Dropping the stream does not end the turn.
+    ///
+    /// # Errors
+    /// See [`ChatError`].
+    pub async fn stream(&self, message: SendMessage) -> Result<(Begun, BoxStream<'static, TurnEvent>), ChatError> {
+        let owner = message.owner.clone();
+        let live = self.start(message)?;
+        match live.begun().await {
+            Ok(begun) => Ok((begun, Tail::local(self.core.clone(), owner, live, begun).into_stream())),
+            Err(ChatError::Running { begun, .. }) => {
+                let from = Position { fence: begun.fence, offset: 0 };
+                Ok((begun, self.follow(owner, Cursor { turn: begun.turn, from })))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a turn says after the cursor, on whatever process it runs or ran. An unknown turn is an error event.
+    pub fn follow(&self, owner: Owner, cursor: Cursor) -> BoxStream<'static, TurnEvent> {
+        Tail::stored(self.core.clone(), owner, cursor).into_stream()
+    }
+
+    /// Stops a turn; its text so far becomes its answer.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError> {
+        let stopping = self.core.store.request_stop(owner, turn).await?;
+        self.core.running.poke(*turn);
+        Ok(stopping)
+    }
+
+    /// One session.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn session(&self, owner: &Owner, session: &SessionId) -> Result<Session, AccessError> {
+        self.core.store.session(owner, session).await
+    }
+
+    /// A page of an owner's sessions, newest activity first.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn sessions(&self, owner: &Owner, page: &SessionsPage) -> Result<Vec<Session>, BackendError> {
+        self.core.store.sessions(owner, page).await
+    }
+
+    /// A page of a session's history, oldest first.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn history(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &MessagesPage,
+    ) -> Result<Vec<Message>, AccessError> {
+        self.core.store.messages(owner, session, page).await
+    }
+
+    /// Deletes a session. A turn that runs in it ends, at once where it runs here.
+    ///
+    /// # Errors
+    /// See [`AccessError`].
+    pub async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {
+        self.core.store.delete(owner, session).await?;
+        self.core.running.poke_session(*session);
+        Ok(())
+    }
+
+    /// Makes a guest's sessions a user's, and answers how many this call moved. It may be cut off anywhere and called
+    /// again. Sessions beyond what one may have stay the guest's.
+    ///
+    /// # Errors
+    /// The store failed; what was moved stays moved.
+    pub async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<usize, BackendError> {
+        let mut moved = 0;
+        loop {
+            let adopted = self.core.store.adopt(guest, user).await?;
+            moved += adopted.moved;
+            match adopted.rest {
+                AdoptionRest::More => {}
+                AdoptionRest::Nothing => return Ok(moved),
+                AdoptionRest::NoRoom => {
+                    tracing::warn!("some sessions of a guest stay the guest's: the user has as many as one may have");
+                    return Ok(moved);
+                }
+            }
+        }
+    }
+
+    /// Takes no more messages, waits at most `grace` for those that run, and ends what is left with its text so far.
+    pub async fn drain(&self, grace: Duration) {
+        self.core.running.refuse();
+        self.core.within(grace, self.core.running.empty()).await;
+        self.core.running.halt();
+        self.core.within(self.core.policy.patience, self.core.running.empty()).await;
+    }
+
+    fn start(&self, message: SendMessage) -> Result<Arc<Live>, ChatError> {
+        let new = self.core.new_turn(message)?;
+        let live = Arc::new(Live::default());
+        self.core.running.enter(new.attempt, live.clone(), self.core.policy.max_running)?;
+        // Made here and not in the task: a task that is dropped before its first poll must tell its caller, too.
+        let guard = Guard::new(self.core.clone(), new.attempt, live.clone());
+        self.core.runtime.spawn(Box::pin(guard.run(new)));
+        Ok(live)
+    }
+}

@@ -1,0 +1,176 @@
+//! What a reader of a turn sees: from this process while the turn runs here, else from the store.
+
+use super::live::{Answered, Begun, End, Live};
+use super::{Backoff, ChatError, Core};
+use crate::error::AccessError;
+use crate::id::Fence;
+use crate::message::Message;
+use crate::owner::Owner;
+use crate::turn::{Cursor, Followed, Position, Refusal};
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::unfold;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What happens in a turn, to one who reads along.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum TurnEvent {
+    /// More text, and where the reader stands after it.
+    Delta {
+        /// The text.
+        text: String,
+        /// The position after it.
+        at: Position,
+    },
+    /// Another text took the place of what was read: it begins anew.
+    Restart {
+        /// The attempt whose text follows.
+        fence: Fence,
+    },
+    /// The stored answer; nothing comes after it.
+    Done(Box<Message>),
+    /// The stream can't go on, the turn may; nothing comes after it.
+    Error(ChatError),
+}
+
+/// How long one look into the store waits for more.
+const WAIT: Duration = Duration::from_secs(5);
+
+pub(super) struct Tail {
+    core: Arc<Core>,
+    owner: Owner,
+    at: Cursor,
+    source: Source,
+    /// What is known and not handed out yet.
+    queue: VecDeque<TurnEvent>,
+}
+
+enum Source {
+    Here(Arc<Live>),
+    Store,
+    Over,
+}
+
+impl Tail {
+    pub(super) fn local(core: Arc<Core>, owner: Owner, live: Arc<Live>, begun: Begun) -> Self {
+        let at = Cursor { turn: begun.turn, from: Position { fence: begun.fence, offset: 0 } };
+        Self { core, owner, at, source: Source::Here(live), queue: VecDeque::new() }
+    }
+
+    pub(super) fn stored(core: Arc<Core>, owner: Owner, at: Cursor) -> Self {
+        Self { core, owner, at, source: Source::Store, queue: VecDeque::new() }
+    }
+
+    pub(super) fn into_stream(self) -> BoxStream<'static, TurnEvent> {
+        unfold(self, |mut tail| async move { tail.next().await.map(|event| (event, tail)) }).boxed()
+    }
+
+    async fn next(&mut self) -> Option<TurnEvent> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            match &self.source {
+                Source::Over => return None,
+                Source::Here(live) => self.read_here(live.clone()).await,
+                Source::Store => self.read_store().await,
+            }
+        }
+    }
+
+    async fn read_here(&mut self, live: Arc<Live>) {
+        let have = self.at.from.offset;
+        let more = live.wait(|state| state.text.get(have..).filter(|text| !text.is_empty()).map(str::to_owned));
+        let step = match select(pin!(more), pin!(self.core.end_of(&live))).await {
+            Either::Left((text, _)) => Ok(text),
+            Either::Right((end, _)) => Err(end),
+        };
+        match step {
+            Ok(text) => self.push_text(text),
+            Err(End::Answered(answered)) => self.close(TurnEvent::Done(answered.answer)),
+            Err(End::Lost(_)) => self.source = Source::Store,
+            Err(End::Failed(error)) => self.close(TurnEvent::Error(error)),
+        }
+    }
+
+    async fn read_store(&mut self) {
+        match self.core.follow_once(&self.owner, &self.at).await {
+            Ok(followed) => self.take(followed),
+            Err(error) => self.close(TurnEvent::Error(error)),
+        }
+    }
+
+    fn take(&mut self, followed: Followed) {
+        let Followed { restarted, text, to, end, .. } = followed;
+        if restarted {
+            self.queue.push_back(TurnEvent::Restart { fence: to.fence });
+        }
+        self.at.from = Position { fence: to.fence, offset: to.offset - text.len() };
+        if !text.is_empty() {
+            self.push_text(text);
+        }
+        if let Some(answer) = end {
+            self.close(TurnEvent::Done(answer));
+        }
+    }
+
+    fn push_text(&mut self, text: String) {
+        self.at.from.offset += text.len();
+        self.queue.push_back(TurnEvent::Delta { text, at: self.at.from });
+    }
+
+    fn close(&mut self, last: TurnEvent) {
+        self.queue.push_back(last);
+        self.source = Source::Over;
+    }
+}
+
+impl Core {
+    /// The end of a turn of this process, or `Unavailable` once the store has refused the answer for too long.
+    pub(super) async fn end_of(&self, live: &Live) -> End {
+        live.wait(|state| (state.settling || state.end.is_some()).then_some(())).await;
+        let end = self.within(self.policy.patience, live.wait(|state| state.end.clone())).await;
+        end.unwrap_or_else(|| End::Failed(ChatError::Unavailable { turn: live.turn(), source: None }))
+    }
+
+    /// The end of a turn that another attempt took over, if it comes soon.
+    pub(super) async fn stored_end(&self, owner: &Owner, begun: Begun) -> Result<Answered, ChatError> {
+        let Begun { turn, seq, .. } = begun;
+        let mut at = Cursor { turn, from: Position::default() };
+        let look = async {
+            loop {
+                let followed = self.follow_once(owner, &at).await?;
+                match followed.end {
+                    Some(answer) => return Ok(Answered { turn, seq, answer, replayed: true, left: None }),
+                    None => at.from = followed.to,
+                }
+            }
+        };
+        let running = Err(ChatError::Running { begun, retry_after: self.policy.lease });
+        self.within(self.policy.patience, look).await.unwrap_or(running)
+    }
+
+    /// One look into the store, repeated while it fails and patience lasts.
+    async fn follow_once(&self, owner: &Owner, at: &Cursor) -> Result<Followed, ChatError> {
+        let (mut deadline, mut backoff) = (None, Backoff::default());
+        loop {
+            match self.store.follow(owner, at, WAIT).await {
+                Ok(followed) => return Ok(followed),
+                Err(AccessError::NotFound) => return Err(Refusal::NotFound.into()),
+                Err(AccessError::NotYours) => return Err(Refusal::NotYours.into()),
+                Err(AccessError::Backend(error)) => {
+                    let now = self.runtime.elapsed();
+                    if !error.may_pass() || now >= *deadline.get_or_insert(now + self.policy.patience) {
+                        return Err(ChatError::Unavailable { turn: Some(at.turn), source: Some(error) });
+                    }
+                    self.runtime.sleep(backoff.pause()).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Logging in: a name and a password to a token, guarded by a throttle.
+
+use crate::error::BackendError;
+use crate::id::UserId;
+use crate::policy::Quota;
+use crate::port::{Claims, Credentials, Runtime, Taken, Throttle, TokenError, TokenIssuer, User, UserDirectory};
+use crate::watch::Watch;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// The numbers that logins go by.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LoginPolicy {
+    /// How long a token is good for; whole seconds.
+    pub token_ttl: Duration,
+    /// How many wrong passwords a name may have; `None` for any number.
+    pub per_name: Option<Quota>,
+    /// How many wrong passwords may come from an address; `None` for any number.
+    pub per_address: Option<Quota>,
+}
+
+impl Default for LoginPolicy {
+    fn default() -> Self {
+        let quota = |limit| Some(Quota { limit, window: Duration::from_secs(60) });
+        Self { token_ttl: Duration::from_secs(24 * 60 * 60), per_name: quota(5), per_address: quota(20) }
+    }
+}
+
+/// Somebody who has logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// Who.
+    pub user: User,
+    /// Shows who it is, wherever a token is asked for.
+    pub token: String,
+    /// How long the token is good for.
+    pub expires_in: Duration,
+}
+
+/// Why somebody is not logged in.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// No such name, or not its password; which of the two is not told.
+    #[error("incorrect username or password")]
+    WrongCredentials,
+    /// Too many wrong passwords, for this name or from this address.
+    #[error("too many failed logins")]
+    Throttled {
+        /// When the next try may be made.
+        retry_after: Duration,
+    },
+    /// The directory, the throttle or the issuer failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// Logging in, and reading the tokens that come of it. Cheap to clone.
+///
+/// # Laws
+/// - **Only wrong passwords count** toward the quotas.
+/// - **No password is checked beyond the quota**, also by parallel callers: a try is counted before its password is looked
+///   at, and given back when it was right.
+#[derive(Debug, Clone)]
+pub struct LoginService {
+    users: Arc<dyn UserDirectory>,
+    tokens: Arc<dyn TokenIssuer>,
+    throttle: Arc<dyn Throttle>,
+    runtime: Arc<dyn Runtime>,
+    policy: LoginPolicy,
+    undecided: Arc<Undecided>,
+}
+
+/// How many tries under each key of this process are counted and not decided.
+type Undecided = Watch<BTreeMap<String, usize>>;
+
+/// A try that is counted.
+struct Try {
+    key: String,
+    undecided: Arc<Undecided>,
+}
+
+impl LoginService {
+    /// Logins over four ports.
+    pub fn new(
+        users: Arc<dyn UserDirectory>,
+        tokens: Arc<dyn TokenIssuer>,
+        throttle: Arc<dyn Throttle>,
+        runtime: Arc<dyn Runtime>,
+        policy: LoginPolicy,
+    ) -> Self {
+        Self { users, tokens, throttle, runtime, policy, undecided: Arc::default() }
+    }
+
+    /// Logs somebody in who calls from this address.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub async fn login(&self, credentials: &Credentials, address: &str) -> Result<LoggedIn, LoginError> {
+        let keys = [
+            (format!("login:name:{}", credentials.name), self.policy.per_name),
+            (format!("login:address:{address}"), self.policy.per_address),
+        ];
+        let mut tries = Vec::new();
+        for (key, quota) in keys {
+            match self.take(key, quota).await {
+                Ok(taken) => tries.extend(taken),
+                Err(error) => {
+                    self.give_back(tries).await;
+                    return Err(error);
+                }
+            }
+        }
+        match self.users.authenticate(credentials).await {
+            Ok(None) => Err(LoginError::WrongCredentials),
+            Ok(Some(user)) => {
+                self.give_back(tries).await;
+                self.issue(user)
+            }
+            Err(error) => {
+                self.give_back(tries).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// It is not valid now.
+    pub fn verify(&self, token: &str) -> Result<UserId, TokenError> {
+        self.tokens.verify(token, self.runtime.now()).map(|claims| claims.subject)
+    }
+
+    fn issue(&self, user: User) -> Result<LoggedIn, LoginError> {
+        let issued_at = whole_seconds(self.runtime.now());
+        let expires_in = Duration::from_secs(self.policy.token_ttl.as_secs());
+        let claims = Claims { subject: user.id.clone(), issued_at, expires_at: issued_at + expires_in };
+        Ok(LoggedIn { user, token: self.tokens.issue(&claims)?, expires_in })
+    }
+
+    /// Counts a try. Where only tries of this process stand in the way that may yet turn out right, it waits for them.
+    async fn take(&self, key: String, quota: Option<Quota>) -> Result<Option<Try>, LoginError> {
+        let Some(quota) = quota else { return Ok(None) };
+        loop {
+            let alone = !self.undecided.read(|tries| tries.contains_key(&key));
+            match self.throttle.take(&key, &quota).await? {
+                Taken::Granted(_) => {
+                    self.undecided.update(|tries| *tries.entry(key.clone()).or_default() += 1);
+                    return Ok(Some(Try { key, undecided: self.undecided.clone() }));
+                }
+                Taken::Wait(retry_after) if alone => return Err(LoginError::Throttled { retry_after }),
+                Taken::Wait(_) => self.undecided.wait(|tries| (!tries.contains_key(&key)).then_some(())).await,
+            }
+        }
+    }
+
+    /// A throttle that fails here makes the quota a little stricter for a while, and nothing worse.
+    async fn give_back(&self, tries: Vec<Try>) {
+        for one in &tries {
+            if let Err(error) = self.throttle.give_back(&one.key).await {
+                tracing::warn!(%error, source = %error.source, "a login could not be given back to the throttle");
+            }
+        }
+    }
+}
+
+impl Drop for Try {
+    fn drop(&mut self) {
+        self.undecided.update(|tries| {
+            if let Some(count) = tries.get_mut(&self.key) {
+                *count -= 1;
+                if *count == 0 {
+                    tries.remove(&self.key);
+                }
+            }
+        });
+    }
+}
+
+fn whole_seconds(at: OffsetDateTime) -> OffsetDateTime {
+    at - Duration::from_nanos(u64::from(at.nanosecond()))
+}
