@@ -1,2 +1,40 @@
-//! x
-fn main(){}
+//! The project's own commands: `cargo xtask help` lists them.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+
+mod arrows;
+mod house;
+mod run;
+mod suite;
+mod walk;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test      everything that CI runs: format, lints, docs, structure, all tests, the simulation, the README's walk
+  house     the structure alone: which package may depend on which, what may be named where, how long a file may be
+  walk      runs the README's curl walk against a server that it starts
+  help      this text
+";
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1).unwrap_or_else(|| "help".into());
+    let result = match command.as_str() {
+        "test" => suite::test(),
+        "house" => house::check(),
+        "walk" => walk::walk(),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("there is no command `{other}`\n\n{HELP}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The structure of the project, as far as a program can see it: arrows, lengths, and who may name what.
+
+use crate::arrows;
+use crate::run::root;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The longest source file, in lines.
+const LONGEST: usize = 400;
+/// The longest `main.rs` of a program, in lines.
+const LONGEST_MAIN: usize = 30;
+const PROGRAMS: &[&str] = &["app-http", "app-worker"];
+const ADAPTERS: &[&str] = &["chatcore_ai_demo", "chatcore_ai_http", "chatcore_auth", "chatcore_sqlite"];
+
+/// Checks all of it.
+pub(crate) fn check() -> Result<(), String> {
+    let mut faults = arrows::faults()?;
+    for file in sources(&root())? {
+        let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let name = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().into_owned();
+        faults.extend(file_faults(&name, &text));
+    }
+    if faults.is_empty() {
+        println!("the house stands as it was designed");
+        return Ok(());
+    }
+    Err(format!("the house is not as it was designed:\n  {}", faults.join("\n  ")))
+}
+
+fn file_faults(name: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let lines = text.lines().count();
+    if lines > LONGEST {
+        faults.push(format!("{name}: {lines} lines, more than {LONGEST}"));
+    }
+    let program = PROGRAMS.iter().find(|program| name.starts_with(&format!("{program}/src/")));
+    if let Some(program) = program {
+        if name == format!("{program}/src/main.rs") && lines > LONGEST_MAIN {
+            faults.push(format!("{name}: {lines} lines, more than {LONGEST_MAIN}"));
+        }
+        let composes = name.starts_with(&format!("{program}/src/compose"));
+        let named = ADAPTERS.iter().filter(|adapter| !composes && text.contains(**adapter));
+        faults.extend(named.map(|adapter| format!("{name}: names {adapter}, which only compose.rs may")));
+    }
+    if !text.starts_with("//!") && !name.contains("/examples/") {
+        faults.push(format!("{name}: does not say what it is about"));
+    }
+    faults
+}
+
+fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for entry in entries {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            found.extend(sources(&path)?);
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,17 @@
+//! Everything that CI runs, in the order in which a fault is found soonest.
+
+use crate::run::{cargo, step};
+use crate::{house, walk};
+
+/// Runs all of it; the first failure ends it.
+pub(crate) fn test() -> Result<(), String> {
+    step(&mut cargo(&["fmt", "--all", "--check"]))?;
+    house::check()?;
+    step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
+    step(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
+    step(cargo(&["test", "--workspace", "--all-features"]).env("CHAT_TEST_REQUIRE", "1"))?;
+    let simulation = ["test", "--release", "--package", "chat-tests", "--test", "sim", "--", "--nocapture"];
+    step(cargo(&simulation).env("SIM_SEEDS", "20000"))?;
+    walk::walk()
+}
