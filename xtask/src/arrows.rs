@@ -23,7 +23,8 @@ const PROGRAM: &[&str] =
     &["chatcore", "chatcore-ports", "chatcore-ai-demo", "chatcore-ai-http", "chatcore-auth", "chatcore-sqlite"];
 
 /// Crates that the domain must not pull in, however far away.
-const NOT_IN_DOMAIN: &[&str] = &["tokio", "async-std", "smol", "actix-web", "axum", "reqwest", "redis", "rskafka", "rusqlite"];
+const NOT_IN_DOMAIN: &[&str] =
+    &["tokio", "async-std", "smol", "actix-web", "axum", "reqwest", "redis", "rskafka", "rusqlite"];
 
 /// How many crates the domain may pull in.
 const DOMAIN_CRATES: usize = 25;
@@ -58,8 +59,11 @@ fn domain_faults() -> Result<Vec<String>, String> {
     let tree = output(&mut cargo(&["tree", "-p", "chatcore", "-e", "normal", "--prefix", "none", "--no-dedupe"]))?;
     let crates: BTreeMap<&str, ()> = tree.lines().filter_map(|line| Some((line.split(' ').next()?, ()))).collect();
     let pulled = crates.keys().filter(|name| **name != "chatcore").count();
-    let mut faults: Vec<String> =
-        NOT_IN_DOMAIN.iter().filter(|name| crates.contains_key(**name)).map(|name| format!("chatcore pulls in {name}")).collect();
+    let mut faults: Vec<String> = NOT_IN_DOMAIN
+        .iter()
+        .filter(|name| crates.contains_key(**name))
+        .map(|name| format!("chatcore pulls in {name}"))
+        .collect();
     if pulled > DOMAIN_CRATES {
         faults.push(format!("chatcore pulls in {pulled} crates, more than {DOMAIN_CRATES}"));
     }

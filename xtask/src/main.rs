@@ -3,6 +3,7 @@
 
 mod arrows;
 mod house;
+mod mutants;
 mod run;
 mod suite;
 mod walk;
@@ -14,6 +15,7 @@ cargo xtask COMMAND
 
   test      everything that CI runs: format, lints, docs, structure, all tests, the simulation, the README's walk
   house     the structure alone: which package may depend on which, what may be named where, how long a file may be
+  mutants   plants bugs in copies of the sources and sees that the suite or the simulation finds each
   walk      runs the README's curl walk against a server that it starts
   help      this text
 ";
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "test" => suite::test(),
         "house" => house::check(),
+        "mutants" => mutants::mutants(),
         "walk" => walk::walk(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

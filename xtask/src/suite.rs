@@ -1,7 +1,7 @@
 //! Everything that CI runs, in the order in which a fault is found soonest.
 
 use crate::run::{cargo, step};
-use crate::{house, walk};
+use crate::{house, mutants, walk};
 
 /// Runs all of it; the first failure ends it.
 pub(crate) fn test() -> Result<(), String> {
@@ -13,5 +13,6 @@ pub(crate) fn test() -> Result<(), String> {
     step(cargo(&["test", "--workspace", "--all-features"]).env("CHAT_TEST_REQUIRE", "1"))?;
     let simulation = ["test", "--release", "--package", "chat-tests", "--test", "sim", "--", "--nocapture"];
     step(cargo(&simulation).env("SIM_SEEDS", "20000"))?;
+    mutants::mutants()?;
     walk::walk()
 }

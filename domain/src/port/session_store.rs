@@ -20,7 +20,8 @@ use std::time::Duration;
 /// # Laws
 /// Turns:
 /// - **one live turn per session**: two writers, one starts and the other is `Busy`.
-/// - **the same attempt is started again** with the same fence, while its turn is open: its reply was lost.
+/// - **the same attempt is started again** with the same fence, while its turn is open: its reply was lost. Also after an
+///   adoption, which changes whose the session is and not who runs the turn.
 /// - **a running key is attached**: the same key by another attempt, while the lease holds.
 /// - **a lease that is over is resumed by its key**: the same question, with its stored id, under a new fence.
 /// - **a lease that is over is closed by another key** at once: as `failed`, with the live text as its content.

@@ -1,0 +1,111 @@
+//! How many questions an owner may start.
+
+use crate::conformance::StoreHarness;
+use crate::conformance::chat::{Chat, LONG, SHORT, completed, random};
+use chatcore::id::SessionId;
+use chatcore::policy::{Left, Quota};
+use chatcore::turn::{Began, NewTurn, Refusal, Started, Target};
+use futures_util::future::join_all;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Fifty parallel callers, everything that costs nothing, and a window that slides.
+pub async fn the_quota_counts_started_questions_exactly(harness: &StoreHarness) {
+    parallel_callers(harness).await;
+    what_costs_nothing(harness).await;
+    for window in [400, 1600, 6400].map(Duration::from_millis) {
+        if slides(harness, window).await {
+            return;
+        }
+    }
+    panic!("of a quota of 2 in 6.4 s a third question started within the window of the second");
+}
+
+fn quota(limit: u32, window: Duration) -> Option<Quota> {
+    Some(Quota { limit, window })
+}
+
+fn throttled(began: &Began) -> Option<Duration> {
+    match began {
+        Began::Refused(Refusal::Throttled { retry_after }) => Some(*retry_after),
+        _ => None,
+    }
+}
+
+async fn parallel_callers(harness: &StoreHarness) {
+    let open = harness.open().await;
+    let chats = [Chat::new(&open.store, "ann"), Chat::new(&open.elsewhere, "ann")];
+    let call = |number: usize| {
+        let chat = chats[number % 2].clone();
+        let question = NewTurn { quota: quota(7, LONG), ..chat.question(Target::New, &format!("k{number}")) };
+        tokio::spawn(async move { chat.begin(&question).await })
+    };
+    let running: Vec<_> = (0..50).map(call).collect();
+    let began: Vec<Began> = join_all(running).await.into_iter().map(|began| began.expect("no panic")).collect();
+    let left = began.iter().filter_map(|began| match began {
+        Began::Started(Started { left, .. }) => left.map(|left| left.remaining),
+        _ => None,
+    });
+    let left: Vec<u32> = left.collect();
+    assert_eq!(left.len(), 7, "of 50 parallel callers with a quota of 7 started");
+    assert_eq!(left.iter().copied().collect::<BTreeSet<_>>(), (0..7).collect(), "each was told what is left");
+    let waits: Vec<Duration> = began.iter().filter_map(throttled).collect();
+    assert!(waits.len() == 43 && waits.iter().all(|wait| !wait.is_zero() && *wait <= LONG), "the others wait: {waits:?}");
+    assert_eq!(chats[0].sessions(100).await.len(), 7, "a refused first message leaves no session");
+    let bob = Chat::new(&open.store, "bob");
+    bob.start(&NewTurn { quota: quota(7, LONG), ..bob.question(Target::New, "k") }).await;
+}
+
+/// A quota of three: only two questions count, however much happens around them.
+async fn what_costs_nothing(harness: &StoreHarness) {
+    let open = harness.open().await;
+    let chat = Chat::new(&open.store, "ann");
+    let counted = |target, key: &str| NewTurn { quota: quota(3, LONG), ..chat.question(target, key) };
+    let first = NewTurn { lease: SHORT, ..counted(Target::New, "k1") };
+    let turn = chat.start(&first).await.turn;
+    let here = Target::Existing(turn.id.session);
+    harness.pass(SHORT).await;
+    let resumed = chat.start(&counted(Target::New, "k1")).await;
+    assert!(resumed.resumed && resumed.left.is_none(), "a resume counted before: {resumed:?}");
+    for _ in 0..5 {
+        chat.begin(&counted(Target::New, "k1")).await;
+        chat.refusal(&counted(here, "busy")).await;
+        chat.refusal(&NewTurn { body_hash: 9, ..counted(here, "k1") }).await;
+    }
+    chat.stored(&resumed.turn, &completed("one")).await;
+    for _ in 0..5 {
+        chat.replay(&counted(here, "k1")).await;
+        chat.refusal(&counted(Target::Existing(SessionId::from(random())), "k1")).await;
+    }
+    let second = chat.start(&counted(here, "k2")).await;
+    assert_eq!(second.left.map(|left| left.remaining), Some(1), "the second question of three");
+    assert!(second.left.is_some_and(|left| !left.reset.is_zero() && left.reset <= LONG), "{:?}", second.left);
+    chat.store.delete(&chat.owner, &turn.id.session).await.expect("its owner deletes it");
+    let third = chat.start(&counted(Target::New, "k3")).await;
+    assert_eq!(third.left.map(|left| left.remaining), Some(0), "a question counts although its session is deleted");
+    let fourth = chat.begin(&counted(Target::New, "k4")).await;
+    assert!(throttled(&fourth).is_some(), "the fourth question of three: {fourth:?}");
+    let again = chat.begin(&counted(Target::New, "k3")).await;
+    assert!(matches!(again, Began::Attached { .. }), "a question that was taken before is not refused: {again:?}");
+    chat.ask(Target::New, "no-quota").await;
+}
+
+/// Two in a window: the third starts when the first no longer counts, and the fourth not before the second does not.
+/// Answers whether the machine was quick enough to see that.
+async fn slides(harness: &StoreHarness, window: Duration) -> bool {
+    let open = harness.open().await;
+    let chat = Chat::new(&open.store, "ann");
+    let counted = |key: &str| NewTurn { quota: quota(2, window), ..chat.question(Target::New, key) };
+    let first = chat.start(&counted("k1")).await;
+    assert_eq!(first.left.map(|Left { remaining, .. }| remaining), Some(1), "the first of two");
+    harness.wait(window / 2).await;
+    chat.start(&counted("k2")).await;
+    let Some(wait) = throttled(&chat.begin(&counted("k3")).await) else { return false };
+    assert!(wait <= window, "a window of {window:?} is over after {wait:?}");
+    harness.pass(wait).await;
+    chat.start(&counted("k3")).await;
+    let Some(wait) = throttled(&chat.begin(&counted("k4")).await) else { return false };
+    harness.pass(wait).await;
+    chat.start(&counted("k4")).await;
+    true
+}

@@ -1,0 +1,129 @@
+//! The laws of `Throttle`.
+
+use super::law::{Wait, laws, real_time};
+use chatcore::policy::{Left, Quota};
+use chatcore::port::{Taken, Throttle};
+use futures_util::future::join_all;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+laws! {
+    $
+    /// Makes one test of each law of [`Throttle`](chatcore::port::Throttle). Takes an async expression that gives a
+    /// [`ThrottleHarness`](crate::conformance::ThrottleHarness), or an `Option` of one.
+    throttle_laws, throttle, ThrottleHarness:
+    never_more_than_the_limit_in_any_window,
+    a_take_that_was_given_back_does_not_count,
+}
+
+/// An empty throttle, as two processes have it open.
+#[derive(Clone)]
+pub struct ThrottleHarness {
+    throttle: Arc<dyn Throttle>,
+    elsewhere: Arc<dyn Throttle>,
+    wait: Wait,
+}
+
+impl ThrottleHarness {
+    /// A harness over two handles of one empty throttle, each standing for a process.
+    pub fn new(throttle: Arc<dyn Throttle>, elsewhere: Arc<dyn Throttle>) -> Self {
+        Self { throttle, elsewhere, wait: real_time() }
+    }
+
+    async fn take(&self, key: &str, quota: &Quota) -> Taken {
+        self.throttle.take(key, quota).await.expect("take answers")
+    }
+
+    async fn granted(&self, key: &str, quota: &Quota) -> Left {
+        match self.take(key, quota).await {
+            Taken::Granted(left) => left,
+            Taken::Wait(wait) => panic!("{key} was to be granted, not to wait for {wait:?}"),
+        }
+    }
+
+    async fn waits(&self, key: &str, quota: &Quota) -> Duration {
+        match self.take(key, quota).await {
+            Taken::Wait(wait) => wait,
+            Taken::Granted(left) => panic!("{key} was to wait, and has {left:?}"),
+        }
+    }
+
+    /// Waits until a window of this length is over for certain.
+    async fn pass(&self, time: Duration) {
+        (self.wait)(time + Duration::from_millis(30)).await;
+    }
+}
+
+impl fmt::Debug for ThrottleHarness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThrottleHarness").field("throttle", &self.throttle).finish_non_exhaustive()
+    }
+}
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// Fifty parallel callers at two processes; a refused take costs nothing; the window slides.
+pub async fn never_more_than_the_limit_in_any_window(harness: &ThrottleHarness) {
+    let quota = Quota { limit: 7, window: LONG };
+    let take = |number: usize| {
+        let throttle = if number % 2 == 0 { harness.throttle.clone() } else { harness.elsewhere.clone() };
+        tokio::spawn(async move { throttle.take("login:ann", &quota).await.expect("take answers") })
+    };
+    let running: Vec<_> = (0..50).map(take).collect();
+    let taken: Vec<Taken> = join_all(running).await.into_iter().map(|taken| taken.expect("no panic")).collect();
+    let granted = taken.iter().filter_map(|taken| match taken {
+        Taken::Granted(left) => Some(left.remaining),
+        Taken::Wait(wait) => {
+            assert!(!wait.is_zero() && *wait <= LONG, "within the window: {wait:?}");
+            None
+        }
+    });
+    let granted: Vec<u32> = granted.collect();
+    assert_eq!(granted.len(), 7, "of 50 parallel takes with a limit of 7");
+    assert_eq!(granted.into_iter().collect::<BTreeSet<_>>(), (0..7).collect(), "each was told what is left");
+    assert_eq!(harness.granted("login:bob", &quota).await.remaining, 6, "each key counts for itself");
+    for window in [400, 1600, 6400].map(Duration::from_millis) {
+        if slides(harness, window).await {
+            return;
+        }
+    }
+    panic!("of 2 in 6.4 s a third was granted within the window of the second");
+}
+
+/// Two in a window: the third is granted when the first no longer counts, and the fourth not before the second does not.
+/// Answers whether the machine was quick enough to see that.
+async fn slides(harness: &ThrottleHarness, window: Duration) -> bool {
+    let (key, quota) = (format!("{window:?}"), Quota { limit: 2, window });
+    assert_eq!(harness.granted(&key, &quota).await.remaining, 1, "the first of two");
+    (harness.wait)(window / 2).await;
+    harness.granted(&key, &quota).await;
+    for round in ["third", "fourth"] {
+        let Taken::Wait(wait) = harness.take(&key, &quota).await else { return false };
+        assert!(wait <= window, "the {round} in a window of {window:?} is to wait {wait:?}");
+        harness.take(&key, &quota).await;
+        harness.pass(wait).await;
+        harness.granted(&key, &quota).await;
+    }
+    true
+}
+
+/// The newest is taken back, once for each call, and never more than was taken.
+pub async fn a_take_that_was_given_back_does_not_count(harness: &ThrottleHarness) {
+    let quota = Quota { limit: 2, window: LONG };
+    for _ in 0..5 {
+        harness.granted("k", &quota).await;
+        harness.elsewhere.give_back("k").await.expect("give_back answers");
+    }
+    harness.throttle.give_back("k").await.expect("nothing to give back is no error");
+    harness.throttle.give_back("unknown").await.expect("an unknown key is no error");
+    harness.granted("k", &quota).await;
+    assert_eq!(harness.granted("k", &quota).await.remaining, 0, "more was given back than was taken");
+    harness.waits("k", &quota).await;
+    harness.throttle.give_back("other").await.expect("give_back answers");
+    harness.waits("k", &quota).await;
+    harness.throttle.give_back("k").await.expect("give_back answers");
+    assert_eq!(harness.granted("k", &quota).await.remaining, 0, "one was given back");
+    harness.waits("k", &quota).await;
+}

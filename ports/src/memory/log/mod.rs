@@ -1,0 +1,119 @@
+//! The log: events in order, the outbox's and the bus's alike, with what groups of consumers make of them.
+
+mod group;
+mod letters;
+
+use super::plant::Plant;
+use chatcore::event::{Event, EventBody};
+use chatcore::policy::{OutboxFull, StoreLimits};
+use chatcore::port::{Backlog, Entry, EntryId, Settled};
+use group::Group;
+pub(super) use group::Take;
+use letters::Letter;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Events in order. One that waits for a relay is `queued` too.
+#[derive(Debug)]
+pub(super) struct Log {
+    records: BTreeMap<u64, Arc<Event>>,
+    queued: BTreeSet<u64>,
+    last: u64,
+    dropped: u64,
+    limit: u64,
+    full: OutboxFull,
+    groups: BTreeMap<String, Group>,
+    letters: BTreeMap<u64, Letter>,
+    plant: Plant,
+}
+
+impl Log {
+    pub(super) fn new(limits: &StoreLimits, plant: Plant) -> Self {
+        Self {
+            records: BTreeMap::new(),
+            queued: BTreeSet::new(),
+            last: 0,
+            dropped: 0,
+            limit: limits.outbox_events,
+            full: limits.outbox_full,
+            groups: BTreeMap::new(),
+            letters: BTreeMap::new(),
+            plant,
+        }
+    }
+
+    /// Whether new questions are to be refused until a relay has made room.
+    pub(super) fn is_full(&self) -> bool {
+        self.full == OutboxFull::Refuse && self.queued.len() as u64 >= self.limit
+    }
+
+    /// Appends an event that waits for a relay.
+    pub(super) fn queue(&mut self, event: Event) {
+        let id = self.append(Arc::new(event));
+        self.queued.insert(id);
+    }
+
+    /// Appends an event that is on the bus.
+    pub(super) fn publish(&mut self, event: Event) {
+        self.append(Arc::new(event));
+    }
+
+    fn append(&mut self, event: Arc<Event>) -> u64 {
+        while self.full == OutboxFull::DropOldest && self.records.len() as u64 >= self.limit.max(1) {
+            if let Some((id, _)) = self.records.pop_first() {
+                self.queued.remove(&id);
+                self.dropped += 1;
+            }
+        }
+        let id = self.next_id();
+        self.records.insert(id, event);
+        id
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// How many events were dropped because the log was full.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// All events that the log holds.
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.records.values().map(|event| Event::clone(event)).collect()
+    }
+}
+
+/// The outbox.
+impl Log {
+    /// The oldest queued entries; `None` while there is none.
+    pub(super) fn claim(&self, max: usize) -> Option<Vec<Entry>> {
+        let entry = |id: &u64| {
+            self.records.get(id).map(|event| Entry { id: EntryId(id.to_string()), event: Event::clone(event) })
+        };
+        let mut entries: Vec<Entry> = self.queued.iter().take(max).filter_map(entry).collect();
+        if self.plant.is(Plant::OutboxForgetsOrder) {
+            entries.sort_by_key(|entry| !matches!(entry.event.body, EventBody::ChatRequested(_)));
+        }
+        (!entries.is_empty()).then_some(entries)
+    }
+
+    /// Takes an entry out, and parks it where the bus refused it.
+    pub(super) fn settle(&mut self, id: &EntryId, settled: &Settled) {
+        let Some(id) = id.0.parse().ok().filter(|id| self.queued.remove(id)) else { return };
+        if self.plant.is(Plant::SettleDropsUnsettled) {
+            self.queued = self.queued.split_off(&id);
+        }
+        let Some(event) = self.records.remove(&id) else { return };
+        if let Settled::Refused(reason) = settled {
+            self.park(None, reason, event);
+        }
+    }
+
+    pub(super) fn backlog(&self) -> Backlog {
+        let oldest = self.queued.first().and_then(|id| self.records.get(id));
+        Backlog { events: self.queued.len() as u64, oldest: oldest.map(|event| event.at) }
+    }
+}

@@ -1,0 +1,160 @@
+//! The in-memory `SessionStore`: the tables behind one watched lock.
+
+use super::log::Log;
+use super::plant::Plant;
+use super::tables::{Dump, Now, Tables, Tally};
+use async_trait::async_trait;
+use chatcore::error::{AccessError, BackendError};
+use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::message::{Answer, Message, MessagesPage};
+use chatcore::owner::Owner;
+use chatcore::policy::StoreLimits;
+use chatcore::port::{Probe, Runtime, SessionStore};
+use chatcore::session::{Adopted, Session, SessionsPage};
+use chatcore::stamp::{from_micros, micros};
+use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
+use chatcore::watch::Watch;
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keeps sessions, and the outbox with them, in memory. Clones are the same store.
+///
+/// What it keeps is bounded by its limits; what has expired is thrown away by any later call that writes. Times are the
+/// given runtime's.
+#[derive(Debug, Clone)]
+pub struct MemoryStore {
+    tables: Arc<Watch<Tables>>,
+    pub(super) log: Arc<Watch<Log>>,
+    pub(super) runtime: Arc<dyn Runtime>,
+}
+
+impl MemoryStore {
+    /// An empty store with the default limits.
+    pub fn new(runtime: Arc<dyn Runtime>) -> Self {
+        Self::with_limits(runtime, StoreLimits::default())
+    }
+
+    /// An empty store that keeps so much.
+    pub fn with_limits(runtime: Arc<dyn Runtime>, limits: StoreLimits) -> Self {
+        Self::make(runtime, limits, Plant::Nothing)
+    }
+
+    /// An empty store that keeps so much, and has a bug.
+    #[cfg(feature = "plant")]
+    pub fn planted(runtime: Arc<dyn Runtime>, limits: StoreLimits, plant: Plant) -> Self {
+        Self::make(runtime, limits, plant)
+    }
+
+    fn make(runtime: Arc<dyn Runtime>, limits: StoreLimits, plant: Plant) -> Self {
+        let log = Arc::new(Watch::new(Log::new(&limits, plant)));
+        let tables = Arc::new(Watch::new(Tables::new(log.clone(), limits, plant)));
+        Self { tables, log, runtime }
+    }
+
+    /// What happened, for those who test.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tables.read(|tables| tables.tally)
+    }
+
+    /// Every session as it stands, tombstones too, for those who test.
+    #[must_use]
+    pub fn dump(&self) -> Vec<Dump> {
+        self.tables.read(Tables::dump)
+    }
+
+    /// Whether nothing is left in any table.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.read(Tables::is_empty)
+    }
+
+    fn now(&self) -> Now {
+        Now { elapsed: self.runtime.elapsed(), wall: from_micros(micros(self.runtime.now())) }
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn begin_turn(&self, new: &NewTurn) -> Result<Began, BackendError> {
+        let (fresh, now) = (self.runtime.new_id().into(), self.now());
+        Ok(self.tables.update(|tables| tables.begin(new, fresh, now)))
+    }
+
+    async fn extend_turn(&self, turn: &Turn, piece: &Piece, lease: Duration) -> Result<Extended, BackendError> {
+        let now = self.now();
+        Ok(self.tables.update(|tables| tables.extend(turn, piece, lease, now)))
+    }
+
+    async fn finish_turn(&self, turn: &Turn, answer: &Answer) -> Result<Finished, BackendError> {
+        let now = self.now();
+        Ok(self.tables.update(|tables| tables.finish(turn, answer, now)))
+    }
+
+    async fn request_stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError> {
+        let now = self.now();
+        self.tables.update(|tables| tables.request_stop(owner, turn, now))
+    }
+
+    async fn follow(&self, owner: &Owner, cursor: &Cursor, wait: Duration) -> Result<Followed, AccessError> {
+        let look = |tables: &Tables| tables.follow(owner, cursor, self.runtime.elapsed());
+        let news = self.tables.wait(|tables| Some(look(tables)).filter(is_news));
+        match select(pin!(news), self.runtime.sleep(wait)).await {
+            Either::Left((followed, _)) => followed,
+            Either::Right(_) => self.tables.read(look),
+        }
+    }
+
+    async fn session(&self, owner: &Owner, session: &SessionId) -> Result<Session, AccessError> {
+        let now = self.runtime.elapsed();
+        self.tables.read(|tables| tables.session(owner, session, now))
+    }
+
+    async fn sessions(&self, owner: &Owner, page: &SessionsPage) -> Result<Vec<Session>, BackendError> {
+        let now = self.runtime.elapsed();
+        Ok(self.tables.read(|tables| tables.list_sessions(owner, page, now)))
+    }
+
+    async fn messages(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &MessagesPage,
+    ) -> Result<Vec<Message>, AccessError> {
+        let now = self.runtime.elapsed();
+        self.tables.read(|tables| tables.messages(owner, session, page, now))
+    }
+
+    async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {
+        let now = self.now();
+        self.tables.update(|tables| tables.delete(owner, *session, now))
+    }
+
+    async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError> {
+        let now = self.now();
+        Ok(self.tables.update(|tables| tables.adopt(guest, user, now)))
+    }
+
+    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<usize, BackendError> {
+        let now = self.now();
+        Ok(self.tables.update(|tables| tables.close_orphans(grace, max, now)))
+    }
+}
+
+#[async_trait]
+impl Probe for MemoryStore {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
+
+/// Whether a follower is to be told.
+fn is_news(looked: &Result<Followed, AccessError>) -> bool {
+    looked.as_ref().map_or(true, |followed| followed.restarted || !followed.text.is_empty() || followed.end.is_some())
+}

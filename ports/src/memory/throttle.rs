@@ -1,0 +1,40 @@
+//! The in-memory `Throttle`: exact sliding windows.
+
+use super::sliding::Sliding;
+use async_trait::async_trait;
+use chatcore::error::BackendError;
+use chatcore::policy::Quota;
+use chatcore::port::{Runtime, Taken, Throttle};
+use chatcore::watch::Watch;
+use std::sync::Arc;
+
+/// Counts in memory, by the given runtime's monotonic clock. Clones are the same throttle. A key is forgotten when its
+/// window is over.
+#[derive(Debug, Clone)]
+pub struct MemoryThrottle {
+    takes: Arc<Watch<Sliding<String>>>,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl MemoryThrottle {
+    /// A throttle that has counted nothing yet.
+    pub fn new(runtime: Arc<dyn Runtime>) -> Self {
+        Self { takes: Arc::new(Watch::new(Sliding::default())), runtime }
+    }
+}
+
+#[async_trait]
+impl Throttle for MemoryThrottle {
+    async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
+        let (key, now) = (key.to_owned(), self.runtime.elapsed());
+        Ok(self.takes.update(|takes| match takes.wait(&key, quota, now) {
+            Some(wait) => Taken::Wait(wait),
+            None => Taken::Granted(takes.take(&key, quota, now)),
+        }))
+    }
+
+    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
+        self.takes.update(|takes| takes.give_back(&key.to_owned()));
+        Ok(())
+    }
+}
