@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 mock! {
-    /// A mock of the port [`SessionStore`](chatcore::port::SessionStore).
+    /// A mock of the port [`SessionStore`].
     #[derive(Debug)]
     pub SessionStore {}
 
@@ -50,7 +50,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`Outbox`](chatcore::port::Outbox).
+    /// A mock of the port [`Outbox`].
     #[derive(Debug)]
     pub Outbox {}
 
@@ -63,7 +63,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`EventBus`](chatcore::port::EventBus).
+    /// A mock of the port [`EventBus`].
     #[derive(Debug)]
     pub EventBus {}
 
@@ -75,7 +75,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`Subscription`](chatcore::port::Subscription).
+    /// A mock of the port [`Subscription`].
     #[derive(Debug)]
     pub Subscription {}
 
@@ -90,7 +90,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`DeadLetters`](chatcore::port::DeadLetters).
+    /// A mock of the port [`DeadLetters`].
     #[derive(Debug)]
     pub DeadLetters {}
 
@@ -102,7 +102,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`AiGateway`](chatcore::port::AiGateway).
+    /// A mock of the port [`AiGateway`].
     #[derive(Debug)]
     pub AiGateway {}
 
@@ -112,7 +112,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`TokenIssuer`](chatcore::port::TokenIssuer).
+    /// A mock of the port [`TokenIssuer`].
     #[derive(Debug)]
     pub TokenIssuer {}
 
@@ -123,7 +123,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`UserDirectory`](chatcore::port::UserDirectory).
+    /// A mock of the port [`UserDirectory`].
     #[derive(Debug)]
     pub UserDirectory {}
 
@@ -134,7 +134,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`Throttle`](chatcore::port::Throttle).
+    /// A mock of the port [`Throttle`].
     #[derive(Debug)]
     pub Throttle {}
 
@@ -146,7 +146,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`Runtime`](chatcore::port::Runtime).
+    /// A mock of the port [`Runtime`].
     #[derive(Debug)]
     pub Runtime {}
 
@@ -160,7 +160,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the port [`Probe`](chatcore::port::Probe).
+    /// A mock of the port [`Probe`].
     #[derive(Debug)]
     pub Probe {}
 

@@ -105,8 +105,8 @@ fn plant(copy: &Path, mutant: &Mutant) -> Result<(), String> {
 /// The line in which a test says what is wrong; `None` when all tests pass.
 fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let tests: &[&str] = match mutant.finder {
-        Finder::Simulation => &["test", "--release", "--package", "chat-tests", "--test", "sim", "invariants"],
-        Finder::SqliteSuite => &["test", "--package", "chatcore-sqlite", "--test", "conformance"],
+        Finder::Simulation => &["test", "--profile", "mutants", "--package", "chat-tests", "--test", "sim", "invariants"],
+        Finder::SqliteSuite => &["test", "--profile", "mutants", "--package", "chatcore-sqlite", "--test", "conformance"],
     };
     // A build that fails finds nothing: the mutant itself is wrong.
     let build = in_copy(copy, tests).arg("--no-run").status().map_err(|error| error.to_string())?;
@@ -115,8 +115,8 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     }
     let output = in_copy(copy, tests).output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let wrong = |line: &&str| LAWS.iter().any(|law| line.contains(law));
-    let finding = said.lines().find(wrong).unwrap_or("it failed without a law's name").trim().to_owned();
+    let told = |law: &&str| said.lines().find(|line| line.contains(*law));
+    let finding = LAWS.iter().find_map(told).unwrap_or("it failed without a law's name").trim().to_owned();
     Ok((!output.status.success()).then_some(finding))
 }
 

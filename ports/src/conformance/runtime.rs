@@ -85,7 +85,7 @@ pub async fn a_sleep_is_done_when_its_time_is_over(harness: &RuntimeHarness) {
     harness.run(short).await;
 }
 
-/// It never goes back, and a wall clock stands beside it that shows a time since 2020.
+/// It never goes back, while tasks sleep and while they do not.
 pub async fn elapsed_never_jumps(harness: &RuntimeHarness) {
     let clocks = |runtime: Arc<dyn Runtime>| async move {
         let mut last = runtime.elapsed();
@@ -97,7 +97,6 @@ pub async fn elapsed_never_jumps(harness: &RuntimeHarness) {
             assert!(now >= last, "from {last:?} back to {now:?}");
             last = now;
         }
-        assert!(runtime.now().year() >= 2020, "the wall clock shows {}", runtime.now());
     };
     harness.run(clocks).await;
 }
@@ -108,8 +107,7 @@ pub async fn a_task_runs_to_its_end(harness: &RuntimeHarness) {
     let count = ended.clone();
     let spawn = |runtime: Arc<dyn Runtime>| async move {
         for number in 0..20 {
-            let caller = spawner(runtime.clone(), count.clone(), number % 3);
-            drop(caller.await);
+            spawner(runtime.clone(), count.clone(), number % 3).await;
         }
         until(&runtime, || count.load(Ordering::SeqCst) == 20).await;
     };

@@ -18,7 +18,8 @@ mod plant;
 mod sliding;
 mod store;
 mod tables;
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests;
 mod throttle;
 mod tokens;

@@ -67,7 +67,7 @@ impl<K: Ord + Clone> Sliding<K> {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "sim"))]
     pub(super) fn is_empty(&self) -> bool {
         self.takes.is_empty() && self.ends.is_empty()
     }

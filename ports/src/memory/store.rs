@@ -66,7 +66,7 @@ impl MemoryStore {
     }
 
     /// Whether nothing is left in any table.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "sim"))]
     pub(super) fn is_empty(&self) -> bool {
         self.tables.read(Tables::is_empty)
     }

@@ -1,15 +1,17 @@
 //! What the conformance suite cannot see: that memory stays bounded, and how the two ways of the outbox end.
 
-use super::{MemoryBus, MemoryStore};
+use super::{MemoryAi, MemoryBus, MemoryStore};
 use crate::sim::{Sim, SimRuntime};
 use chatcore::id::{AttemptId, DeviceId, Key, MessageId, SessionId};
 use chatcore::message::{AiReply, Answer, Status};
 use chatcore::owner::Owner;
 use chatcore::policy::{OutboxFull, StoreLimits};
 use chatcore::port::{
-    DeadLetterId, DeadLetters, DeadLettersPage, EventBus, Outbox, Replay, Runtime, SessionStore, Settled,
+    AiGateway, DeadLetterId, DeadLetters, DeadLettersPage, EventBus, Outbox, Prompt, Replay, Runtime, SessionStore,
+    Settled,
 };
-use chatcore::turn::{Began, NewTurn, Refusal, Target, Turn};
+use chatcore::turn::{Began, NewTurn, Refusal, Target, Turn, TurnId};
+use futures_util::StreamExt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,5 +144,18 @@ fn what_a_dead_member_held_comes_back_in_time_and_not_before() {
         let died = runtime.elapsed();
         assert_eq!(living.next().await.unwrap().unwrap().attempt, 2);
         assert_eq!(runtime.elapsed() - died, Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn a_paced_ai_takes_its_time_before_each_piece_and_the_end() {
+    sim(|runtime| async move {
+        let ai = MemoryAi::saying(["a", "b"]).paced(runtime.clone(), Duration::from_secs(2));
+        let id = runtime.new_id();
+        let turn = TurnId { session: id.into(), message: id.into() };
+        let owner = Owner::Guest(DeviceId::parse("phone").unwrap());
+        let prompt = Prompt { turn, owner, request_id: None, text: "?".into(), history: Vec::new() };
+        let answer = ai.answer(prompt).map(|_| runtime.elapsed().as_secs()).collect::<Vec<u64>>();
+        assert_eq!(answer.await, [2, 4, 6]);
     });
 }

@@ -6,7 +6,7 @@ use chatcore::id::SessionId;
 use chatcore::message::{Message, Role};
 use chatcore::policy::OutboxFull;
 use chatcore::turn::{Began, Finished, NewTurn, Started, Target, Turn};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ pub async fn seq_has_no_gaps(harness: &StoreHarness) {
             }
         })
     };
-    for writer in join_all((0..WRITERS).map(write).collect::<Vec<_>>()).await {
-        writer.expect("a writer comes to its end");
-    }
+    let writers: Vec<_> = (0..WRITERS).map(write).collect();
+    // At the first that fails: it leaves its turn open, and the others would wait for it.
+    try_join_all(writers).await.expect("every writer comes to its end");
     let history = chats[0].history(session).await;
     assert_eq!(history.len(), 2 + 2 * WRITERS * QUESTIONS, "a question is missing or doubled");
     whole(&history);

@@ -14,6 +14,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Group {
     cursor: u64,
+    /// How many records are behind the cursor.
+    unread: u64,
     lanes: BTreeMap<SessionId, Lane>,
     /// The lanes whose head nobody holds, by the head's number.
     free: BTreeSet<(u64, SessionId)>,
@@ -46,7 +48,7 @@ impl Log {
     /// A new member of a group. A group that is new starts at the oldest event.
     pub(in crate::memory) fn join(&mut self, group: &str) -> u64 {
         let member = self.next_id();
-        self.groups.entry(group.to_owned()).or_default().members.insert(member);
+        self.group(group).members.insert(member);
         member
     }
 
@@ -91,13 +93,25 @@ impl Log {
     /// How many events of a group are not worked off.
     pub(in crate::memory) fn lag(&self, group: &str) -> u64 {
         let Some(group) = self.groups.get(group) else { return 0 };
-        let unread = self.records.range((Bound::Excluded(group.cursor), Bound::Unbounded)).count();
         let read: usize = group.lanes.values().map(|lane| lane.records.len()).sum();
-        (unread + read) as u64
+        group.unread + read as u64
     }
 }
 
 impl Group {
+    /// A group that has so many records to read.
+    pub(super) fn new(unread: u64) -> Self {
+        Self { unread, ..Self::default() }
+    }
+
+    pub(super) fn note_new(&mut self) {
+        self.unread += 1;
+    }
+
+    pub(super) fn note_gone(&mut self, id: u64) {
+        self.unread -= u64::from(id > self.cursor);
+    }
+
     /// A member leaves; what it holds comes back at this time.
     fn leave(&mut self, member: u64, back: Duration) {
         if self.members.remove(&member) {
@@ -117,6 +131,7 @@ impl Group {
             let next = records.range((Bound::Excluded(self.cursor), Bound::Unbounded)).next();
             self.cursor = next.map_or(last, |(id, _)| *id);
             if let Some((id, event)) = next {
+                self.unread -= 1;
                 self.push(*id, event.clone());
             }
         }

@@ -43,7 +43,7 @@ impl Log {
         match letter.group {
             Some(group) => {
                 let id = self.next_id();
-                self.groups.entry(group).or_default().push(id, letter.event);
+                self.group(&group).push(id, letter.event);
             }
             None => {
                 let id = self.append(letter.event);

@@ -60,14 +60,28 @@ impl Log {
 
     fn append(&mut self, event: Arc<Event>) -> u64 {
         while self.full == OutboxFull::DropOldest && self.records.len() as u64 >= self.limit.max(1) {
-            if let Some((id, _)) = self.records.pop_first() {
-                self.queued.remove(&id);
+            if let Some((id, _)) = self.records.first_key_value() {
+                self.remove(*id);
                 self.dropped += 1;
             }
         }
         let id = self.next_id();
         self.records.insert(id, event);
+        self.groups.values_mut().for_each(Group::note_new);
         id
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Arc<Event>> {
+        let event = self.records.remove(&id)?;
+        self.queued.remove(&id);
+        self.groups.values_mut().for_each(|group| group.note_gone(id));
+        Some(event)
+    }
+
+    /// A group; one that is new has everything to read.
+    fn group(&mut self, name: &str) -> &mut Group {
+        let unread = self.records.len() as u64;
+        self.groups.entry(name.to_owned()).or_insert_with(|| Group::new(unread))
     }
 
     fn next_id(&mut self) -> u64 {
@@ -106,7 +120,7 @@ impl Log {
         if self.plant.is(Plant::SettleDropsUnsettled) {
             self.queued = self.queued.split_off(&id);
         }
-        let Some(event) = self.records.remove(&id) else { return };
+        let Some(event) = self.remove(id) else { return };
         if let Settled::Refused(reason) = settled {
             self.park(None, reason, event);
         }

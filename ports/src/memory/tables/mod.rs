@@ -89,7 +89,7 @@ impl Tables {
     }
 
     /// Whether nothing is left in any table.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "sim"))]
     pub(super) fn is_empty(&self) -> bool {
         let sessions = self.sessions.is_empty() && self.ends.is_empty() && self.leases.is_empty();
         sessions && self.owners.is_empty() && self.starts.is_empty()

@@ -1,0 +1,81 @@
+//! What can go wrong. No text here holds words of a user, of the AI, or a secret: at most places, sizes and states.
+
+use chatcore::port::AiError;
+use std::error::Error;
+use std::time::Duration;
+
+/// A configuration that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The address; with what it must be.
+    #[error("the address of the AI must be {0}")]
+    Url(&'static str),
+    /// The key has characters that no header can carry.
+    #[error("the key of the AI must be visible ASCII characters")]
+    ApiKey,
+    /// TLS could not be set up, for want of the system's certificates for example.
+    #[error("the HTTP client could not be made: {0}")]
+    Client(String),
+}
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("the AI could not be asked: the request could not be written")]
+    Request,
+    #[error("the AI could not be reached: {0}")]
+    Connect(String),
+    #[error("the connection to the AI broke: {0}")]
+    Broken(String),
+    #[error("the AI answered with status {0}")]
+    Status(u16),
+    #[error("the AI's answer is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("the AI's answer is nested deeper than {0} levels")]
+    TooDeep(usize),
+    #[error("the AI's answer is malformed: {0}")]
+    Malformed(String),
+    #[error("the AI did not answer within {0:?}")]
+    Late(Duration),
+}
+
+impl Failure {
+    /// A call that failed before its answer was read.
+    pub(crate) fn of_call(error: reqwest::Error) -> Self {
+        if error.is_connect() { Self::Connect(causes(error)) } else { Self::Broken(causes(error)) }
+    }
+
+    /// A connection that failed while the answer was read.
+    pub(crate) fn of_body(error: reqwest::Error) -> Self {
+        Self::Broken(causes(error))
+    }
+
+    /// The kind and the place only: serde's own words quote what it read.
+    pub(crate) fn of_json(error: &serde_json::Error) -> Self {
+        let kind = match error.classify() {
+            serde_json::error::Category::Data => "not the members that were agreed",
+            serde_json::error::Category::Eof => "it ends too early",
+            serde_json::error::Category::Io | serde_json::error::Category::Syntax => "no JSON",
+        };
+        Self::Malformed(format!("{kind} (line {}, column {})", error.line(), error.column()))
+    }
+}
+
+impl From<Failure> for AiError {
+    fn from(failure: Failure) -> Self {
+        Self(failure.to_string())
+    }
+}
+
+/// The error and its causes in one line, without the address, whose path or query may hold a key.
+pub(crate) fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}
