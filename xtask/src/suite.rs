@@ -10,6 +10,8 @@ pub(crate) fn test() -> Result<(), String> {
     step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
+    step(&mut cargo(&["run", "--package", "chatcore-ports", "--all-features", "--example", "embed"]))?;
+    step(&mut cargo(&["run", "--package", "chat-tests", "--example", "axum"]))?;
     step(cargo(&["test", "--workspace", "--all-features"]).env("CHAT_TEST_REQUIRE", "1"))?;
     let simulation = ["test", "--release", "--package", "chat-tests", "--test", "sim", "--", "--nocapture"];
     step(cargo(&simulation).env("SIM_SEEDS", "20000"))?;
