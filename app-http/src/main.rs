@@ -1,2 +1,28 @@
-//! x
-fn main(){}
+//! The HTTP server: settings, logs, parts, run.
+
+use app_http::Application;
+use app_http::cli::Cli;
+use app_http::settings::Settings;
+use app_http::telemetry;
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Err(error) = run(Cli::read()).await else { return ExitCode::SUCCESS };
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::FAILURE
+}
+
+async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
+    if cli.did_without_settings()? {
+        return Ok(());
+    }
+    let settings = Settings::load()?;
+    if cli.did_with_settings(&settings)? {
+        return Ok(());
+    }
+    telemetry::init(&settings.logs)?;
+    Ok(Application::build(settings).await?.run().await?)
+}

@@ -3,6 +3,7 @@
 //! | module | feature | holds |
 //! |---|---|---|
 #![cfg_attr(feature = "conformance", doc = "| [`conformance`] | `conformance` | one test for each law of the ports |")]
+#![cfg_attr(feature = "conformance", doc = "| [`manual`] | `conformance` | how to write an adapter |")]
 #![cfg_attr(feature = "memory", doc = "| [`memory`] | `memory` | in-memory adapters of every port |")]
 #![cfg_attr(feature = "mock", doc = "| [`mock`] | `mock` | mocks of every port, made by mockall |")]
 #![cfg_attr(feature = "tokio", doc = "| [`tokio`] | `tokio` | the `Runtime` of programs |")]
@@ -11,10 +12,17 @@
 //! The feature `plant` lets a `MemoryStore` be made with a bug, to see whether tests find it. The vocabulary is
 //! re-exported as [`chatcore`], so that an adapter needs no second dependency.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
+
 pub use chatcore;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "conformance")]
+#[doc = include_str!("manual.md")]
+pub mod manual {}
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "mock")]

@@ -6,7 +6,8 @@ use chatcore::owner::Owner;
 use chatcore::port::{Outbox, SessionStore};
 use chatcore::session::{Session, SessionsPage};
 use chatcore::turn::{
-    Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Position, Refusal, Replayed, Started, Target, Turn, TurnId,
+    Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Position, Refusal, Replayed, Started, Target, Turn,
+    TurnId,
 };
 use std::sync::Arc;
 use std::time::Duration;

@@ -33,7 +33,8 @@ pub struct Broken {
 /// The law is broken, takes longer than a minute, or is not in the list.
 pub fn check<H, M: Into<Option<H>>>(name: &str, laws: &[Law<H>], make: impl Future<Output = M>) {
     let law = laws.iter().find(|law| law.name == name).expect("a law of this name");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         match make.await.into() {
             Some(harness) => tokio::time::timeout(BOUND, (law.run)(&harness)).await.expect("an end within a minute"),

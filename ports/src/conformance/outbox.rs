@@ -132,7 +132,8 @@ async fn always(harness: &StoreHarness, open: &OpenStore) {
 pub async fn the_outbox_keeps_each_sessions_order(harness: &StoreHarness) {
     let open = queue(harness).await;
     let talk = |number: usize| {
-        let chat = Chat::new(if number % 2 == 0 { &open.store } else { &open.elsewhere }, &format!("user{number}"));
+        let chat =
+            Chat::new(if number.is_multiple_of(2) { &open.store } else { &open.elsewhere }, &format!("user{number}"));
         tokio::spawn(async move {
             let mut target = Target::New;
             for question in 0..8 {

@@ -68,7 +68,7 @@ const LONG: Duration = Duration::from_secs(600);
 pub async fn never_more_than_the_limit_in_any_window(harness: &ThrottleHarness) {
     let quota = Quota { limit: 7, window: LONG };
     let take = |number: usize| {
-        let throttle = if number % 2 == 0 { harness.throttle.clone() } else { harness.elsewhere.clone() };
+        let throttle = if number.is_multiple_of(2) { harness.throttle.clone() } else { harness.elsewhere.clone() };
         tokio::spawn(async move { throttle.take("login:ann", &quota).await.expect("take answers") })
     };
     let running: Vec<_> = (0..50).map(take).collect();

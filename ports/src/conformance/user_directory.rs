@@ -58,7 +58,8 @@ pub async fn the_right_password_gives_the_user(harness: &UsersHarness) {
     for name in nobody.iter().filter(|name| **name != user.name) {
         assert_eq!(harness.authenticate(name, password).await, None, "an unknown name: {name:?}");
     }
-    let (wrong, unknown) = (harness.time(&user.name, "wrong").await, harness.time("nobody-of-this-name", "wrong").await);
+    let (wrong, unknown) =
+        (harness.time(&user.name, "wrong").await, harness.time("nobody-of-this-name", "wrong").await);
     // What takes less than two milliseconds hashes nothing, and tells nothing over a network.
     let (short, long) = (wrong.min(unknown), wrong.max(unknown));
     let alike = long < Duration::from_millis(2) || long < short * 3;

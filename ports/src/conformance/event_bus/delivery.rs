@@ -80,7 +80,8 @@ async fn many_lanes(harness: &BusHarness) {
     let all: Vec<Event> = (1..=8).flat_map(|seq| sessions.iter().map(move |session| event(*session, seq))).collect();
     publish(&open.bus, &all).await;
     let (members, in_hand) = (Member::two(&open, "lanes").await, InHand::default());
-    let lanes = [0, 1, 0, 1, 0, 1].map(|index| tokio::spawn(lane(members[index].clone(), harness.clone(), in_hand.clone())));
+    let lanes =
+        [0, 1, 0, 1, 0, 1].map(|index| tokio::spawn(lane(members[index].clone(), harness.clone(), in_hand.clone())));
     for _ in 0..2000 {
         let worked_off: u64 = in_hand.lock().expect("no lane panicked").values().sum();
         if worked_off == 96 || lanes.iter().any(|lane| lane.is_finished()) {

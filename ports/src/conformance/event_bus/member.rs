@@ -24,7 +24,8 @@ pub(in super::super) fn new_session() -> SessionId {
 
 /// Event number `seq` of a session: questions and answers in turn.
 pub(in super::super) fn event(session: SessionId, seq: u64) -> Event {
-    let (turn, at) = (MessageId::from(random()), from_micros(1_767_225_600_123_456 + i64::try_from(seq).expect("small")));
+    let (turn, at) =
+        (MessageId::from(random()), from_micros(1_767_225_600_123_456 + i64::try_from(seq).expect("small")));
     let body = match seq % 2 {
         1 => EventBody::ChatRequested(Box::new(Message::question(turn, seq, format!("câu hỏi {seq} 🙂"), at))),
         _ => {

@@ -80,6 +80,10 @@ async fn resumed(harness: &StoreHarness, chat: &Chat, stale: &Turn) -> Turn {
     harness.pass(SHORT).await;
     let turn = chat.ask(Target::New, "k").await.turn;
     assert_eq!(chat.extend(stale, 6, "x", LONG).await, Extended::Fenced, "the fence comes before the stop");
-    assert_eq!(chat.extend(&turn, 0, "x", LONG).await, Extended::StopRequested, "the stop names the turn, not the attempt");
+    assert_eq!(
+        chat.extend(&turn, 0, "x", LONG).await,
+        Extended::StopRequested,
+        "the stop names the turn, not the attempt"
+    );
     turn
 }

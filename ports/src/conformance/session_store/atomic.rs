@@ -22,7 +22,8 @@ pub async fn seq_has_no_gaps(harness: &StoreHarness) {
         let (chat, harness) = (chats[writer % 2].clone(), harness.clone());
         tokio::spawn(async move {
             for number in 0..QUESTIONS {
-                one_turn(&harness, &chat, chat.question(Target::Existing(session), &format!("w{writer}-{number}"))).await;
+                one_turn(&harness, &chat, chat.question(Target::Existing(session), &format!("w{writer}-{number}")))
+                    .await;
             }
         })
     };
@@ -50,7 +51,11 @@ async fn one_turn(harness: &StoreHarness, chat: &Chat, question: NewTurn) {
     assert_eq!(chat.held(&started.turn, 0, &text, LONG).await, text.len());
     assert_eq!(chat.held(&started.turn, 0, &text, LONG).await, text.len());
     let stored = chat.stored(&started.turn, &completed(&text)).await;
-    assert_eq!((stored.seq, stored.reply_to), (started.seq + 1, Some(started.seq)), "an answer stands behind its question");
+    assert_eq!(
+        (stored.seq, stored.reply_to),
+        (started.seq + 1, Some(started.seq)),
+        "an answer stands behind its question"
+    );
     match chat.finish(&started.turn, &completed(&text)).await {
         Finished::Stored(again) => assert_eq!(*again, stored, "the same answer again"),
         // Another writer was quicker with the next question.
@@ -145,7 +150,8 @@ async fn agree(open: &OpenStore, history: &[Message], promises: &[Promises], ses
         assert_eq!(at(stored.seq), stored, "an answer that was stored");
     }
     let told = events(&open.outbox).await;
-    let told: Vec<_> = told.iter().filter(|event| event.session == session).filter_map(|event| event.message()).collect();
+    let told: Vec<_> =
+        told.iter().filter(|event| event.session == session).filter_map(|event| event.message()).collect();
     assert!(told.iter().copied().eq(history), "the events are not the history: {told:?}");
 }
 

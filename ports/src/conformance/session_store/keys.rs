@@ -73,7 +73,10 @@ async fn repeated_at_once(open: &OpenStore, chat: &Chat) {
         let new = chat.question(Target::New, &format!("at-once-{round}"));
         let began = begin_all(open, chat, vec![new; 6]).await;
         let turns: Vec<Turn> = began.iter().filter_map(started).map(|started| started.turn).collect();
-        assert!(turns.len() == 6 && turns.iter().all(|turn| *turn == turns[0]), "one attempt six times at once: {began:?}");
+        assert!(
+            turns.len() == 6 && turns.iter().all(|turn| *turn == turns[0]),
+            "one attempt six times at once: {began:?}"
+        );
         assert_eq!(chat.history(turns[0].id.session).await.len(), 1, "one attempt stored several questions");
     }
 }
@@ -118,7 +121,12 @@ pub async fn a_closed_key_is_replayed(harness: &StoreHarness) {
         let replayed = elsewhere.replay(&again).await;
         assert_eq!(replayed.answer, stored, "the answer that is replayed is not the stored one");
         assert_eq!(replayed.turn.id, started.turn.id, "the turn that is replayed is another");
-        assert_eq!((replayed.question.seq, replayed.question.role), (started.seq, Role::User), "{:?}", replayed.question);
+        assert_eq!(
+            (replayed.question.seq, replayed.question.role),
+            (started.seq, Role::User),
+            "{:?}",
+            replayed.question
+        );
         assert_eq!(replayed.question.content, again.text, "the question that is replayed is another");
         target = Target::Existing(started.turn.id.session);
     }

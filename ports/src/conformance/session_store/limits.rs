@@ -59,7 +59,10 @@ pub async fn an_owner_only_so_many_sessions(harness: &StoreHarness) {
     let refused = began.iter().filter(|began| **began == Began::Refused(Refusal::TooManySessions)).count();
     assert_eq!((refused, chat.sessions(9).await.len()), (7, 3), "the others are refused and leave nothing: {began:?}");
     let first = began.iter().position(|began| opened(&began)).expect("one that started");
-    assert!(matches!(chat.begin(&chat.question(Target::New, questions[first].key.as_str())).await, Began::Attached { .. }));
+    assert!(matches!(
+        chat.begin(&chat.question(Target::New, questions[first].key.as_str())).await,
+        Began::Attached { .. }
+    ));
     Chat::new(&open.store, "bob").ask(Target::New, "another-owner").await;
     let Began::Started(started) = &began[first] else { return };
     chat.store.delete(&chat.owner, &started.turn.id.session).await.expect("its owner deletes it");

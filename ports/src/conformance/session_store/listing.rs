@@ -19,11 +19,16 @@ pub async fn sessions_are_listed_newest_first(harness: &StoreHarness) {
     let started = join_all(questions.iter().map(|question| chat.start(question))).await;
     let living: BTreeSet<SessionId> = started.iter().map(|started| started.turn.id.session).collect();
     let all = newest_first(&elsewhere, 100).await;
-    assert_eq!(all.iter().map(|session| session.id).collect::<BTreeSet<_>>(), living, "a session is missing or foreign");
+    assert_eq!(
+        all.iter().map(|session| session.id).collect::<BTreeSet<_>>(),
+        living,
+        "a session is missing or foreign"
+    );
     for limit in [1, 7, 29, 30, 31] {
         assert_eq!(newest_first(&elsewhere, limit).await, all, "the same list in pages of {limit}");
     }
-    let (oldest, turn) = (&all[29], started.iter().map(|started| started.turn).find(|turn| turn.id.session == all[29].id));
+    let (oldest, turn) =
+        (&all[29], started.iter().map(|started| started.turn).find(|turn| turn.id.session == all[29].id));
     chat.stored(&turn.expect("its turn"), &completed("done")).await;
     assert_eq!(newest_first(&chat, 100).await[29].id, oldest.id, "an answer is no activity");
     harness.wait(Duration::from_millis(5)).await;
@@ -51,7 +56,12 @@ fn moved_up(all: &[Session], before: &Session, open: chatcore::id::MessageId) {
 async fn a_page_behind_the_end(chat: &Chat, all: &[Session]) {
     let last = chat.sessions(100).await.pop().map(|session| SessionsCursor::from(&session));
     let page = SessionsPage { after: last, limit: 10 };
-    assert_eq!(chat.store.sessions(&chat.owner, &page).await.expect("sessions answers"), [], "behind the last of {}", all.len());
+    assert_eq!(
+        chat.store.sessions(&chat.owner, &page).await.expect("sessions answers"),
+        [],
+        "behind the last of {}",
+        all.len()
+    );
     assert_eq!(Chat::new(&chat.store, "nobody").sessions(10).await, [], "an owner without sessions");
 }
 
@@ -68,10 +78,19 @@ pub async fn a_history_is_read_in_pages(harness: &StoreHarness) {
     let session = started.turn.id.session;
     let all = chat.at(&open.elsewhere).history(session).await;
     let expected: Vec<_> = (1..=9).map(|seq| (seq, if seq % 2 == 1 { Role::User } else { Role::Assistant })).collect();
-    assert_eq!(all.iter().map(|message| (message.seq, message.role)).collect::<Vec<_>>(), expected, "the whole history");
+    assert_eq!(
+        all.iter().map(|message| (message.seq, message.role)).collect::<Vec<_>>(),
+        expected,
+        "the whole history"
+    );
     assert_eq!(started.window, all[..8], "the window is what came before the question");
     for (before, limit, from, to) in [
-        (None, 3, 7, 9), (Some(7), 3, 4, 6), (Some(4), 3, 1, 3), (Some(1), 3, 1, 0), (Some(2), 3, 1, 1), (Some(99), 2, 8, 9),
+        (None, 3, 7, 9),
+        (Some(7), 3, 4, 6),
+        (Some(4), 3, 1, 3),
+        (Some(1), 3, 1, 0),
+        (Some(2), 3, 1, 1),
+        (Some(99), 2, 8, 9),
     ] {
         assert_eq!(page(&chat, session, before, limit).await, all[from - 1..to], "{limit} before {before:?}");
     }
@@ -90,5 +109,10 @@ fn whole(question: &Message, stored: &Message) {
     assert_eq!((stored.turn, stored.reply_to), (question.turn, Some(1)), "an answer names its question");
     assert_eq!((question.status, question.reply_to), (Status::Accepted, None), "{question:?}");
     assert_eq!(question.content, "What about k0? Có gì không?");
-    assert!(question.at <= stored.at && from_micros(micros(stored.at)) == stored.at, "{:?} {:?}", question.at, stored.at);
+    assert!(
+        question.at <= stored.at && from_micros(micros(stored.at)) == stored.at,
+        "{:?} {:?}",
+        question.at,
+        stored.at
+    );
 }

@@ -22,8 +22,8 @@ pub use adoption::an_adoption_moves_every_session_once;
 pub use atomic::{each_call_is_one_atomic_step, seq_has_no_gaps};
 pub use following::{follow_gives_each_byte_once, follow_waits_for_more};
 pub use keys::{
-    a_closed_key_is_replayed, a_running_key_is_attached, another_body_under_a_key_is_refused, one_live_turn_per_session,
-    the_same_attempt_is_started_again,
+    a_closed_key_is_replayed, a_running_key_is_attached, another_body_under_a_key_is_refused,
+    one_live_turn_per_session, the_same_attempt_is_started_again,
 };
 pub use leases::{
     a_lease_that_is_over_is_closed_by_another_key, a_lease_that_is_over_is_resumed_by_its_key,

@@ -50,7 +50,10 @@ async fn parallel_callers(harness: &StoreHarness) {
     assert_eq!(left.len(), 7, "of 50 parallel callers with a quota of 7 started");
     assert_eq!(left.iter().copied().collect::<BTreeSet<_>>(), (0..7).collect(), "each was told what is left");
     let waits: Vec<Duration> = began.iter().filter_map(throttled).collect();
-    assert!(waits.len() == 43 && waits.iter().all(|wait| !wait.is_zero() && *wait <= LONG), "the others wait: {waits:?}");
+    assert!(
+        waits.len() == 43 && waits.iter().all(|wait| !wait.is_zero() && *wait <= LONG),
+        "the others wait: {waits:?}"
+    );
     assert_eq!(chats[0].sessions(100).await.len(), 7, "a refused first message leaves no session");
     let bob = Chat::new(&open.store, "bob");
     bob.start(&NewTurn { quota: quota(7, LONG), ..bob.question(Target::New, "k") }).await;

@@ -91,7 +91,11 @@ async fn only_there(chats: &[Chat; 2]) {
     chats[0].held(&turn, 0, "live", LONG).await;
     chats[0].stored(&turn, &completed("live, shown, and stored")).await;
     let whole = "live, shown, and stored".to_owned();
-    assert_eq!(reads(chats, &turn, "live, shown").await, (false, whole.clone()), "ahead of live text, not of the answer");
+    assert_eq!(
+        reads(chats, &turn, "live, shown").await,
+        (false, whole.clone()),
+        "ahead of live text, not of the answer"
+    );
     assert_eq!(reads(chats, &turn, &whole).await, (false, whole.clone()), "at the end of the answer");
     let first = chats[0].follow(turn.id, Position::default(), Duration::ZERO).await;
     assert!(!first.restarted && first.text == whole, "a reader who has nothing is not restarted: {first:?}");

@@ -85,7 +85,10 @@ async fn told_once(open: &OpenStore, session: SessionId) {
     let told = events(&open.outbox).await;
     let kinds: Vec<_> = told.iter().filter(|event| event.session == session).map(|event| event.kind()).collect();
     assert_eq!(kinds, ["chat.requested", "session.deleted"], "the events of a session deleted twice");
-    assert!(matches!(told.last(), Some(event) if event.seq == 2 && event.body == EventBody::SessionDeleted), "{told:?}");
+    assert!(
+        matches!(told.last(), Some(event) if event.seq == 2 && event.body == EventBody::SessionDeleted),
+        "{told:?}"
+    );
 }
 
 /// With or without an open turn; and the time to live is that of the newest question.

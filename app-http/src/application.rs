@@ -1,0 +1,122 @@
+//! The program as one value: built from settings, bound to its port, run until it is told to stop.
+
+use crate::compose::{self, SWEEP_BATCH};
+use crate::settings::{Settings, StoreKind};
+use crate::startup::{self, State};
+use actix_web::dev::Server;
+use actix_web::web::Data;
+use chatcore::sweep::Sweeper;
+use std::error::Error;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often turns are looked for whose server died.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// What is kept of the grace for turns that end late and for answers on their way.
+const LAST_WORDS: Duration = Duration::from_millis(3500);
+
+/// A server that is bound to its port.
+pub struct Application {
+    server: Server,
+    state: Data<State>,
+    sweeper: Sweeper,
+    port: u16,
+    grace: Duration,
+}
+
+impl Application {
+    /// Puts the program together and opens its port. Called inside a tokio runtime, where turns run from then on.
+    ///
+    /// # Errors
+    /// A part cannot be made, or the port is taken; the error says what to mend.
+    pub async fn build(settings: Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let parts = compose::compose(&settings)?;
+        let sweeper = parts.sweeper.clone();
+        let state = Data::new(State::new(parts, &settings.server));
+        let address = format!("{}:{}", settings.server.host, settings.server.port);
+        let (server, port) = startup::listen(&settings.server, state.clone())
+            .map_err(|error| format!("cannot listen on {address} (HOST, PORT): {error}"))?;
+        tell(&settings, port);
+        Ok(Self { server, state, sweeper, port, grace: settings.server.grace })
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until SIGTERM or SIGINT, then refuses new work, lets open turns end and comes back within the grace.
+    ///
+    /// # Errors
+    /// The server ended by itself.
+    pub async fn run(self) -> io::Result<()> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        self.run_until(async move {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            }
+        })
+        .await
+    }
+
+    /// Serves until `stop` is done, then stops in the same way.
+    ///
+    /// # Errors
+    /// The server ended by itself.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let sweeper = tokio::spawn(sweep(self.sweeper));
+        let handle = self.server.handle();
+        let mut server = tokio::spawn(self.server);
+        tokio::select! {
+            () = stop => {}
+            ended = &mut server => return ended.map_err(io::Error::other)?,
+        }
+        let drained = async {
+            self.state.stopping.store(true, Ordering::Relaxed);
+            self.state.chat.drain(self.grace.saturating_sub(LAST_WORDS).max(self.grace / 4)).await;
+            handle.stop(true).await;
+        };
+        if tokio::time::timeout(self.grace, drained).await.is_err() {
+            tracing::warn!("SHUTDOWN_GRACE is over; what still runs is left to its keys");
+        }
+        sweeper.abort();
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Application").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// Closes turns whose server died, for ever.
+async fn sweep(sweeper: Sweeper) {
+    loop {
+        match sweeper.step().await {
+            Ok(closed) if closed == SWEEP_BATCH => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, source = %error.source, "the sweeper failed"),
+        }
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
+/// What runs here, in the log.
+fn tell(settings: &Settings, port: u16) {
+    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if settings.logins.demo_user {
+        tracing::warn!(user = "testuser", "the demo user can log in; set USERS_FILE, or DEBUG=false, to end that");
+    }
+    if settings.logins.secret.is_none() {
+        let kept = if settings.store == StoreKind::Memory { "this process" } else { "DATA_DIR" };
+        tracing::info!(kept, "JWT_SECRET_KEY is not set; a random one is used");
+    }
+    let (host, store, ai) = (&settings.server.host, settings.store, settings.ai.kind);
+    tracing::info!(host, port, ?store, ?ai, "listening");
+}

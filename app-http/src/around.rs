@@ -1,0 +1,119 @@
+//! What is done around every request: its id, its log line, errors in one shape, and bodies that nobody read.
+
+use crate::problem::{MEDIA_TYPE, Problem};
+use crate::startup::State;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::{Bytes, Data};
+use actix_web::{Error, HttpMessage};
+use chatcore::id::RequestId;
+use futures_util::future::select;
+use futures_util::{Stream, StreamExt};
+use std::cell::RefCell;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tracing::Instrument;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long the rest of a body is read away, so that its sender comes to read the answer.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The id of a request, among its extensions.
+#[derive(Debug, Clone)]
+pub struct Id(pub String);
+
+/// Among the extensions of an answer: it is no error that needs a shape.
+#[derive(Debug)]
+pub struct AsIs;
+
+/// Serves a request.
+///
+/// # Errors
+/// Those of the framework, which makes an answer of them.
+pub async fn around(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let (id, since) = (request_id(&request, &state), state.runtime.elapsed());
+    let method = request.method().clone();
+    request.extensions_mut().insert(id.clone());
+    let unread = share_body(&mut request);
+    let span = tracing::info_span!("request", request_id = %id.0);
+    let mut response = uniform(next.call(request).instrument(span).await?.map_into_boxed_body());
+    select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await;
+    sign(&mut response, &id);
+    let (status, ms) = (response.status().as_u16(), millis(state.runtime.elapsed().saturating_sub(since)));
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
+    tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
+    Ok(response)
+}
+
+/// The caller's, if it is one; else a new one.
+fn request_id(request: &ServiceRequest, state: &State) -> Id {
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let good = given.filter(|given| RequestId::parse(*given).is_ok());
+    Id(good.map_or_else(|| state.runtime.new_id().to_string(), str::to_owned))
+}
+
+/// Errors that the framework made itself get the shape of all others; the headers that it set stay.
+fn uniform(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let problem = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == MEDIA_TYPE);
+    let as_is = response.response().extensions().get::<AsIs>().is_some();
+    if problem || as_is || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    response.map_body(|head, _| {
+        let mut status = StatusCode::OK;
+        let body = Problem::of_status(head.status).write(&mut status, head.headers_mut());
+        head.status = status;
+        body
+    })
+}
+
+fn sign(response: &mut ServiceResponse<BoxBody>, id: &Id) {
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+}
+
+/// A body that this module and a handler may both read.
+struct Shared(Rc<RefCell<Payload>>);
+
+impl Stream for Shared {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.borrow_mut().poll_next_unpin(context)
+    }
+}
+
+/// `None` where the request has no body.
+fn share_body(request: &mut ServiceRequest) -> Option<Shared> {
+    if matches!(request.parts_mut().1, Payload::None) {
+        return None;
+    }
+    let payload = Rc::new(RefCell::new(request.take_payload()));
+    request.set_payload(Payload::Stream { payload: Box::pin(Shared(payload.clone())) });
+    Some(Shared(payload))
+}
+
+async fn drain(unread: Option<Shared>) {
+    let Some(mut unread) = unread else { return };
+    while let Some(Ok(_)) = unread.next().await {}
+}
+
+/// Milliseconds with three digits behind the point.
+fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}

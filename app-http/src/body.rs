@@ -1,0 +1,63 @@
+//! Reads a JSON body within its limit.
+
+use crate::members::Members;
+use crate::problem::{Kind, Problem};
+use crate::startup::State;
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{BytesMut, Data};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+
+/// What can be read from the members of a JSON object.
+pub trait FromMembers: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the members.
+    fn from_members(members: Members) -> Result<Self, Problem>;
+}
+
+/// A JSON body. Nothing of it is read before the arguments that stand before it in a handler are there.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: FromMembers> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            check_type(&request)?;
+            let bytes = read(&request, payload).await?;
+            T::from_members(Members::parse(&bytes)?).map(Self)
+        })
+    }
+}
+
+/// A body without a type is taken for JSON, as the FastAPI system did.
+fn check_type(request: &HttpRequest) -> Result<(), Problem> {
+    let Some(given) = request.headers().get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_lowercase();
+    let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    json.then_some(()).ok_or_else(|| Problem::new(Kind::UnsupportedMediaType))
+}
+
+async fn read(request: &HttpRequest, mut payload: Payload) -> Result<BytesMut, Problem> {
+    let max = request.app_data::<Data<State>>().map_or(0, |state| state.max_body);
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(Problem::new(Kind::BodyTooLarge));
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(Kind::MalformedRequest))?;
+        if body.len() + chunk.len() > max {
+            return Err(Problem::new(Kind::BodyTooLarge));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

@@ -1,0 +1,77 @@
+//! The command line: what the program is asked to do instead of serving.
+
+use crate::compose;
+use crate::settings::{self, Settings};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::error::Error;
+use std::io::{self, IsTerminal, Write, stdin, stdout};
+
+/// The HTTP server of chatcore.
+#[derive(Debug, Parser)]
+#[command(name = "app-http", version)]
+pub struct Cli {
+    /// Tells what is wrong with the settings, and ends.
+    #[arg(long)]
+    check_config: bool,
+    /// Prints every setting as it would be used, secrets as ***, and ends.
+    #[arg(long)]
+    print_config: bool,
+    /// Prints a file .env with every setting in it, and ends.
+    #[arg(long)]
+    env_example: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Reads a password from the terminal or from stdin and prints its hash, for the file of users.
+    HashPassword,
+}
+
+impl Cli {
+    /// Reads the arguments of the process. Ends it on `--help`, `--version` and on arguments that are none.
+    #[must_use]
+    pub fn read() -> Self {
+        let matches = Self::command().after_help(settings::help()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Does what needs no settings; `true` if that was all.
+    ///
+    /// # Errors
+    /// There is no password, or it cannot be hashed; stdout is closed.
+    pub fn did_without_settings(&self) -> Result<bool, Box<dyn Error + Send + Sync>> {
+        if self.env_example {
+            write!(stdout(), "{}", settings::env_example())?;
+        } else if let Some(Command::HashPassword) = self.command {
+            writeln!(stdout(), "{}", compose::hash_password(&password()?)?)?;
+        }
+        Ok(self.env_example || self.command.is_some())
+    }
+
+    /// Does what needs no server; `true` if that was all. Settings without faults have come so far.
+    ///
+    /// # Errors
+    /// Stdout is closed.
+    pub fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
+        if self.print_config {
+            write!(stdout(), "{}", settings.print())?;
+        }
+        if self.check_config {
+            settings.warnings.iter().try_for_each(|warning| writeln!(io::stderr(), "warning: {warning}"))?;
+            writeln!(io::stderr(), "the settings are good")?;
+        }
+        Ok(self.print_config || self.check_config)
+    }
+}
+
+/// Typed unseen on a terminal, else a line of stdin.
+fn password() -> io::Result<String> {
+    if stdin().is_terminal() {
+        return rpassword::prompt_password("The password: ");
+    }
+    let mut line = String::new();
+    stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,178 @@
+//! What comes in and goes out, member by member: the contract of the API.
+
+use crate::body::FromMembers;
+use crate::members::Members;
+use crate::problem::Problem;
+use chatcore::chat::Answered;
+use chatcore::id::{Key, MessageId, SessionId, UserId};
+use chatcore::message::{Message, Products};
+use chatcore::port::Credentials;
+use chatcore::session::Session;
+use chatcore::stamp::rfc3339;
+use serde::Serialize;
+
+/// The longest user name, in bytes.
+const MAX_NAME: usize = 256;
+/// The longest password, in bytes.
+const MAX_PASSWORD: usize = 1024;
+
+/// The body of `POST /auth/login`.
+#[derive(Debug)]
+pub struct LoginIn(pub Credentials);
+
+impl FromMembers for LoginIn {
+    fn from_members(mut members: Members) -> Result<Self, Problem> {
+        let mut text = |name, max| {
+            let text = members.text(name)?;
+            if text.is_empty() || text.len() > max {
+                members.fault(name, format!("must be 1 to {max} bytes long"));
+            }
+            Some(text)
+        };
+        let (name, password) = (text("username", MAX_NAME), text("password", MAX_PASSWORD));
+        members.finish(name.zip(password).map(|(name, password)| Self(Credentials { name, password })))
+    }
+}
+
+/// The body of `POST /chat/message`.
+#[derive(Debug)]
+pub struct MessageIn {
+    /// What is said.
+    pub message: String,
+    /// Who says it, if told; must be the caller.
+    pub user_id: Option<UserId>,
+    /// Where; `None` opens a session.
+    pub session_id: Option<SessionId>,
+    /// The idempotency key, unless a header gives it.
+    pub client_message_id: Option<Key>,
+}
+
+impl FromMembers for MessageIn {
+    fn from_members(mut members: Members) -> Result<Self, Problem> {
+        let message = members.text("message");
+        let user_id = members.optional("user_id", UserId::parse);
+        // Clients of the FastAPI system may send an empty one with the first message.
+        let session_id = members.optional("session_id", |text| match text.as_str() {
+            "" => Ok(None),
+            text => text.parse().map(Some),
+        });
+        let client_message_id = members.optional("client_message_id", Key::parse);
+        let session_id = session_id.flatten();
+        members.finish(message.map(|message| Self { message, user_id, session_id, client_message_id }))
+    }
+}
+
+/// The answer of `POST /auth/login`.
+#[derive(Debug, Serialize)]
+pub struct TokenOut {
+    /// The token.
+    pub access_token: String,
+    /// Always `bearer`.
+    pub token_type: &'static str,
+    /// Seconds.
+    pub expires_in: u64,
+}
+
+/// The answer of `POST /chat/message`.
+#[derive(Debug, Serialize)]
+pub struct AnswerOut<'a> {
+    message_id: MessageId,
+    session_id: SessionId,
+    user_message: &'a str,
+    ai_response: &'a str,
+    products: &'a Products,
+    intent: Option<&'a str>,
+    timestamp: String,
+    status: &'static str,
+    confidence: Option<f64>,
+    message_seq: u64,
+}
+
+impl<'a> AnswerOut<'a> {
+    /// The answer to this message.
+    #[must_use]
+    pub fn new(user_message: &'a str, answered: &'a Answered) -> Self {
+        let Answered { turn, seq, answer, .. } = answered;
+        Self {
+            message_id: turn.message,
+            session_id: turn.session,
+            user_message,
+            ai_response: &answer.content,
+            products: &answer.reply.products,
+            intent: answer.reply.intent.as_deref(),
+            timestamp: rfc3339(answer.at),
+            status: answer.status.as_str(),
+            confidence: answer.reply.confidence,
+            message_seq: *seq,
+        }
+    }
+}
+
+/// A message of a history.
+#[derive(Debug, Serialize)]
+pub struct MessageOut {
+    id: MessageId,
+    seq: u64,
+    role: &'static str,
+    content: String,
+    products: Products,
+    intent: Option<String>,
+    confidence: Option<f64>,
+    status: &'static str,
+    reply_to: Option<u64>,
+    timestamp: String,
+}
+
+impl From<Message> for MessageOut {
+    fn from(message: Message) -> Self {
+        Self {
+            id: message.id(),
+            seq: message.seq,
+            role: message.role.as_str(),
+            content: message.content,
+            products: message.reply.products,
+            intent: message.reply.intent,
+            confidence: message.reply.confidence,
+            status: message.status.as_str(),
+            reply_to: message.reply_to,
+            timestamp: rfc3339(message.at),
+        }
+    }
+}
+
+/// A session, perhaps with its newest messages.
+#[derive(Debug, Serialize)]
+pub struct SessionOut {
+    session_id: SessionId,
+    /// `null` for a guest, whose device stands beside it.
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_id: Option<String>,
+    created_at: String,
+    message_count: u64,
+    last_activity: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<MessageOut>>,
+}
+
+impl SessionOut {
+    /// The session with these messages.
+    #[must_use]
+    pub fn with_messages(session: &Session, messages: Vec<Message>) -> Self {
+        Self { messages: Some(messages.into_iter().map(MessageOut::from).collect()), ..Self::from(session) }
+    }
+}
+
+impl From<&Session> for SessionOut {
+    fn from(session: &Session) -> Self {
+        Self {
+            session_id: session.id,
+            user_id: session.owner.user_id().map(ToString::to_string),
+            device_id: session.owner.device_id().map(ToString::to_string),
+            created_at: rfc3339(session.created_at),
+            message_count: session.message_count,
+            last_activity: rfc3339(session.last_activity),
+            messages: None,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The HTTP server of chatcore: a composition root with routes around it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`settings`] | the only reader of the environment and of `.env` |
+//! | [`compose`] | the only place that names adapters |
+//! | [`Application`] | built from settings, bound to a port, run until told to stop |
+//! | [`startup`], [`around`] | the HTTP server, and what is done around every request |
+//! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
+//! | [`problem`] | every error, in one shape |
+
+mod application;
+pub mod around;
+pub mod auth;
+pub mod body;
+pub mod cli;
+pub mod compose;
+pub mod dto;
+pub mod idempotency;
+pub mod members;
+pub mod problem;
+pub mod routes;
+mod secret_file;
+pub mod settings;
+pub mod startup;
+pub mod telemetry;
+
+pub use application::Application;

@@ -1,0 +1,114 @@
+//! Paths and queries: read, checked, and all faults told at once. Unknown parameters are ignored.
+
+use crate::problem::{FieldFault, Place, Problem};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use chatcore::id::SessionId;
+use chatcore::session::SessionsCursor;
+use chatcore::stamp::{from_micros, micros};
+use std::borrow::Cow;
+use std::future::{Ready, ready};
+use uuid::Uuid;
+
+/// Entries of a page unless asked otherwise.
+const LIMIT: usize = 50;
+/// Entries of a page at most.
+const MAX_LIMIT: usize = 100;
+
+/// The session that a path names.
+#[derive(Debug)]
+pub(super) struct SessionPath(pub(super) SessionId);
+
+impl FromRequest for SessionPath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().get("id").unwrap_or_default().parse();
+        ready(id.map(Self).map_err(|_| Problem::fault(Place::Parameter("session_id"), "must be a UUID")))
+    }
+}
+
+/// The parameters of a query, taken one by one.
+#[derive(Debug, Default)]
+pub(super) struct Query {
+    given: Vec<(String, String)>,
+    faults: Vec<FieldFault>,
+}
+
+impl FromRequest for Query {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let given = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+        let given = given.map(web::Query::into_inner).unwrap_or_default();
+        ready(Ok(Self { given, faults: Vec::new() }))
+    }
+}
+
+impl Query {
+    /// How many entries.
+    pub(super) fn limit(&mut self) -> usize {
+        let limit = self.take("limit", "must be a whole number, 1 to 100", |text| {
+            text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        });
+        limit.unwrap_or(LIMIT)
+    }
+
+    /// Only messages before this place.
+    pub(super) fn before(&mut self) -> Option<u64> {
+        self.take("before", "must be a whole number of at least 1", |text| {
+            text.parse().ok().filter(|before| *before >= 1)
+        })
+    }
+
+    /// Where the page before ended.
+    pub(super) fn cursor(&mut self) -> Option<SessionsCursor> {
+        self.take("cursor", "must be one that the header Link gave", cursor)
+    }
+
+    /// # Errors
+    /// Everything that was wrong with what was taken.
+    pub(super) fn finish(self) -> Result<(), Problem> {
+        if self.faults.is_empty() { Ok(()) } else { Err(Problem::faults(self.faults)) }
+    }
+
+    fn take<T>(&mut self, name: &'static str, rule: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let mut values = self.given.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        let value = values.next()?;
+        let parsed = if values.next().is_some() { None } else { parse(value) };
+        if parsed.is_none() {
+            self.faults.push(FieldFault { detail: Cow::Borrowed(rule), place: Place::Parameter(name) });
+        }
+        parsed
+    }
+}
+
+/// A cursor as clients carry it: nobody is meant to read it.
+pub(super) fn cursor_text(cursor: &SessionsCursor) -> String {
+    format!("{:016x}{}", micros(cursor.last_activity), cursor.session.as_uuid().simple())
+}
+
+fn cursor(text: &str) -> Option<SessionsCursor> {
+    let (time, session) = text.split_at_checked(16)?;
+    let last_activity = from_micros(i64::try_from(u64::from_str_radix(time, 16).ok()?).ok()?);
+    let session = SessionId::from(Uuid::try_parse(session).ok().filter(|_| session.len() == 32)?);
+    Some(SessionsCursor { last_activity, session })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went_out() {
+        let session = SessionId::from(Uuid::from_u128(7));
+        let cursor_in = SessionsCursor { last_activity: from_micros(1_700_000_000_123_456), session };
+        let text = cursor_text(&cursor_in);
+        assert_eq!(cursor(&text), Some(cursor_in));
+        for bad in ["", "x", &text[1..], &format!("{text}0"), &text.replace('0', "ü"), &"f".repeat(48)] {
+            assert_eq!(cursor(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Texts to values. Each error is a rule, to be put behind "must be".
+
+use chatcore::policy::Quota;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(super) type Parsed<T> = Result<T, &'static str>;
+
+pub(super) fn text(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+/// In any case: true, yes, on, 1 and their opposites.
+pub(super) fn boolean(text: &str) -> Parsed<bool> {
+    match text.trim().to_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("true or false"),
+    }
+}
+
+/// A whole number of at least one.
+pub(super) fn count(text: &str) -> Parsed<u64> {
+    text.trim().parse().ok().filter(|number| *number >= 1).ok_or("a whole number of at least 1")
+}
+
+/// The same, for what is held in memory.
+pub(super) fn size(text: &str) -> Parsed<usize> {
+    count(text).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    Ok(PathBuf::from(text))
+}
+
+pub(super) fn port(text: &str) -> Parsed<u16> {
+    text.trim().parse().map_err(|_| "a port, 0 to 65535")
+}
+
+/// Bare seconds (also with a point), or a number with `ms`, `s`, `m`, `h` or `d`; at most a hundred years.
+pub(super) fn duration(text: &str) -> Parsed<Duration> {
+    let rule = "a time like 500ms, 30s, 5m, 24h, 7d, or a number of seconds";
+    let (number, unit) = split_unit(text);
+    let unit = match unit.to_lowercase().as_str() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(rule),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| rule)? * unit;
+    // Rounded to microseconds, since 0.001 is not exact.
+    let exact = Duration::try_from_secs_f64(seconds).map_err(|_| rule)?;
+    let rounded = Duration::from_micros(u64::try_from((exact.as_nanos() + 500) / 1000).map_err(|_| rule)?);
+    if rounded <= Duration::from_secs(100 * 365 * 86_400) { Ok(rounded) } else { Err(rule) }
+}
+
+/// The same, but longer than nothing.
+pub(super) fn some_time(text: &str) -> Parsed<Duration> {
+    duration(text)?.checked_sub(Duration::from_millis(1)).ok_or("a time of at least 1ms, like 500ms, 30s, 24h")?;
+    duration(text)
+}
+
+/// Bytes, or a number with `KiB`, `MiB`, `KB`, `MB`; at least one.
+pub(super) fn bytes(text: &str) -> Parsed<usize> {
+    let rule = "a size like 65536, 32KiB or 1MiB";
+    let (number, unit) = split_unit(text);
+    let unit: usize = match unit.to_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1024,
+        "kb" => 1000,
+        "m" | "mib" => 1024 * 1024,
+        "mb" => 1_000_000,
+        _ => return Err(rule),
+    };
+    let number: usize = number.parse().map_err(|_| rule)?;
+    number.checked_mul(unit).filter(|bytes| (1..=1 << 30).contains(bytes)).ok_or(rule)
+}
+
+/// `10/60s`, or `off` for no limit.
+pub(super) fn quota(text: &str) -> Parsed<Option<Quota>> {
+    let rule = "a quota like 10/60s, or off";
+    if text.trim().eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let (limit, window) = text.split_once('/').ok_or(rule)?;
+    let limit = limit.trim().parse().ok().filter(|limit| *limit >= 1).ok_or(rule)?;
+    let window = some_time(window).map_err(|_| rule)?;
+    Ok(Some(Quota { limit, window }))
+}
+
+/// `*`, `none`, or origins like `https://shop.example:8443` with commas between. `None` means any.
+pub(super) fn origins(text: &str) -> Parsed<Option<Vec<String>>> {
+    match text.trim() {
+        "*" => return Ok(None),
+        none if none.eq_ignore_ascii_case("none") => return Ok(Some(Vec::new())),
+        _ => {}
+    }
+    let rule = "*, none, or origins like https://shop.example with commas between";
+    let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    let checked: Option<Vec<String>> = origins.map(origin).collect();
+    checked.map(Some).ok_or(rule)
+}
+
+/// A scheme, a host, perhaps a port; nothing behind it but a slash. As a browser sends it: in lower case.
+fn origin(text: &str) -> Option<String> {
+    let text = text.strip_suffix('/').unwrap_or(text).to_lowercase();
+    let (scheme, host) = text.split_once("://")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
+    let good = matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(plain);
+    good.then_some(text)
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|letter: char| letter.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number.trim(), unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_seconds_or_have_a_unit() {
+        for (text, millis) in [
+            ("30", 30_000),
+            ("0.5", 500),
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("24H", 86_400_000),
+            ("0", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "ten", "-1", "1w", "1e400", "inf", "NaN", "s", "9999999d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(some_time("0").is_err());
+    }
+
+    #[test]
+    fn booleans_are_read_in_any_case() {
+        for text in ["True", "ON", "yes", "1"] {
+            assert_eq!(boolean(text), Ok(true));
+        }
+        for text in ["False", "off", "No", "0"] {
+            assert_eq!(boolean(text), Ok(false));
+        }
+        assert!(boolean("maybe").is_err());
+    }
+
+    #[test]
+    fn quotas_and_sizes_have_units_too() {
+        let ten = Quota { limit: 10, window: Duration::from_secs(60) };
+        assert_eq!(quota("10/60s"), Ok(Some(ten)));
+        assert_eq!(quota(" 10 / 1m"), Ok(Some(ten)));
+        assert_eq!(quota("OFF"), Ok(None));
+        for text in ["10", "0/60s", "10/0", "/60", "10/x"] {
+            assert!(quota(text).is_err(), "{text}");
+        }
+        assert_eq!(bytes("32KiB"), Ok(32 * 1024));
+        assert_eq!(bytes("1000"), Ok(1000));
+        for text in ["0", "1.5k", "1TB", "-1", "99999999999999999999"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        assert_eq!(origins("*"), Ok(None));
+        assert_eq!(origins("none"), Ok(Some(vec![])));
+        let two = vec!["https://shop.example".to_owned(), "http://localhost:3000".to_owned()];
+        assert_eq!(origins("https://Shop.example/, http://localhost:3000"), Ok(Some(two)));
+        for text in ["shop.example", "https://shop.example/path", "https://*", "ftp://x", "https://"] {
+            assert!(origins(text).is_err(), "{text}");
+        }
+    }
+}

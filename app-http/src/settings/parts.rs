@@ -1,0 +1,99 @@
+//! Which parts the program is made of.
+
+use super::parse::{self, Parsed};
+use super::reader::Reader;
+use super::secret::Secret;
+use super::table as t;
+use std::time::Duration;
+
+/// Where sessions live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// One file under `DATA_DIR`.
+    Sqlite,
+    /// Nowhere: they are gone with the process.
+    Memory,
+}
+
+impl StoreKind {
+    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+        reader.get(&t::STORE, |text| match text.to_lowercase().as_str() {
+            "sqlite" => Ok(Self::Sqlite),
+            "memory" => Ok(Self::Memory),
+            _ => Err("sqlite or memory"),
+        })
+    }
+}
+
+/// The only bus so far is the store's own log.
+pub(super) fn read_bus(reader: &mut Reader) -> Option<()> {
+    reader.get(&t::BUS, |text| if text.eq_ignore_ascii_case("local") { Ok(()) } else { Err("local") })
+}
+
+/// Who answers.
+#[derive(Debug, Clone)]
+pub struct Ai {
+    /// Which kind.
+    pub kind: AiKind,
+    /// The address of the service; always there where the kind needs one.
+    pub url: Option<String>,
+    /// The key of the service.
+    pub key: Option<Secret>,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// What stands in for an answer.
+    pub fallback: String,
+    /// Whether user and history go along.
+    pub send_context: bool,
+    /// How long the demo thinks.
+    pub demo_delay: Duration,
+}
+
+/// Kinds of AIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AiKind {
+    /// A shop assistant over a few dozen products, built in.
+    Demo,
+    /// A service that takes a message and answers in one piece.
+    Native,
+}
+
+impl Ai {
+    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+        let (url, key) = (reader.optional(&t::AI_API_URL, url), reader.optional(&t::AI_API_KEY, parse::text));
+        let default = if matches!(url, Some(None)) { "demo" } else { "native" };
+        let kind = reader.get_or(&t::AI, default, ai_kind);
+        if kind == Some(AiKind::Native) && url == Some(None) {
+            reader.fault(&t::AI_API_URL, "is missing; AI=native needs it");
+        }
+        let (timeout, fallback) =
+            (reader.get(&t::AI_TIMEOUT, parse::some_time), reader.get(&t::AI_FALLBACK_MESSAGE, parse::text));
+        let send_context = reader.get(&t::AI_SEND_CONTEXT, parse::boolean);
+        let demo_delay = reader.get(&t::AI_DEMO_DELAY, parse::duration);
+        Some(Self {
+            kind: kind?,
+            url: url?,
+            key: key?.map(Secret::new),
+            timeout: timeout?,
+            fallback: fallback?,
+            send_context: send_context?,
+            demo_delay: demo_delay?,
+        })
+    }
+}
+
+fn ai_kind(text: &str) -> Parsed<AiKind> {
+    match text.to_lowercase().as_str() {
+        "demo" => Ok(AiKind::Demo),
+        "native" => Ok(AiKind::Native),
+        _ => Err("demo or native"),
+    }
+}
+
+/// The adapter looks closer; this much can be told with all other faults.
+fn url(text: &str) -> Parsed<String> {
+    let rule = "a URL like https://ai.example/chat";
+    let uri: actix_web::http::Uri = text.parse().map_err(|_| rule)?;
+    let good = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
+    if good { Ok(text.to_owned()) } else { Err(rule) }
+}

@@ -1,0 +1,59 @@
+//! The table of settings as people read it: in the help, as `.env.example`, and with the values of this start.
+
+use super::Settings;
+use super::table::{Spec, TABLE, all};
+use std::fmt::Write;
+
+impl Settings {
+    /// Every setting of this program, used or not, a line each; secrets as `***`.
+    #[must_use]
+    pub fn print(&self) -> String {
+        let value = |spec: &Spec| self.shown.get(spec.name).map_or("", String::as_str);
+        all().fold(String::new(), |mut lines, spec| {
+            let _ = writeln!(lines, "{}={}", spec.name, quoted(value(spec)));
+            lines
+        })
+    }
+}
+
+/// What `--help` says of the settings.
+#[must_use]
+pub fn help() -> String {
+    let mut text = String::from(
+        "Settings come from the environment and from .env; each NAME may also be given as NAME_FILE, the path of a file\n\
+         that holds the value. Times: 500ms, 30s, 5m, 24h, 7d, or a number of seconds.\n",
+    );
+    for group in TABLE {
+        let _ = writeln!(text, "\n{}:", group.title);
+        for spec in group.specs {
+            let default = if spec.default.is_empty() { String::new() } else { format!(" [{}]", spec.default) };
+            let _ = writeln!(text, "  {:<22} {}{default}", spec.name, spec.about);
+        }
+    }
+    text
+}
+
+/// The file `.env.example`.
+#[must_use]
+pub fn env_example() -> String {
+    let mut text = String::from(
+        "# Settings: copy this file to .env and take the # away from what you want to change. Every NAME may also be given\n\
+         # as NAME_FILE, the path of a file that holds the value. `app-http --check-config` tells what is wrong with them.\n",
+    );
+    for group in TABLE {
+        let _ = writeln!(text, "\n## {}", group.title);
+        for spec in group.specs {
+            let _ = writeln!(text, "\n# {}\n#{}={}", spec.about, spec.name, quoted(spec.default));
+        }
+    }
+    text
+}
+
+/// As `.env` takes it: in quotes where there is anything but plain characters.
+fn quoted(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/,*=@+".contains(&byte);
+    if value.bytes().all(plain) {
+        return value.to_owned();
+    }
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('\n', "\\n"))
+}

@@ -1,0 +1,149 @@
+//! Where values come from: the environment, then `.env`; each name also as `NAME_FILE`, which names a file to read.
+
+use super::fault::Fault;
+use super::near;
+use super::table::{OTHERS, Spec, all};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+
+/// A value, and where it came from.
+#[derive(Clone)]
+pub(super) struct Given {
+    pub(super) value: String,
+    pub(super) origin: Origin,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The environment of the process.
+    Environment,
+    /// The file `.env` in the working directory.
+    DotEnv,
+    /// The file that this `NAME_FILE` names.
+    File(String),
+    /// Nobody gave it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment => f.write_str("environment"),
+            Self::DotEnv => f.write_str(".env"),
+            Self::File(name) => write!(f, "the file of {name}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// Everything that was given, by name.
+#[derive(Default)]
+pub(super) struct Sources {
+    given: BTreeMap<String, Given>,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Sources {
+    /// The environment of the process over the `.env` of the working directory.
+    #[expect(clippy::disallowed_methods, reason = "the settings are the one reader of the environment")]
+    pub(super) fn of_process() -> Self {
+        let mut sources = Self::default();
+        sources.add_dot_env(Path::new(".env"));
+        sources.add_environment(std::env::vars_os());
+        sources
+    }
+
+    /// These pairs alone, as if they stood in the environment.
+    pub(super) fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut sources = Self::default();
+        sources.add_environment(pairs.into_iter().map(|(name, value)| (name.into(), value.into())));
+        sources
+    }
+
+    fn add_environment(&mut self, pairs: impl Iterator<Item = (OsString, OsString)>) {
+        for (name, value) in pairs {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => self.add(name, value, Origin::Environment),
+                Err(_) if is_ours(&name) => self.fault(&name, Origin::Environment, "is not UTF-8"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn add_dot_env(&mut self, path: &Path) {
+        let pairs = match dotenvy::from_path_iter(path) {
+            Ok(pairs) => pairs,
+            Err(error) if error.not_found() => return,
+            Err(_) => return self.fault(".env", Origin::DotEnv, "cannot be read"),
+        };
+        for (number, pair) in pairs.enumerate() {
+            match pair {
+                Ok((name, value)) => self.add(name, value, Origin::DotEnv),
+                // What dotenvy says holds the line, which may hold a secret.
+                Err(_) => {
+                    let what = format!("setting number {} in it is malformed", number + 1);
+                    return self.fault(".env", Origin::DotEnv, what);
+                }
+            }
+        }
+    }
+
+    /// An empty value is none: that is how compose files pass on what is not set.
+    fn add(&mut self, name: String, value: String, origin: Origin) {
+        if !value.is_empty() {
+            self.given.insert(name, Given { value, origin });
+        }
+    }
+
+    /// What was given for a setting; from its file where `NAME_FILE` stands instead.
+    pub(super) fn take(&mut self, spec: &Spec) -> Option<Given> {
+        let direct = self.given.get(spec.name).cloned();
+        let by_file = format!("{}_FILE", spec.name);
+        let Some(file) = self.given.get(&by_file).cloned() else { return direct };
+        if direct.is_some() {
+            self.fault(&by_file, file.origin, format!("stands beside {}: which of the two is meant?", spec.name));
+            return direct;
+        }
+        match std::fs::read_to_string(&file.value) {
+            Ok(text) => Some(Given { value: without_last_newline(text), origin: Origin::File(by_file) }),
+            Err(error) => {
+                self.fault(&by_file, file.origin, format!("names a file that cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// One line for each name that is not known but looks like one that is.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let unknown = self.given.iter().filter(|(name, _)| !is_ours(name) && !OTHERS.contains(&name.as_str()));
+        let known: Vec<_> = all().map(|spec| spec.name).chain(OTHERS.iter().copied()).collect();
+        unknown
+            .filter_map(|(name, given)| {
+                let meant = near::nearest(name, &known)?;
+                Some(format!("{name} ({}) is not a setting; is {meant} meant?", given.origin))
+            })
+            .collect()
+    }
+
+    fn fault(&mut self, name: &str, origin: Origin, what: impl Into<String>) {
+        self.faults.push(Fault { name: name.into(), origin, what: what.into() });
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    all().any(|spec| name.strip_prefix(spec.name).is_some_and(|rest| rest.is_empty() || rest == "_FILE"))
+}
+
+fn without_last_newline(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}

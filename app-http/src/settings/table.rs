@@ -1,0 +1,99 @@
+//! The one table of settings: what they are called, what they are unless given, what they are for. `--help`,
+//! `--print-config` and `.env.example` are made from it.
+
+/// A setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spec {
+    /// Its name in the environment.
+    pub name: &'static str,
+    /// What it is unless given; empty for nothing.
+    pub default: &'static str,
+    /// Whether its value is shown to nobody.
+    pub secret: bool,
+    /// What it is for, in a sentence or two.
+    pub about: &'static str,
+}
+
+/// Settings that belong together.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// What they are about.
+    pub title: &'static str,
+    /// The settings.
+    pub specs: &'static [Spec],
+}
+
+macro_rules! table {
+    ($($title:literal { $($name:ident = $default:literal $($secret:ident)?, $about:literal;)* })*) => {
+        /// All settings of this program, in the order in which they are shown.
+        pub const TABLE: &[Group] = &[$(Group { title: $title, specs: &[$($name),*] }),*];
+
+        $($(
+            #[doc = $about]
+            pub const $name: Spec =
+                Spec { name: stringify!($name), default: $default, secret: table!(@secret $($secret)?), about: $about };
+        )*)*
+    };
+    (@secret) => { false };
+    (@secret secret) => { true };
+}
+
+table! {
+    "The program" {
+        APP_NAME = "chatcore", "What `GET /` calls the program.";
+        APP_VERSION = "", "The version that `GET /` tells; this build's unless given.";
+        DEBUG = "true", "Eases development: a demo user, any CORS origin, a made-up JWT secret. Set it to false in production.";
+        HOST = "127.0.0.1", "The address to listen on; 0.0.0.0 for all.";
+        PORT = "8000", "The port to listen on; 0 for any free one.";
+        HTTP_WORKERS = "", "Threads that serve HTTP; one for each core unless given.";
+        DATA_DIR = "./data", "The directory of the SQLite file and of a made-up JWT secret.";
+        SHUTDOWN_GRACE = "30s", "How long open turns may go on after SIGTERM; the program ends within it.";
+        CORS_ALLOWED_ORIGINS = "", "Origins that browsers may call from, with commas between; `*` for all, `none`. `*` unless DEBUG is false.";
+    }
+    "Logs" {
+        LOG_LEVEL = "info", "error, warn, info, debug, trace or off; also by target, as in `info,chatcore=debug`.";
+        LOG_FORMAT = "auto", "`json`, `text`, or `auto`: text where stdout is a terminal.";
+        LOG_FILE = "", "A file to append the logs to; stdout unless given.";
+    }
+    "The parts" {
+        STORE = "sqlite", "Where sessions live: `sqlite` (a file under DATA_DIR) or `memory`.";
+        BUS = "local", "Where events go: `local`, the store's own log.";
+        AI = "", "Who answers: `demo`, or `native` (default once AI_API_URL is set).";
+    }
+    "Logging in" {
+        JWT_SECRET_KEY = "" secret, "What tokens are signed with, 32 bytes or more. Without it a random one is made once and kept under DATA_DIR.";
+        JWT_TTL = "24h", "How long a token is good for.";
+        JWT_ISSUER = "", "The `iss` that tokens carry and must carry; none unless given.";
+        JWT_AUDIENCE = "", "The `aud` that tokens carry and must carry; none unless given.";
+        USERS_FILE = "", "The file of users. Without it, and unless DEBUG is false, there is the demo user `testuser`.";
+        LOGIN_QUOTA = "5/60s", "Wrong passwords for a name in any such time, and four times as many from an address; `off`.";
+    }
+    "The AI" {
+        AI_API_URL = "", "The address of the AI service.";
+        AI_API_KEY = "" secret, "Sent to the AI service as a bearer token.";
+        AI_TIMEOUT = "30s", "How long one answer may take.";
+        AI_FALLBACK_MESSAGE = "Xin lỗi, tôi đang gặp sự cố. Vui lòng thử lại sau.", "Stands in for an answer where the AI gives none.";
+        AI_SEND_CONTEXT = "on", "Whether the user's id and the history go to the AI service along with the message.";
+        AI_DEMO_DELAY = "0", "How long the demo AI thinks.";
+    }
+    "The chat" {
+        SESSION_TTL = "24h", "How long a session lives after its newest message.";
+        TURN_LEASE = "15s", "How long a turn stays open after its server died. Longer than a failover of the store.";
+        MAX_RUNNING_TURNS = "10000", "Turns that run at once in this process; more are refused.";
+        MESSAGE_QUOTA = "off", "Messages that an owner may send in any such time, as in `10/60s`; `off`.";
+        MESSAGE_MAX_BYTES = "32KiB", "The longest message.";
+        BODY_MAX_BYTES = "256KiB", "The longest body of a request.";
+        ANSWER_MAX_BYTES = "256KiB", "The longest answer.";
+        SESSION_MAX_MESSAGES = "100000", "Messages that a session holds, answers included.";
+        OWNER_MAX_SESSIONS = "10000", "Living sessions that an owner has.";
+        OUTBOX_MAX = "1000000", "Events that the store's log keeps; the oldest are dropped.";
+    }
+}
+
+/// Names that only other programs read. They stand in the same `.env`, so that they are neither read nor wondered at here.
+pub const OTHERS: &[&str] = &["WORKER_HANDLERS", "WORKER_LANES", "WORKER_PORT"];
+
+/// Every setting of this program.
+pub fn all() -> impl Iterator<Item = &'static Spec> {
+    TABLE.iter().flat_map(|group| group.specs)
+}

@@ -1,0 +1,93 @@
+//! The HTTP server: its state, what stands around its routes, and its listener.
+
+use crate::around::around;
+use crate::compose::{Dependency, Parts};
+use crate::routes;
+use crate::settings;
+use actix_cors::Cors;
+use actix_web::dev::Server;
+use actix_web::http::header::HeaderName;
+use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use chatcore::ChatService;
+use chatcore::login::LoginService;
+use chatcore::port::Runtime;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What every handler may use.
+#[derive(Debug)]
+pub struct State {
+    /// The chat.
+    pub chat: ChatService,
+    /// Logins and tokens.
+    pub login: LoginService,
+    /// What health reports tell of.
+    pub dependencies: Vec<Dependency>,
+    /// Time and ids.
+    pub runtime: Arc<dyn Runtime>,
+    /// What the program is called.
+    pub name: String,
+    /// Which version it is.
+    pub version: String,
+    /// The longest body, in bytes.
+    pub max_body: usize,
+    /// No more work is taken.
+    pub stopping: AtomicBool,
+}
+
+impl State {
+    /// The state of a server over these parts.
+    #[must_use]
+    pub fn new(parts: Parts, server: &settings::Server) -> Self {
+        let Parts { chat, login, dependencies, runtime, .. } = parts;
+        let (name, version, max_body) = (server.name.clone(), server.version.clone(), server.max_body);
+        Self { chat, login, dependencies, runtime, name, version, max_body, stopping: AtomicBool::new(false) }
+    }
+}
+
+/// Opens the port; connections wait until the server is run. Answers which port it is.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Server, u16)> {
+    let origins = settings.origins.clone();
+    let factory = move || {
+        App::new()
+            .app_data(state.clone())
+            .configure(routes::configure)
+            .wrap(NormalizePath::trim())
+            .wrap(cors(origins.as_deref()))
+            .wrap(from_fn(around))
+    };
+    let mut server = HttpServer::new(factory).disable_signals().shutdown_timeout(1);
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers);
+    }
+    let server = server.bind((settings.host.as_str(), settings.port))?;
+    let port = server.addrs().first().map_or(settings.port, std::net::SocketAddr::port);
+    Ok((server.run(), port))
+}
+
+/// Headers of answers that a page of another origin may read.
+const EXPOSED: [HeaderName; 7] = [
+    HeaderName::from_static("idempotency-replayed"),
+    HeaderName::from_static("link"),
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
+    HeaderName::from_static("retry-after"),
+    HeaderName::from_static("retry-after-ms"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// `None` is any origin. Credentials are never allowed: a token is in a header that pages set themselves.
+fn cors(origins: Option<&[String]>) -> Cors {
+    let cors = Cors::default().allowed_methods(["GET", "POST", "DELETE"]).allow_any_header().expose_headers(EXPOSED);
+    let cors = cors.max_age(600);
+    match origins {
+        None => cors.allow_any_origin().send_wildcard(),
+        Some(origins) => origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin)),
+    }
+}

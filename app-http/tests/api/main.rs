@@ -1,0 +1,13 @@
+//! The API as clients see it, and the program as operators see it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+mod app;
+mod bad_input;
+mod contract;
+mod errors;
+mod idempotency;
+mod outage;
+mod process;
+mod sessions;
+mod settings;
+mod turns;

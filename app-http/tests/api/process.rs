@@ -1,0 +1,274 @@
+//! The program as a process: its arguments, its files, its logs, its end.
+
+use crate::app::send;
+use reqwest::Client;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+use tokio::time::Instant;
+
+fn command(directory: &Path, pairs: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_app-http"));
+    command.env_clear().envs(pairs.iter().copied()).current_dir(directory);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(directory: &Path, pairs: &[(&str, &str)], arguments: &[&str]) -> (Output, String, String) {
+    let output = command(directory, pairs).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    (output, stdout, stderr)
+}
+
+/// A running server, killed when it is dropped.
+struct Running {
+    child: Child,
+    log: BufReader<ChildStdout>,
+    url: String,
+    client: Client,
+}
+
+impl Running {
+    fn start(directory: &Path, pairs: &[(&str, &str)]) -> Self {
+        let mut child =
+            command(directory, &[&[("PORT", "0")], pairs].concat()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut log = BufReader::new(child.stdout.take().unwrap());
+        let port = loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it listened");
+            let line: Value =
+                serde_json::from_str(&line).unwrap_or_else(|_| panic!("a log line that is no JSON: {line}"));
+            if line["message"] == "listening" {
+                break line["port"].as_u64().unwrap();
+            }
+        };
+        Self { child, log, url: format!("http://127.0.0.1:{port}"), client: Client::new() }
+    }
+
+    async fn token(&self) -> String {
+        let body = json!({ "username": "testuser", "password": "testpass" });
+        let login = send(self.client.post(format!("{}/auth/login", self.url)).json(&body)).await;
+        login.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    fn message(&self, token: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.client.post(format!("{}/chat/message", self.url)).bearer_auth(token).json(body)
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The status that it ended with, and what it logged since it listened.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        while self.log.read_line(&mut log).unwrap() > 0 {}
+        (self.child.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn check_config_tells_all_faults_and_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(".env"), "PORT=http\nDEBUG=maybe\nTURN_LEESE=1s\n").unwrap();
+    let (bad, _, stderr) = output(directory.path(), &[("DEBUG", "true"), ("STORE", "tape")], &["--check-config"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(stderr.contains("PORT (.env)") && stderr.contains("STORE (environment)"), "{stderr}");
+    assert!(!stderr.contains("DEBUG"), "the environment wins: {stderr}");
+    let pairs = [("DEBUG", "true"), ("PORT", "0")];
+    let (good, _, stderr) = output(directory.path(), &pairs, &["--check-config"]);
+    assert_eq!(good.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("TURN_LEESE (.env) is not a setting; is TURN_LEASE meant?"), "{stderr}");
+}
+
+#[test]
+fn a_broken_env_file_is_told_without_its_text() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(".env"), "PORT=0\nJWT_SECRET_KEY=\"canary\n").unwrap();
+    let (bad, _, stderr) = output(directory.path(), &[], &["--check-config"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(stderr.contains(".env (.env): setting number 2") && !stderr.contains("canary"), "{stderr}");
+}
+
+#[test]
+fn print_config_shows_every_setting_and_no_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let (printed, stdout, _) = output(directory.path(), &[("JWT_SECRET_KEY", "canary")], &["--print-config"]);
+    assert_eq!(printed.status.code(), Some(0));
+    assert!(stdout.contains("JWT_SECRET_KEY=***\n") && stdout.contains("SESSION_TTL=24h\n"), "{stdout}");
+    assert!(!stdout.contains("canary"));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn help_and_version_name_what_there_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, help, _) = output(directory.path(), &[], &["--help"]);
+    for part in ["hash-password", "--check-config", "SHUTDOWN_GRACE", "[30s]"] {
+        assert!(help.contains(part), "{part}\n{help}");
+    }
+    let (_, version, _) = output(directory.path(), &[], &["--version"]);
+    assert_eq!(version.trim(), concat!("app-http ", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_hashed_password_lets_its_user_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = command(directory.path(), &[]).arg("hash-password").stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all("mật khẩu\n".as_bytes()).unwrap();
+    let hash = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(hash.starts_with("$argon2id$"), "{hash}");
+    std::fs::write(directory.path().join("users"), format!("anna:user_a:{hash}")).unwrap();
+    let server = Running::start(directory.path(), &[("USERS_FILE", "users"), ("STORE", "memory")]);
+    let body = json!({ "username": "anna", "password": "mật khẩu" });
+    assert_eq!(send(server.client.post(format!("{}/auth/login", server.url)).json(&body)).await.status, 200);
+    let demo = json!({ "username": "testuser", "password": "testpass" });
+    let demo = send(server.client.post(format!("{}/auth/login", server.url)).json(&demo)).await;
+    assert_eq!(demo.status, 401, "the demo user is gone once there are users");
+}
+
+#[tokio::test]
+async fn sigterm_lets_the_open_turn_end_and_exits_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[("AI_DEMO_DELAY", "1s"), ("SHUTDOWN_GRACE", "8s")]);
+    let token = server.token().await;
+    let open = tokio::spawn(send(server.message(&token, &json!({ "message": "hi" }))));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let since = Instant::now();
+    server.signal("TERM");
+    let answer = open.await.unwrap();
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("completed")));
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(since.elapsed() < Duration::from_secs(8));
+}
+
+#[tokio::test]
+async fn a_turn_that_outlasts_the_grace_is_left_to_its_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = [("AI_DEMO_DELAY", "20s"), ("SHUTDOWN_GRACE", "2s"), ("TURN_LEASE", "1s")];
+    let server = Running::start(directory.path(), &pairs);
+    let (token, body) = (server.token().await, json!({ "message": "hi", "client_message_id": "key-1" }));
+    let open = tokio::spawn(send(server.message(&token, &body)));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let since = Instant::now();
+    server.signal("TERM");
+    let refused = open.await.unwrap().is_problem(503, "stopping");
+    assert_eq!(server.end().0, Some(0));
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+
+    let next = Running::start(directory.path(), &[("TURN_LEASE", "1s")]);
+    let answer = loop {
+        let answer = send(next.message(&token, &body)).await;
+        if answer.status != 409 {
+            break answer;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["message_id"], refused["message_id"], "the same question goes on");
+    assert_eq!(answer.json()["status"], "completed");
+}
+
+#[tokio::test]
+async fn sessions_and_tokens_survive_a_restart_and_the_secret_is_for_its_owner_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[]);
+    let token = server.token().await;
+    let answer = send(server.message(&token, &json!({ "message": "hi" }))).await.json();
+    server.signal("KILL");
+    server.end();
+    let secret = std::fs::metadata(directory.path().join("data/jwt-secret")).unwrap();
+    assert_eq!((secret.permissions().mode() & 0o777, secret.len()), (0o600, 32));
+    let server = Running::start(directory.path(), &[]);
+    let path = format!("{}/chat/session/{}", server.url, answer["session_id"].as_str().unwrap());
+    let session = send(server.client.get(path).bearer_auth(&token)).await.json();
+    assert_eq!(session["message_count"], 2);
+}
+
+#[tokio::test]
+async fn a_turn_whose_server_was_killed_is_closed_by_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[("AI_DEMO_DELAY", "20s"), ("TURN_LEASE", "500ms")]);
+    let token = server.token().await;
+    let _ = server.message(&token, &json!({ "message": "hi" })).timeout(Duration::from_millis(300)).send().await;
+    server.signal("KILL");
+    server.end();
+    let server = Running::start(directory.path(), &[("TURN_LEASE", "500ms")]);
+    let since = Instant::now();
+    let sessions = loop {
+        let sessions =
+            send(server.client.get(format!("{}/chat/sessions", server.url)).bearer_auth(&token)).await.json();
+        if sessions[0]["message_count"] == 2 {
+            break sessions;
+        }
+        assert!(since.elapsed() < Duration::from_millis(2500), "open past its lease + 2 s: {sessions}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let path = format!("{}/chat/session/{}", server.url, sessions[0]["session_id"].as_str().unwrap());
+    let session = send(server.client.get(path).bearer_auth(&token)).await.json();
+    assert_eq!(session["messages"][1]["status"], "failed");
+}
+
+#[tokio::test]
+async fn logs_are_json_and_hold_no_text_no_password_and_no_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let server =
+        Running::start(directory.path(), &[("LOG_LEVEL", "debug"), ("STORE", "memory"), ("SHUTDOWN_GRACE", "4s")]);
+    let token = server.token().await;
+    let request = server.message(&token, &json!({ "message": "canary-text", "user_id": "user_123" }));
+    let answer = send(request.header("x-request-id", "request-7")).await;
+    assert_eq!(answer.status, 200);
+    send(server.message(&token, &json!({ "message": "canary-text", "user_id": "canary-user" }))).await;
+    send(server.client.get(format!("{}/chat/session/canary-path?canary-query", server.url)).bearer_auth(&token)).await;
+    server.signal("INT");
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0));
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_message = |line: &&Value| line["target"] == "access" && line["request_id"] == "request-7";
+    let line = lines.iter().find(of_message).unwrap();
+    assert_eq!(
+        (&line["method"], &line["route"], &line["status"]),
+        (&json!("POST"), &json!("/chat/message"), &json!(200))
+    );
+    assert!(line["ms"].is_number());
+    for secret in ["canary", "testpass", token.as_str(), "Tôi", answer.json()["ai_response"].as_str().unwrap()] {
+        assert!(!log.contains(secret), "{secret} in the log:\n{log}");
+    }
+}
+
+#[test]
+fn logs_go_to_a_file_where_one_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = [("PORT", "0"), ("STORE", "memory"), ("LOG_FILE", "log.json")];
+    let mut child = command(directory.path(), &pairs).spawn().unwrap();
+    let (since, mut log) = (Instant::now(), String::new());
+    while !log.contains("listening") && since.elapsed() < Duration::from_secs(10) {
+        log = std::fs::read_to_string(directory.path().join("log.json")).unwrap_or_default();
+    }
+    child.kill().unwrap();
+    assert!(log.contains("\"user\":\"testuser\"") && !log.contains("testpass"), "the demo user is named: {log}");
+    assert!(child.wait_with_output().unwrap().stdout.is_empty());
+}
+
+#[test]
+fn a_port_that_is_taken_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (ended, _, stderr) = output(directory.path(), &[("PORT", &port), ("STORE", "memory")], &[]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(stderr.contains(&port) && stderr.contains("PORT"), "{stderr}");
+}

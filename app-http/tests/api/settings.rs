@@ -1,0 +1,126 @@
+//! The settings: read from pairs as from an environment.
+
+use app_http::settings::table::all;
+use app_http::settings::{AiKind, Settings, env_example, help};
+use std::time::Duration;
+
+#[track_caller]
+fn faults(pairs: &[(&str, &str)]) -> Vec<String> {
+    let faults = Settings::from_pairs(pairs.iter().copied()).unwrap_err();
+    faults.0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_their_names_and_where_they_came_from() {
+    let told = faults(&[
+        ("PORT", "80000"),
+        ("DEBUG", "perhaps"),
+        ("STORE", "oracle"),
+        ("BUS", "kafka"),
+        ("AI", "native"),
+        ("TURN_LEASE", "soon"),
+        ("MESSAGE_QUOTA", "10"),
+        ("MESSAGE_MAX_BYTES", "big"),
+        ("LOG_LEVEL", "loud"),
+        ("CORS_ALLOWED_ORIGINS", "shop.example"),
+        ("USERS_FILE", "/does/not/exist"),
+    ]);
+    let mut names: Vec<_> = told.iter().map(|fault| fault.split(' ').next().unwrap()).collect();
+    names.sort_unstable();
+    let expected = "AI_API_URL BUS CORS_ALLOWED_ORIGINS DEBUG LOG_LEVEL MESSAGE_MAX_BYTES MESSAGE_QUOTA PORT STORE \
+                    TURN_LEASE USERS_FILE";
+    assert_eq!(names.join(" "), expected, "{told:#?}");
+    assert!(told.contains(&"PORT (environment): must be a port, 0 to 65535, not `80000`".to_owned()), "{told:#?}");
+}
+
+#[test]
+fn a_name_may_be_given_as_a_file_whose_last_newline_is_dropped() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "0123456789abcdef0123456789abcde\n\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let settings = Settings::from_pairs([("JWT_SECRET_KEY_FILE", path)]).unwrap();
+    assert_eq!(settings.logins.secret.unwrap().expose(), "0123456789abcdef0123456789abcde\n");
+    let told = faults(&[("JWT_SECRET_KEY_FILE", path), ("JWT_SECRET_KEY", "x"), ("PORT_FILE", "/does/not/exist")]);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    std::fs::write(file.path(), "http").unwrap();
+    let told = faults(&[("PORT_FILE", path)]);
+    assert_eq!(told, ["PORT (the file of PORT_FILE): must be a port, 0 to 65535, not `http`"]);
+}
+
+#[test]
+fn there_is_no_default_secret_and_a_weak_one_is_refused_in_production() {
+    let production = |secret: &str| Settings::from_pairs([("DEBUG", "False"), ("JWT_SECRET_KEY", secret)]);
+    let examples = [
+        "",
+        "tiny-key",
+        "super-secret-key-change-in-production-min-32-chars",
+        "your-secret-key-here-which-is-long-enough",
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    ];
+    for weak in examples {
+        let faults = production(weak).unwrap_err();
+        assert_eq!(faults.0.len(), 1, "{weak}: {faults}");
+        assert_eq!(faults.0[0].name, "JWT_SECRET_KEY");
+        assert!(weak.is_empty() || !faults.to_string().contains(weak), "a secret in a fault: {faults}");
+        assert!(Settings::from_pairs([("JWT_SECRET_KEY", weak)]).is_ok(), "while DEBUG is on it is a warning");
+    }
+    let settings = production("q8fK2mZ0pX7vL4nB9sT1wR6yH3dJ5gAc").unwrap();
+    assert!(!settings.logins.demo_user);
+    assert_eq!(settings.warnings, ["nobody can log in: USERS_FILE is not set"]);
+    assert_eq!(settings.server.origins, Some(vec![]));
+}
+
+#[test]
+fn a_misspelt_name_is_a_warning_and_one_of_the_worker_is_not() {
+    let settings = Settings::from_pairs([("PROT", "1"), ("JWT_SECRET", "x"), ("WORKER_LANES", "4"), ("PATH", "/bin")]);
+    assert_eq!(settings.unwrap().warnings, ["JWT_SECRET (environment) is not a setting; is JWT_SECRET_KEY meant?"]);
+}
+
+#[test]
+fn what_is_set_decides_what_is_picked() {
+    assert_eq!(Settings::from_pairs([]).unwrap().ai.kind, AiKind::Demo);
+    let native = Settings::from_pairs([("AI_API_URL", "http://ai.example/chat"), ("AI_TIMEOUT", "1500ms")]).unwrap();
+    assert_eq!((native.ai.kind, native.ai.timeout), (AiKind::Native, Duration::from_millis(1500)));
+    let empty = Settings::from_pairs([("AI_API_URL", ""), ("PORT", "")]).unwrap();
+    assert_eq!((empty.ai.kind, empty.server.port), (AiKind::Demo, 8000), "an empty value is none");
+}
+
+#[test]
+fn every_setting_is_printed_used_or_not_and_no_secret_is() {
+    let secrets = [("JWT_SECRET_KEY", "canary-1-canary-1-canary-1-canary-1"), ("AI_API_KEY", "canary-2")];
+    let settings = Settings::from_pairs(secrets).unwrap();
+    let printed = settings.print();
+    let names: Vec<_> = printed.lines().map(|line| line.split_once('=').unwrap().0).collect();
+    assert_eq!(names, all().map(|spec| spec.name).collect::<Vec<_>>());
+    for line in
+        ["JWT_SECRET_KEY=***", "AI_API_KEY=***", "PORT=8000", "STORE=sqlite", "BUS=local", "AI=demo", "DEBUG=true"]
+    {
+        assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+    }
+    for text in [printed, format!("{settings:?}")] {
+        assert!(!text.contains("canary"), "{text}");
+    }
+}
+
+#[test]
+fn the_help_and_the_example_name_every_setting_and_the_example_is_in_step() {
+    let (help, example) = (help(), env_example());
+    for spec in all() {
+        assert!(help.contains(&format!("\n  {} ", spec.name)), "{}", spec.name);
+        assert!(example.contains(&format!("\n#{}=", spec.name)), "{}", spec.name);
+    }
+    let kept = include_str!("../../../.env.example");
+    assert!(kept == example, "bring .env.example in step: cargo run -p app-http -- --env-example > .env.example");
+}
+
+#[test]
+fn the_example_read_as_it_stands_is_the_default() {
+    let is_setting =
+        |line: &&str| line.starts_with('#') && line[1..].starts_with(|letter: char| letter.is_ascii_uppercase());
+    let uncommented =
+        env_example().lines().filter(is_setting).map(|line| format!("{}\n", &line[1..])).collect::<String>();
+    let pairs: Vec<_> = dotenvy::from_read_iter(uncommented.as_bytes()).map(Result::unwrap).collect();
+    assert_eq!(pairs.len(), all().count());
+    let read = Settings::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))).unwrap();
+    assert_eq!(read.print(), Settings::from_pairs([]).unwrap().print());
+}
