@@ -1,16 +1,17 @@
 //! The program as one value: built from settings, bound to its port, run until it is told to stop.
 
 use crate::compose::{self, SWEEP_BATCH};
-use crate::settings::{Settings, StoreKind};
+use crate::settings::Settings;
 use crate::startup::{self, State};
 use actix_web::dev::Server;
 use actix_web::web::Data;
+use app_kit::settings::StoreKind;
+use app_kit::stop;
 use chatcore::sweep::Sweeper;
 use std::error::Error;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How often turns are looked for whose server died.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -53,14 +54,8 @@ impl Application {
     /// # Errors
     /// The server ended by itself.
     pub async fn run(self) -> io::Result<()> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        self.run_until(async move {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-            }
-        })
-        .await
+        let stop = stop::signals()?;
+        self.run_until(stop).await
     }
 
     /// Serves until `stop` is done, then stops in the same way.
@@ -114,9 +109,9 @@ fn tell(settings: &Settings, port: u16) {
         tracing::warn!(user = "testuser", "the demo user can log in; set USERS_FILE, or DEBUG=false, to end that");
     }
     if settings.logins.secret.is_none() {
-        let kept = if settings.store == StoreKind::Memory { "this process" } else { "DATA_DIR" };
+        let kept = if settings.store.kind == StoreKind::Memory { "this process" } else { "DATA_DIR" };
         tracing::info!(kept, "JWT_SECRET_KEY is not set; a random one is used");
     }
-    let (host, store, ai) = (&settings.server.host, settings.store, settings.ai.kind);
+    let (host, store, ai) = (&settings.server.host, settings.store.kind, settings.ai.kind);
     tracing::info!(host, port, ?store, ?ai, "listening");
 }

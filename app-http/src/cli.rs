@@ -1,7 +1,8 @@
 //! The command line: what the program is asked to do instead of serving.
 
 use crate::compose;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
+use app_kit::settings::{env_example, help};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write, stdin, stdout};
@@ -33,7 +34,7 @@ impl Cli {
     /// Reads the arguments of the process. Ends it on `--help`, `--version` and on arguments that are none.
     #[must_use]
     pub fn read() -> Self {
-        let matches = Self::command().after_help(settings::help()).get_matches();
+        let matches = Self::command().after_help(help()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
@@ -43,7 +44,7 @@ impl Cli {
     /// There is no password, or it cannot be hashed; stdout is closed.
     pub fn did_without_settings(&self) -> Result<bool, Box<dyn Error + Send + Sync>> {
         if self.env_example {
-            write!(stdout(), "{}", settings::env_example())?;
+            write!(stdout(), "{}", env_example())?;
         } else if let Some(Command::HashPassword) = self.command {
             writeln!(stdout(), "{}", compose::hash_password(&password()?)?)?;
         }
@@ -56,7 +57,7 @@ impl Cli {
     /// Stdout is closed.
     pub fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
         if self.print_config {
-            write!(stdout(), "{}", settings.print())?;
+            write!(stdout(), "{}", settings.printed)?;
         }
         if self.check_config {
             settings.warnings.iter().try_for_each(|warning| writeln!(io::stderr(), "warning: {warning}"))?;

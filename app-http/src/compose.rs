@@ -1,10 +1,11 @@
 //! Puts the adapters behind the ports, as the settings say. No other module names an adapter's crate.
 
 use crate::secret_file;
-use crate::settings::{Ai, AiKind, Logins, Settings, StoreKind};
+use crate::settings::{Ai, AiKind, Logins, Settings};
+use app_kit::settings::StoreKind;
 use chatcore::ChatService;
 use chatcore::login::{LoginPolicy, LoginService};
-use chatcore::policy::{ChatPolicy, Quota, StoreLimits};
+use chatcore::policy::{ChatPolicy, Quota};
 use chatcore::port::{AiGateway, Probe, Runtime, SessionStore, Throttle, TokenIssuer, UserDirectory};
 use chatcore::sweep::Sweeper;
 use chatcore_ai_demo::DemoAi;
@@ -71,14 +72,14 @@ pub fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send + Sync
 type Store = (Arc<dyn SessionStore>, Arc<dyn Throttle>, Arc<dyn Probe>);
 
 fn store(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Result<Store, Box<dyn Error + Send + Sync>> {
-    let limits = limits(settings);
-    match settings.store {
+    let limits = settings.store.limits;
+    match settings.store.kind {
         StoreKind::Memory => {
             let store = Arc::new(MemoryStore::with_limits(runtime.clone(), limits));
             Ok((store.clone(), Arc::new(MemoryThrottle::new(runtime.clone())), store))
         }
         StoreKind::Sqlite => {
-            let path = settings.server.data_dir.join("chat.db");
+            let path = settings.store.file();
             let store =
                 Arc::new(Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime.clone())?);
             Ok((store.clone(), store.clone(), store))
@@ -113,20 +114,12 @@ fn users(settings: &Logins) -> Result<Arc<dyn UserDirectory>, Box<dyn Error + Se
 
 fn tokens(settings: &Settings) -> Result<Arc<dyn TokenIssuer>, Box<dyn Error + Send + Sync>> {
     let Logins { secret, issuer, audience, .. } = &settings.logins;
-    let secret = match (secret, settings.store) {
+    let secret = match (secret, settings.store.kind) {
         (Some(secret), _) => secret.expose().as_bytes().to_vec(),
         (None, StoreKind::Memory) => secret_file::random()?,
-        (None, StoreKind::Sqlite) => secret_file::made_once(&settings.server.data_dir)?,
+        (None, StoreKind::Sqlite) => secret_file::made_once(&settings.store.data_dir)?,
     };
     Ok(Arc::new(JwtIssuer::new(JwtConfig { secret, issuer: issuer.clone(), audience: audience.clone() })))
-}
-
-fn limits(settings: &Settings) -> StoreLimits {
-    let mut limits = StoreLimits::default();
-    limits.session_messages = settings.chat.session_messages;
-    limits.owner_sessions = settings.chat.owner_sessions;
-    limits.outbox_events = settings.chat.outbox;
-    limits
 }
 
 fn chat_policy(settings: &Settings) -> ChatPolicy {

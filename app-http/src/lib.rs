@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`settings`] | the only reader of the environment and of `.env` |
+//! | [`settings`] | what it is told |
 //! | [`compose`] | the only place that names adapters |
 //! | [`Application`] | built from settings, bound to a port, run until told to stop |
 //! | [`startup`], [`around`] | the HTTP server, and what is done around every request |
@@ -23,6 +23,5 @@ pub mod routes;
 mod secret_file;
 pub mod settings;
 pub mod startup;
-pub mod telemetry;
 
 pub use application::Application;

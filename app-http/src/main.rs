@@ -3,7 +3,7 @@
 use app_http::Application;
 use app_http::cli::Cli;
 use app_http::settings::Settings;
-use app_http::telemetry;
+use app_kit::telemetry;
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;

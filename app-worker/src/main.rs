@@ -1,2 +1,25 @@
-//! x
-fn main(){}
+//! The worker: settings, logs, parts, run.
+
+use app_kit::{stop, telemetry};
+use app_worker::{Cli, Settings, compose};
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Err(error) = run(Cli::read()).await else { return ExitCode::SUCCESS };
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::FAILURE
+}
+
+async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let settings = Settings::load()?;
+    if cli.did_with_settings(&settings)? {
+        return Ok(());
+    }
+    telemetry::init(&settings.logs)?;
+    let stop = stop::signals()?;
+    compose::compose(&settings).await?.run(stop).await;
+    Ok(())
+}

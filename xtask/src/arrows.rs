@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("chatcore-ai-http", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-auth", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-sqlite", &["chatcore"], &["chatcore-ports"]),
+    ("app-kit", &["chatcore"], &[]),
     ("app-http", PROGRAM, &[]),
     ("app-worker", PROGRAM, &[]),
     ("chat-tests", &["chatcore", "chatcore-ports"], PROGRAM),
@@ -19,8 +20,15 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// A program wires adapters together, so it may name them all.
-const PROGRAM: &[&str] =
-    &["chatcore", "chatcore-ports", "chatcore-ai-demo", "chatcore-ai-http", "chatcore-auth", "chatcore-sqlite"];
+const PROGRAM: &[&str] = &[
+    "app-kit",
+    "chatcore",
+    "chatcore-ports",
+    "chatcore-ai-demo",
+    "chatcore-ai-http",
+    "chatcore-auth",
+    "chatcore-sqlite",
+];
 
 /// Crates that the domain must not pull in, however far away.
 const NOT_IN_DOMAIN: &[&str] =

@@ -105,8 +105,12 @@ fn plant(copy: &Path, mutant: &Mutant) -> Result<(), String> {
 /// The line in which a test says what is wrong; `None` when all tests pass.
 fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let tests: &[&str] = match mutant.finder {
-        Finder::Simulation => &["test", "--profile", "mutants", "--package", "chat-tests", "--test", "sim", "invariants"],
-        Finder::SqliteSuite => &["test", "--profile", "mutants", "--package", "chatcore-sqlite", "--test", "conformance"],
+        Finder::Simulation => {
+            &["test", "--profile", "mutants", "--package", "chat-tests", "--test", "sim", "invariants"]
+        }
+        Finder::SqliteSuite => {
+            &["test", "--profile", "mutants", "--package", "chatcore-sqlite", "--test", "conformance"]
+        }
     };
     // A build that fails finds nothing: the mutant itself is wrong.
     let build = in_copy(copy, tests).arg("--no-run").status().map_err(|error| error.to_string())?;

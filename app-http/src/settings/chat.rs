@@ -1,8 +1,6 @@
 //! The numbers that the chat goes by.
 
-use super::parse;
-use super::reader::Reader;
-use super::table as t;
+use app_kit::settings::{Reader, parse, table as t};
 use chatcore::policy::Quota;
 use std::time::Duration;
 
@@ -21,12 +19,6 @@ pub struct Chat {
     pub max_message: usize,
     /// The longest answer, in bytes.
     pub max_answer: usize,
-    /// Messages of a session.
-    pub session_messages: u64,
-    /// Sessions of an owner.
-    pub owner_sessions: u64,
-    /// Events that the log keeps.
-    pub outbox: u64,
 }
 
 impl Chat {
@@ -37,9 +29,6 @@ impl Chat {
         let quota = reader.get(&t::MESSAGE_QUOTA, parse::quota);
         let max_message = reader.get(&t::MESSAGE_MAX_BYTES, parse::bytes);
         let max_answer = reader.get(&t::ANSWER_MAX_BYTES, parse::bytes);
-        let session_messages = reader.get(&t::SESSION_MAX_MESSAGES, parse::count);
-        let owner_sessions = reader.get(&t::OWNER_MAX_SESSIONS, parse::count);
-        let outbox = reader.get(&t::OUTBOX_MAX, parse::count);
         Some(Self {
             session_ttl: session_ttl?,
             lease: lease?,
@@ -47,9 +36,6 @@ impl Chat {
             quota: quota?,
             max_message: max_message?,
             max_answer: max_answer?,
-            session_messages: session_messages?,
-            owner_sessions: owner_sessions?,
-            outbox: outbox?,
         })
     }
 }

@@ -1,9 +1,7 @@
 //! Who may log in, and how. No secret is a default.
 
-use super::parse::{self, Parsed};
-use super::reader::Reader;
-use super::secret::Secret;
-use super::table as t;
+use app_kit::settings::parse::{self, Parsed};
+use app_kit::settings::{Reader, Secret, table as t};
 use chatcore::policy::Quota;
 use std::fs::File;
 use std::path::PathBuf;

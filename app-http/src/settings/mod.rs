@@ -1,33 +1,16 @@
-//! The settings: what the program is told from outside, read once and checked as a whole.
-//!
-//! This is the only reader of the environment and of `.env`. All faults are told at once, each with its name and where
-//! its value came from. Nothing here shows a secret in `Debug`.
+//! The settings of the server: its sections of the one table that both programs have.
 
+mod ai;
 mod chat;
-mod fault;
 mod logins;
-mod near;
-mod parse;
-mod parts;
-mod reader;
-mod secret;
 mod server;
-mod show;
-mod source;
-pub mod table;
 
+pub use ai::{Ai, AiKind};
 pub use chat::Chat;
-pub use fault::{Fault, Faults};
 pub use logins::Logins;
-pub use parts::{Ai, AiKind, StoreKind};
-pub use secret::Secret;
-pub use server::{LogFormat, Logs, Server};
-pub use show::{env_example, help};
-pub use source::Origin;
+pub use server::Server;
 
-use reader::Reader;
-use source::Sources;
-use std::collections::BTreeMap;
+use app_kit::settings::{Faults, Logs, Reader, Store};
 
 /// Everything that the program is told.
 #[derive(Debug, Clone)]
@@ -37,7 +20,7 @@ pub struct Settings {
     /// Logs.
     pub logs: Logs,
     /// Where sessions live.
-    pub store: StoreKind,
+    pub store: Store,
     /// Who may log in, and how.
     pub logins: Logins,
     /// Who answers.
@@ -47,7 +30,8 @@ pub struct Settings {
     /// What is not wrong but should be looked at, a sentence each.
     pub warnings: Vec<String>,
     /// The text of each setting, secrets masked.
-    shown: BTreeMap<&'static str, String>,
+    /// Every setting, a line each; secrets as `***`.
+    pub printed: String,
 }
 
 impl Settings {
@@ -56,7 +40,7 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong.
     pub fn load() -> Result<Self, Faults> {
-        Self::read(Sources::of_process())
+        Self::read(Reader::of_process())
     }
 
     /// Reads these pairs as if they were all that stands in the environment: for tests and embedders.
@@ -69,26 +53,22 @@ impl Settings {
     ///
     /// let settings = Settings::from_pairs([("PORT", "0"), ("STORE", "memory")])?;
     /// assert_eq!(settings.server.port, 0);
-    /// # Ok::<_, app_http::settings::Faults>(())
+    /// # Ok::<_, app_kit::settings::Faults>(())
     /// ```
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Faults> {
-        Self::read(Sources::of_pairs(pairs))
+        Self::read(Reader::of_pairs(pairs))
     }
 
-    fn read(sources: Sources) -> Result<Self, Faults> {
-        let mut reader = Reader::new(sources);
+    fn read(mut reader: Reader) -> Result<Self, Faults> {
         let settings = Self::read_all(&mut reader);
-        let faults = reader.finish();
-        settings.filter(|_| faults.0.is_empty()).ok_or(faults)
+        reader.finish(settings)
     }
 
     /// `None` where something is missing; then the reader has a fault. Every section is read before any is missed.
     fn read_all(reader: &mut Reader) -> Option<Self> {
-        let (server, logs) = (Server::read(reader), Logs::read(reader));
-        let (store, bus) = (StoreKind::read(reader), parts::read_bus(reader));
+        let (server, logs, store) = (Server::read(reader), Logs::read(reader), Store::read(reader));
         let debug = server.as_ref().is_none_or(|server| server.debug);
         let (logins, ai, chat) = (Logins::read(reader, debug), Ai::read(reader), Chat::read(reader));
-        bus?;
         let mut settings = Self {
             server: server?,
             logs: logs?,
@@ -97,7 +77,7 @@ impl Settings {
             ai: ai?,
             chat: chat?,
             warnings: reader.warnings(),
-            shown: reader.shown(),
+            printed: reader.print(),
         };
         settings.warnings.extend(settings.logins.warnings(debug));
         Some(settings)

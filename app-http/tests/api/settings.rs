@@ -1,7 +1,8 @@
 //! The settings: read from pairs as from an environment.
 
-use app_http::settings::table::all;
-use app_http::settings::{AiKind, Settings, env_example, help};
+use app_http::settings::{AiKind, Settings};
+use app_kit::settings::table::all;
+use app_kit::settings::{env_example, help};
 use std::time::Duration;
 
 #[track_caller]
@@ -89,7 +90,7 @@ fn what_is_set_decides_what_is_picked() {
 fn every_setting_is_printed_used_or_not_and_no_secret_is() {
     let secrets = [("JWT_SECRET_KEY", "canary-1-canary-1-canary-1-canary-1"), ("AI_API_KEY", "canary-2")];
     let settings = Settings::from_pairs(secrets).unwrap();
-    let printed = settings.print();
+    let printed = settings.printed.clone();
     let names: Vec<_> = printed.lines().map(|line| line.split_once('=').unwrap().0).collect();
     assert_eq!(names, all().map(|spec| spec.name).collect::<Vec<_>>());
     for line in
@@ -122,5 +123,5 @@ fn the_example_read_as_it_stands_is_the_default() {
     let pairs: Vec<_> = dotenvy::from_read_iter(uncommented.as_bytes()).map(Result::unwrap).collect();
     assert_eq!(pairs.len(), all().count());
     let read = Settings::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))).unwrap();
-    assert_eq!(read.print(), Settings::from_pairs([]).unwrap().print());
+    assert_eq!(read.printed, Settings::from_pairs([]).unwrap().printed);
 }

@@ -4,14 +4,16 @@ use chatcore::policy::Quota;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(super) type Parsed<T> = Result<T, &'static str>;
+/// A value, or the rule that its text breaks.
+pub type Parsed<T> = Result<T, &'static str>;
 
-pub(super) fn text(text: &str) -> Parsed<String> {
+/// Any text.
+pub fn text(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
 /// In any case: true, yes, on, 1 and their opposites.
-pub(super) fn boolean(text: &str) -> Parsed<bool> {
+pub fn boolean(text: &str) -> Parsed<bool> {
     match text.trim().to_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
@@ -20,25 +22,27 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
 }
 
 /// A whole number of at least one.
-pub(super) fn count(text: &str) -> Parsed<u64> {
+pub fn count(text: &str) -> Parsed<u64> {
     text.trim().parse().ok().filter(|number| *number >= 1).ok_or("a whole number of at least 1")
 }
 
 /// The same, for what is held in memory.
-pub(super) fn size(text: &str) -> Parsed<usize> {
+pub fn size(text: &str) -> Parsed<usize> {
     count(text).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+/// A path; whether there is something is not asked.
+pub fn path(text: &str) -> Parsed<PathBuf> {
     Ok(PathBuf::from(text))
 }
 
-pub(super) fn port(text: &str) -> Parsed<u16> {
+/// A TCP port; 0 for any free one.
+pub fn port(text: &str) -> Parsed<u16> {
     text.trim().parse().map_err(|_| "a port, 0 to 65535")
 }
 
 /// Bare seconds (also with a point), or a number with `ms`, `s`, `m`, `h` or `d`; at most a hundred years.
-pub(super) fn duration(text: &str) -> Parsed<Duration> {
+pub fn duration(text: &str) -> Parsed<Duration> {
     let rule = "a time like 500ms, 30s, 5m, 24h, 7d, or a number of seconds";
     let (number, unit) = split_unit(text);
     let unit = match unit.to_lowercase().as_str() {
@@ -57,13 +61,13 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
 }
 
 /// The same, but longer than nothing.
-pub(super) fn some_time(text: &str) -> Parsed<Duration> {
+pub fn some_time(text: &str) -> Parsed<Duration> {
     duration(text)?.checked_sub(Duration::from_millis(1)).ok_or("a time of at least 1ms, like 500ms, 30s, 24h")?;
     duration(text)
 }
 
 /// Bytes, or a number with `KiB`, `MiB`, `KB`, `MB`; at least one.
-pub(super) fn bytes(text: &str) -> Parsed<usize> {
+pub fn bytes(text: &str) -> Parsed<usize> {
     let rule = "a size like 65536, 32KiB or 1MiB";
     let (number, unit) = split_unit(text);
     let unit: usize = match unit.to_lowercase().as_str() {
@@ -79,7 +83,7 @@ pub(super) fn bytes(text: &str) -> Parsed<usize> {
 }
 
 /// `10/60s`, or `off` for no limit.
-pub(super) fn quota(text: &str) -> Parsed<Option<Quota>> {
+pub fn quota(text: &str) -> Parsed<Option<Quota>> {
     let rule = "a quota like 10/60s, or off";
     if text.trim().eq_ignore_ascii_case("off") {
         return Ok(None);
@@ -91,7 +95,7 @@ pub(super) fn quota(text: &str) -> Parsed<Option<Quota>> {
 }
 
 /// `*`, `none`, or origins like `https://shop.example:8443` with commas between. `None` means any.
-pub(super) fn origins(text: &str) -> Parsed<Option<Vec<String>>> {
+pub fn origins(text: &str) -> Parsed<Option<Vec<String>>> {
     match text.trim() {
         "*" => return Ok(None),
         none if none.eq_ignore_ascii_case("none") => return Ok(Some(Vec::new())),

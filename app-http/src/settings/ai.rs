@@ -1,34 +1,8 @@
-//! Which parts the program is made of.
+//! Who answers.
 
-use super::parse::{self, Parsed};
-use super::reader::Reader;
-use super::secret::Secret;
-use super::table as t;
+use app_kit::settings::parse::{self, Parsed};
+use app_kit::settings::{Reader, Secret, table as t};
 use std::time::Duration;
-
-/// Where sessions live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreKind {
-    /// One file under `DATA_DIR`.
-    Sqlite,
-    /// Nowhere: they are gone with the process.
-    Memory,
-}
-
-impl StoreKind {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        reader.get(&t::STORE, |text| match text.to_lowercase().as_str() {
-            "sqlite" => Ok(Self::Sqlite),
-            "memory" => Ok(Self::Memory),
-            _ => Err("sqlite or memory"),
-        })
-    }
-}
-
-/// The only bus so far is the store's own log.
-pub(super) fn read_bus(reader: &mut Reader) -> Option<()> {
-    reader.get(&t::BUS, |text| if text.eq_ignore_ascii_case("local") { Ok(()) } else { Err("local") })
-}
 
 /// Who answers.
 #[derive(Debug, Clone)]

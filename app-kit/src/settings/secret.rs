@@ -20,7 +20,8 @@ impl Secret {
     }
 
     /// Why nobody should sign with it, if there is a reason.
-    pub(super) fn weakness(&self) -> Option<&'static str> {
+    #[must_use]
+    pub fn weakness(&self) -> Option<&'static str> {
         let lower = self.0.to_lowercase();
         if EXAMPLES.iter().any(|example| lower.contains(example)) {
             Some("is an example that everybody knows")

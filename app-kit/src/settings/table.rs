@@ -1,4 +1,4 @@
-//! The one table of settings: what they are called, what they are unless given, what they are for. `--help`,
+//! The one table of settings, of both programs: what they are called, what they are unless given, what they are for. `--help`,
 //! `--print-config` and `.env.example` are made from it.
 
 /// A setting.
@@ -25,7 +25,7 @@ pub struct Group {
 
 macro_rules! table {
     ($($title:literal { $($name:ident = $default:literal $($secret:ident)?, $about:literal;)* })*) => {
-        /// All settings of this program, in the order in which they are shown.
+        /// All settings, in the order in which they are shown.
         pub const TABLE: &[Group] = &[$(Group { title: $title, specs: &[$($name),*] }),*];
 
         $($(
@@ -88,12 +88,13 @@ table! {
         OWNER_MAX_SESSIONS = "10000", "Living sessions that an owner has.";
         OUTBOX_MAX = "1000000", "Events that the store's log keeps; the oldest are dropped.";
     }
+    "The worker" {
+        WORKER_HANDLERS = "log", "What is done with each event, with commas between: `log`.";
+        WORKER_LANES = "8", "Events that are worked off at once; those of a session always one after the other.";
+    }
 }
 
-/// Names that only other programs read. They stand in the same `.env`, so that they are neither read nor wondered at here.
-pub const OTHERS: &[&str] = &["WORKER_HANDLERS", "WORKER_LANES", "WORKER_PORT"];
-
-/// Every setting of this program.
+/// Every setting.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
     TABLE.iter().flat_map(|group| group.specs)
 }

@@ -1,19 +1,16 @@
 //! The table of settings as people read it: in the help, as `.env.example`, and with the values of this start.
 
-use super::Settings;
 use super::table::{Spec, TABLE, all};
 use std::fmt::Write;
 
-impl Settings {
-    /// Every setting of this program, used or not, a line each; secrets as `***`.
-    #[must_use]
-    pub fn print(&self) -> String {
-        let value = |spec: &Spec| self.shown.get(spec.name).map_or("", String::as_str);
-        all().fold(String::new(), |mut lines, spec| {
-            let _ = writeln!(lines, "{}={}", spec.name, quoted(value(spec)));
-            lines
-        })
-    }
+/// Every setting, a line each.
+pub(super) fn print<'a>(value: impl Fn(&Spec) -> &'a str) -> String {
+    all().fold(String::new(), |mut lines, spec| {
+        let value = value(spec);
+        let shown = if spec.secret && !value.is_empty() { "***".to_owned() } else { quoted(value) };
+        let _ = writeln!(lines, "{}={shown}", spec.name);
+        lines
+    })
 }
 
 /// What `--help` says of the settings.

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::near;
-use super::table::{OTHERS, Spec, all};
+use super::table::{Spec, all};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -119,8 +119,8 @@ impl Sources {
 
     /// One line for each name that is not known but looks like one that is.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let unknown = self.given.iter().filter(|(name, _)| !is_ours(name) && !OTHERS.contains(&name.as_str()));
-        let known: Vec<_> = all().map(|spec| spec.name).chain(OTHERS.iter().copied()).collect();
+        let unknown = self.given.iter().filter(|(name, _)| !is_ours(name));
+        let known: Vec<_> = all().map(|spec| spec.name).collect();
         unknown
             .filter_map(|(name, given)| {
                 let meant = near::nearest(name, &known)?;

@@ -1,0 +1,62 @@
+//! What is logged, in which form, and where to.
+
+use super::parse::{self, Parsed};
+use super::reader::Reader;
+use super::table as t;
+use std::path::PathBuf;
+
+/// Logs.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    /// What is logged, as a filter of `tracing-subscriber`.
+    pub filter: String,
+    /// In which form.
+    pub format: LogFormat,
+    /// To which file; `None` for stdout.
+    pub file: Option<PathBuf>,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// A JSON object a line.
+    Json,
+    /// For eyes.
+    Text,
+}
+
+impl Logs {
+    /// Reads them.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let (filter, format) = (reader.get(&t::LOG_LEVEL, log_filter), reader.get(&t::LOG_FORMAT, log_format));
+        let file = reader.optional(&t::LOG_FILE, parse::path);
+        Some(Self { filter: filter?, format: format?, file: file? })
+    }
+}
+
+fn log_format(text: &str) -> Parsed<LogFormat> {
+    match text.to_lowercase().as_str() {
+        "auto" => Ok(LogFormat::Auto),
+        "json" => Ok(LogFormat::Json),
+        "text" => Ok(LogFormat::Text),
+        _ => Err("auto, json or text"),
+    }
+}
+
+/// Levels, with or without `target=` before them. A bare word that is no level would be taken for a target.
+fn log_filter(text: &str) -> Parsed<String> {
+    let directive = |part: &str| {
+        let (target, level) = part.rsplit_once('=').map_or(("", part), |(target, level)| (target.trim(), level));
+        let level = match level.trim().to_lowercase().as_str() {
+            "warning" => "warn".to_owned(),
+            level @ ("error" | "warn" | "info" | "debug" | "trace" | "off") => level.to_owned(),
+            _ => return None,
+        };
+        Some(if target.is_empty() { level } else { format!("{target}={level}") })
+    };
+    let directives: Option<Vec<String>> = text.split(',').map(str::trim).map(directive).collect();
+    let rule = "error, warn, info, debug, trace or off; also by target, as in info,chatcore=debug";
+    directives.map(|directives| directives.join(",")).ok_or(rule)
+}

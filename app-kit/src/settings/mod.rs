@@ -1,0 +1,24 @@
+//! Settings: what a program is told from outside, read once and checked as a whole.
+//!
+//! This is the only reader of the environment and of `.env`. One table holds the settings of both programs, so that one
+//! `.env` serves both; each reads those that it needs. All faults are told at once, each with its name and where its value
+//! came from. Nothing here shows a secret in `Debug`.
+
+mod fault;
+mod logs;
+mod near;
+pub mod parse;
+mod reader;
+mod secret;
+mod show;
+mod source;
+mod store;
+pub mod table;
+
+pub use fault::{Fault, Faults};
+pub use logs::{LogFormat, Logs};
+pub use reader::Reader;
+pub use secret::Secret;
+pub use show::{env_example, help};
+pub use source::Origin;
+pub use store::{Store, StoreKind};

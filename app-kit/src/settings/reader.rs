@@ -1,0 +1,92 @@
+//! Reads setting after setting and gathers what is wrong, so that all of it is told at once.
+
+use super::fault::{Fault, Faults};
+use super::parse::Parsed;
+use super::show;
+use super::source::{Given, Origin, Sources};
+use super::table::{Spec, all};
+use std::collections::BTreeMap;
+
+/// Reads settings, of the process or of a test.
+pub struct Reader {
+    sources: Sources,
+    faults: Vec<Fault>,
+    read: BTreeMap<&'static str, Given>,
+}
+
+impl Reader {
+    /// Reads the environment and `.env`.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::new(Sources::of_process())
+    }
+
+    /// Reads these pairs as if they were all that stands in the environment: for tests.
+    pub fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::new(Sources::of_pairs(pairs))
+    }
+
+    fn new(sources: Sources) -> Self {
+        Self { sources, faults: Vec::new(), read: BTreeMap::new() }
+    }
+
+    /// The value of a setting, or of its default.
+    pub fn get<T>(&mut self, spec: &'static Spec, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+        self.get_or(spec, spec.default, parse)
+    }
+
+    /// The same with a default that depends on others.
+    pub fn get_or<T>(&mut self, spec: &'static Spec, default: &str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+        let unset = || Given { value: default.to_owned(), origin: Origin::Default };
+        let given = self.sources.take(spec).unwrap_or_else(unset);
+        let parsed = parse(&given.value);
+        let shown = if spec.secret { String::new() } else { format!(", not `{}`", given.value) };
+        self.read.insert(spec.name, given);
+        parsed.map_err(|rule| self.fault(spec, format!("must be {rule}{shown}"))).ok()
+    }
+
+    /// A setting that may be absent.
+    pub fn optional<T>(&mut self, spec: &'static Spec, parse: impl Fn(&str) -> Parsed<T>) -> Option<Option<T>> {
+        self.get(spec, |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) })
+    }
+
+    /// Something that is wrong with a setting that was read.
+    pub fn fault(&mut self, spec: &Spec, what: impl Into<String>) {
+        let origin = self.read.get(spec.name).map_or(Origin::Default, |given| given.origin.clone());
+        self.faults.push(Fault { name: spec.name.into(), origin, what: what.into() });
+    }
+
+    /// A sentence for each name that is none but looks like one.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.sources.warnings()
+    }
+
+    /// Every setting with its value, read or not, a line each; secrets as `***`.
+    #[must_use]
+    pub fn print(&mut self) -> String {
+        let unread: Vec<_> = all().filter(|spec| !self.read.contains_key(spec.name)).collect();
+        for spec in unread {
+            let unset = || Given { value: spec.default.to_owned(), origin: Origin::Default };
+            let given = self.sources.take(spec).unwrap_or_else(unset);
+            self.read.insert(spec.name, given);
+        }
+        show::print(|spec| self.read.get(spec.name).map_or("", |given| given.value.as_str()))
+    }
+
+    /// What was read, if nothing is wrong.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn finish<T>(mut self, settings: Option<T>) -> Result<T, Faults> {
+        self.sources.faults.append(&mut self.faults);
+        let faults = Faults(self.sources.faults);
+        settings.filter(|_| faults.0.is_empty()).ok_or(faults)
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader")
+    }
+}

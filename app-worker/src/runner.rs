@@ -1,0 +1,63 @@
+//! The worker's loops: lanes that consume, until they are told to stop.
+
+use chatcore::consume::{Consumed, Consumer};
+use chatcore::port::{Runtime, Subscription};
+use futures_util::future::{Either, join_all, select};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a lane waits after the bus failed.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long the bus may take to let the worker go.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Lanes over one subscription.
+#[derive(Debug)]
+pub struct Runner {
+    /// Takes one delivery a step.
+    pub consumer: Consumer,
+    /// Where they come from.
+    pub subscription: Arc<dyn Subscription>,
+    /// Time.
+    pub runtime: Arc<dyn Runtime>,
+    /// How many events are worked off at once; those of one session always one after the other.
+    pub lanes: usize,
+    /// How long a handler may go on after the worker was told to stop.
+    pub grace: Duration,
+}
+
+impl Runner {
+    /// Consumes until `stop` is done; then works off what was taken, gives back the rest and leaves the group.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let lanes = pin!(join_all((0..self.lanes).map(|_| self.lane())));
+        if let Either::Right(((), lanes)) = select(lanes, pin!(stop)).await {
+            tracing::info!("stopping: no more events are taken");
+            self.consumer.stop();
+            if let Either::Right(_) = select(lanes, self.runtime.sleep(self.grace)).await {
+                tracing::warn!("handlers were still at work when the time to stop was over; their events come again");
+            }
+        }
+        match select(self.subscription.close(), self.runtime.sleep(CLOSING)).await {
+            Either::Left((Ok(()), _)) => tracing::info!("left the group"),
+            Either::Left((Err(error), _)) => {
+                tracing::warn!(%error, source = %error.source, "could not leave the group")
+            }
+            Either::Right(_) => tracing::warn!("the bus took too long to let the worker go"),
+        }
+    }
+
+    async fn lane(&self) {
+        loop {
+            match self.consumer.step().await {
+                Ok(Consumed::Closed) => return,
+                Ok(Consumed::Revoked) => tracing::info!("an event went to another worker meanwhile"),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, source = %error.source, "the bus failed; trying again");
+                    self.runtime.sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}

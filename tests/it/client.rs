@@ -1,0 +1,76 @@
+//! A client that does as it is told: it sends a message again until it has an answer.
+
+use crate::process::Server;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The demo user, logged in.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+impl Client {
+    pub(crate) async fn login(server: &Server) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().unwrap();
+        let credentials = json!({"username": "testuser", "password": "testpass"});
+        let answer = http.post(server.url("/auth/login")).json(&credentials).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let token = answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
+        Self { http, base: server.url(""), token }
+    }
+
+    /// One try.
+    pub(crate) async fn try_ask(&self, body: &Value) -> reqwest::Result<(StatusCode, Duration, Value)> {
+        let request = self.http.post(format!("{}/chat/message", self.base)).bearer_auth(&self.token).json(body);
+        let answer = request.send().await?;
+        let told = answer.headers().get("retry-after-ms").and_then(|value| value.to_str().ok()?.parse().ok());
+        let (status, wait) = (answer.status(), Duration::from_millis(told.unwrap_or(100)));
+        Ok((status, wait, answer.json().await?))
+    }
+
+    /// Until there is an answer: a refusal says when to come again, and a server that is away comes back.
+    pub(crate) async fn ask(&self, body: Value) -> Value {
+        for _ in 0..3000 {
+            let wait = match self.try_ask(&body).await {
+                Ok((StatusCode::OK, _, answer)) => return answer,
+                Ok((StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE, wait, _)) => wait,
+                Ok((status, _, answer)) => panic!("{status}: {answer}"),
+                Err(_) => Duration::from_millis(50),
+            };
+            tokio::time::sleep(wait).await;
+        }
+        panic!("no answer to {body}")
+    }
+
+    pub(crate) async fn sessions(&self) -> Vec<Value> {
+        self.get("/chat/sessions").await
+    }
+
+    /// The newest hundred messages.
+    pub(crate) async fn messages(&self, session: &str) -> Vec<Value> {
+        self.get(&format!("/chat/session/{session}/messages?limit=100")).await
+    }
+
+    /// The whole history, page by page.
+    pub(crate) async fn history(&self, session: &str) -> Vec<Value> {
+        let mut history = self.messages(session).await;
+        while let Some(first) = history.first().and_then(|message| message["seq"].as_u64()).filter(|seq| *seq > 1) {
+            let path = format!("/chat/session/{session}/messages?limit=100&before={first}");
+            let mut page = self.get(&path).await;
+            page.append(&mut history);
+            history = page;
+        }
+        history
+    }
+
+    async fn get(&self, path: &str) -> Vec<Value> {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.json().await.unwrap()
+    }
+}
