@@ -3,7 +3,7 @@
 use app_http::Application;
 use app_http::cli::Cli;
 use app_http::settings::Settings;
-use app_kit::telemetry;
+use app_kit::telemetry::{self, Console};
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,6 +23,6 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     if cli.did_with_settings(&settings)? {
         return Ok(());
     }
-    telemetry::init(&settings.logs)?;
+    telemetry::init(&settings.logs, Console::Stdout)?;
     Ok(Application::build(settings).await?.run().await?)
 }

@@ -1,6 +1,7 @@
 //! The worker: settings, logs, parts, run.
 
-use app_kit::{stop, telemetry};
+use app_kit::stop;
+use app_kit::telemetry::{self, Console};
 use app_worker::{Cli, Settings, compose};
 use std::error::Error;
 use std::io::Write;
@@ -18,7 +19,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     if cli.did_with_settings(&settings)? {
         return Ok(());
     }
-    telemetry::init(&settings.logs)?;
+    telemetry::init(&settings.logs, Console::Stderr)?;
     let stop = stop::signals()?;
     compose::compose(&settings).await?.run(stop).await;
     Ok(())

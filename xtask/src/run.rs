@@ -38,3 +38,15 @@ fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ").replace(env!("CARGO"), "cargo")
 }
+
+/// Brings in programs that a step needs, from Debian's packages of the same names, where they are missing.
+pub(crate) fn install(programs: &[&str]) -> Result<(), String> {
+    let there =
+        |program: &&&str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let missing: Vec<&str> = programs.iter().filter(|program| !there(program)).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    step(Command::new("apt-get").arg("update"))?;
+    step(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(missing))
+}

@@ -1,6 +1,7 @@
 //! The README's walk: its shell, run as it stands there, against a server with empty folders.
 
-use crate::run::{cargo, root, step};
+use crate::run::{cargo, install, root, step};
+use serde_json::Value;
 use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -8,7 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Marks the block of shell in the README that is run; the line before the block.
-const MARK: &str = "<!-- walk -->";
+const WALK: &str = "<!-- walk -->\n```sh\n";
+/// Marks the answer that the README shows.
+const ANSWER: &str = "<!-- walk: answer -->\n```json\n";
+/// What is another each time.
+const VARIES: [&str; 3] = ["message_id", "session_id", "timestamp"];
 
 /// A server and its folder, both gone afterwards.
 struct Server {
@@ -27,18 +32,29 @@ impl Drop for Server {
 /// Runs it: every command has to succeed.
 pub(crate) fn walk() -> Result<(), String> {
     let readme = fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
-    let script = marked(&readme).ok_or("README.md has no marked walk")?;
+    let (script, shown) = (block(&readme, WALK)?, block(&readme, ANSWER)?);
+    install(&["curl", "jq"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins"]))?;
     let server = start()?;
     let mut shell = Command::new("bash");
-    shell.args(["-euo", "pipefail", "-c", script]).current_dir(&server.folder);
-    step(&mut shell)
+    let kept = format!("{script}\necho \"$ANSWER\" > answer.json");
+    step(shell.args(["-euo", "pipefail", "-c", &kept]).current_dir(&server.folder))?;
+    let answer = fs::read_to_string(server.folder.join("answer.json")).map_err(|error| error.to_string())?;
+    let (shown, answer) = (without_ids(shown)?, without_ids(&answer)?);
+    if shown == answer { Ok(()) } else { Err(format!("README.md shows\n{shown}\nbut the answer was\n{answer}")) }
 }
 
-fn marked(readme: &str) -> Option<&str> {
-    let (_, after) = readme.split_once(MARK)?;
-    let (_, after) = after.split_once("```sh\n")?;
-    Some(after.split_once("```")?.0)
+fn block<'a>(readme: &'a str, mark: &str) -> Result<&'a str, String> {
+    let after = readme.split_once(mark).map(|(_, after)| after);
+    after.and_then(|after| Some(after.split_once("```")?.0)).ok_or(format!("README.md has no `{}`", mark.trim()))
+}
+
+fn without_ids(json: &str) -> Result<Value, String> {
+    let mut value: Value = serde_json::from_str(json).map_err(|error| format!("{error} in {json}"))?;
+    if let Some(members) = value.as_object_mut() {
+        members.retain(|name, _| !VARIES.contains(&name.as_str()));
+    }
+    Ok(value)
 }
 
 /// Starts the server as the README says, on its usual port, in a folder of its own.
@@ -50,6 +66,7 @@ fn start() -> Result<Server, String> {
     let process = Command::new(&program)
         .current_dir(&folder)
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .spawn()
         .map_err(|error| format!("{}: {error}", program.display()))?;
     let mut server = Server { process, folder };

@@ -52,8 +52,8 @@ table! {
     }
     "Logs" {
         LOG_LEVEL = "info", "error, warn, info, debug, trace or off; also by target, as in `info,chatcore=debug`.";
-        LOG_FORMAT = "auto", "`json`, `text`, or `auto`: text where stdout is a terminal.";
-        LOG_FILE = "", "A file to append the logs to; stdout unless given.";
+        LOG_FORMAT = "auto", "`json`, `text`, or `auto`: text on a terminal.";
+        LOG_FILE = "", "A file to append the logs to; stdout unless given, and stderr for the worker.";
     }
     "The parts" {
         STORE = "sqlite", "Where sessions live: `sqlite` (a file under DATA_DIR) or `memory`.";
