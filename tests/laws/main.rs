@@ -1,14 +1,14 @@
-//! Laws of `ChatService` and `LoginService`, each in virtual time over a quiet network.
+//! Laws of the use cases: `ChatService` here, each in virtual time over a quiet network.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use chat_tests::net::{Far, Net};
-use chatcore::chat::{Answered, ChatError, ChatService, SendMessage, TurnEvent};
+use chatcore::chat::{Answered, ChatError, ChatService, InvalidMessage, SendMessage, TurnEvent};
 use chatcore::id::{Key, UserId};
 use chatcore::message::{AiReply, Status};
 use chatcore::owner::Owner;
 use chatcore::policy::ChatPolicy;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
-use chatcore::turn::Target;
+use chatcore::turn::{Refusal, Target};
 use chatcore_ports::memory::MemoryStore;
 use chatcore_ports::sim::{Sim, SimRuntime};
 use futures_util::stream::{BoxStream, unfold};
@@ -16,6 +16,8 @@ use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod consumer;
+mod logins;
 mod threads;
 
 /// Says this many words, one every `gap`.
@@ -149,4 +151,52 @@ fn a_server_that_drains_closes_what_is_left_with_its_text() {
         assert_eq!(answer.status, Status::Failed);
         assert!(matches!(service.send(hello()).await, Err(ChatError::Stopping { .. })));
     });
+}
+
+#[test]
+fn a_server_that_drains_leaves_a_turn_without_text_open_for_its_key() {
+    let bench = Bench::new();
+    let (first, second) = (bench.service(0, Duration::from_secs(20)), bench.service(1, Duration::from_millis(20)));
+    let runtime = bench.sim.runtime(0);
+    bench.run(async move {
+        let Ok((begun, events)) = first.stream(hello()).await else { panic!("no turn") };
+        first.drain(Duration::from_secs(1)).await;
+        let events: Vec<_> = events.collect().await;
+        assert!(
+            matches!(&events[..], [TurnEvent::Error(ChatError::Stopping { turn: Some(turn) })] if *turn == begun.turn),
+            "{events:?}"
+        );
+        runtime.sleep(ChatPolicy::default().lease).await;
+        let Ok(answered) = second.send(hello()).await else { panic!("no answer") };
+        assert_eq!((answered.turn, answered.answer.status, answered.replayed), (begun.turn, Status::Completed, false));
+    });
+}
+
+#[test]
+fn a_deletion_ends_a_turn_of_its_server_at_once() {
+    let bench = Bench::new();
+    let service = bench.service(0, Duration::from_secs(20));
+    bench.run(async move {
+        let Ok((begun, events)) = service.stream(hello()).await else { panic!("no turn") };
+        assert!(service.delete(&hello().owner, &begun.turn.session).await.is_ok());
+        let events: Vec<_> = events.collect().await;
+        assert!(matches!(&events[..], [TurnEvent::Error(ChatError::Refused(Refusal::NotFound))]), "{events:?}");
+    });
+    assert!(bench.now() < Duration::from_millis(300), "{:?}", bench.now());
+}
+
+#[test]
+fn what_is_no_message_is_refused_before_anything_else() {
+    let bench = Bench::new();
+    let service = bench.service(1, Duration::ZERO);
+    bench.run(async move {
+        for (text, expected) in [
+            (" \n\t", InvalidMessage::Empty),
+            (&*"x".repeat(32 * 1024 + 1), InvalidMessage::TooLong { max: 32 * 1024 }),
+        ] {
+            let refused = service.send(SendMessage { text: text.into(), ..hello() }).await;
+            assert!(matches!(refused, Err(ChatError::Invalid(invalid)) if invalid == expected), "{refused:?}");
+        }
+    });
+    assert_eq!(bench.net.counts().0, 0, "calls of the store");
 }

@@ -1,0 +1,75 @@
+//! Laws of `Consumer`.
+
+use async_trait::async_trait;
+use chatcore::consume::{Consumed, Consumer, EventHandler};
+use chatcore::event::{Event, EventBody};
+use chatcore::id::{SessionId, UserId};
+use chatcore::owner::Owner;
+use chatcore::port::{DeadLetters, DeadLettersPage, EventBus, Runtime};
+use chatcore_ports::memory::MemoryBus;
+use chatcore_ports::sim::{Sim, SimRuntime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Fails so many times.
+#[derive(Debug)]
+struct Failing(AtomicU32);
+
+#[async_trait]
+impl EventHandler for Failing {
+    async fn handle(&self, _: &Event) -> Result<(), String> {
+        let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map_or(Ok(()), |_| Err("the disk is full".into()))
+    }
+}
+
+async fn bus_with_one_event(runtime: &Arc<SimRuntime>) -> MemoryBus {
+    let bus = MemoryBus::new(runtime.clone());
+    let (session, owner) = (SessionId::from(runtime.new_id()), Owner::User(UserId::parse("u").unwrap()));
+    let (at, body) = (runtime.now(), EventBody::SessionDeleted);
+    bus.publish(&[Event { session, owner, seq: 1, at, request_id: None, body }]).await.unwrap();
+    bus
+}
+
+/// What a consumer that tries three times makes of an event whose handler fails so often; and the reasons of the letters.
+fn consumed(failures: u32) -> (Consumed, Vec<String>) {
+    let sim = Sim::new(7);
+    let runtime = Arc::new(sim.runtime(0));
+    let told = Arc::new(std::sync::Mutex::new(None));
+    let tell = told.clone();
+    assert!(sim.run(async move {
+        let bus = bus_with_one_event(&runtime).await;
+        let handlers: Vec<Arc<dyn EventHandler>> = vec![Arc::new(Failing(AtomicU32::new(failures)))];
+        let subscription = bus.subscribe("workers").await.unwrap();
+        let consumed = Consumer::new(subscription, handlers, runtime, 3).step().await.unwrap();
+        let letters = bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
+        *tell.lock().unwrap() = Some((consumed, letters.into_iter().map(|letter| letter.reason).collect()));
+    }));
+    let told = told.lock().unwrap().take();
+    told.unwrap()
+}
+
+#[test]
+fn a_handler_that_fails_is_tried_again_and_then_the_event_is_parked_with_its_reason() {
+    assert_eq!(consumed(2), (Consumed::Handled, vec![]));
+    assert_eq!(consumed(3), (Consumed::Parked, vec!["the disk is full".to_owned()]));
+}
+
+#[test]
+fn a_consumer_that_is_stopped_takes_no_more() {
+    let sim = Sim::new(7);
+    let runtime = Arc::new(sim.runtime(0));
+    assert!(sim.run(async move {
+        let bus = MemoryBus::new(runtime.clone());
+        let consumer = Consumer::new(bus.subscribe("workers").await.unwrap(), vec![], runtime.clone(), 3);
+        let stopper = consumer.clone();
+        let stop = async {
+            runtime.sleep(Duration::from_secs(1)).await;
+            stopper.stop();
+        };
+        let (waiting, ()) = futures_util::future::join(consumer.step(), stop).await;
+        assert_eq!(waiting.unwrap(), Consumed::Closed);
+        assert_eq!(consumer.step().await.unwrap(), Consumed::Closed);
+    }));
+}
