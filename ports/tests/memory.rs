@@ -115,7 +115,7 @@ impl AiGateway for Endless {
             .flat_map(|call| {
                 stream::pending().chain(stream::once(async move {
                     drop(call);
-                    Err(AiError("over".into()))
+                    Err(AiError::Failed("over".into()))
                 }))
             })
             .boxed()

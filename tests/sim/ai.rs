@@ -48,7 +48,7 @@ impl Script {
             return Some((Ok(word), Some(self)));
         }
         match self.end {
-            0..5 => Some((Err(AiError("broken".into())), None)),
+            0..5 => Some((Err(AiError::Failed("broken".into())), None)),
             5..8 => None,
             8..10 => {
                 self.ai.runtime.sleep(Duration::from_secs(1000)).await;

@@ -64,8 +64,8 @@ fn chunks(reply: Reply) -> Vec<Result<AiChunk, AiError>> {
     let words = reply.text.split_inclusive(char::is_whitespace);
     let mut chunks: Vec<_> = words.map(|word| Ok(AiChunk::Text(word.to_owned()))).collect();
     let (intent, confidence) = (Some(reply.intent.to_owned()), Some(reply.confidence));
-    let json = serde_json::to_string(&reply.products).map_err(|error| AiError(error.to_string()));
-    let products = json.and_then(|json| Products::from_json(&json).map_err(|error| AiError(error.to_string())));
+    let json = serde_json::to_string(&reply.products).map_err(|error| AiError::Failed(error.to_string()));
+    let products = json.and_then(|json| Products::from_json(&json).map_err(|error| AiError::Failed(error.to_string())));
     chunks.push(products.map(|products| AiChunk::Done(AiReply { products, intent, confidence })));
     chunks
 }

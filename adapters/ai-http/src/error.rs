@@ -63,8 +63,12 @@ impl Failure {
 }
 
 impl From<Failure> for AiError {
+    /// A status by which a service refuses the one question; by all others it is itself at fault, or we are.
     fn from(failure: Failure) -> Self {
-        Self(failure.to_string())
+        match failure {
+            Failure::Status(400 | 413 | 422) => Self::Refused(failure.to_string()),
+            _ => Self::Failed(failure.to_string()),
+        }
     }
 }
 

@@ -31,10 +31,19 @@ pub enum AiChunk {
     Done(AiReply),
 }
 
-/// The AI failed. The core makes no difference between the ways; the reason is for logs and holds no text of a user.
+/// The AI gave no answer, or no whole one. The reason is for logs and holds no text of a user.
+///
+/// The core makes no difference between the two; whoever counts faults does, so that one user whose questions are refused
+/// cannot make a service look dead to all others.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct AiError(pub String);
+pub enum AiError {
+    /// The service is at fault: it is away, late, or answers nonsense.
+    #[error("{0}")]
+    Failed(String),
+    /// The question is: the service is well, but does not answer this one.
+    #[error("{0}")]
+    Refused(String),
+}
 
 /// Whoever answers.
 ///

@@ -10,8 +10,8 @@ pub use super::event_bus::a_parked_record_is_in_the_dead_letters_with_its_reason
 
 laws! {
     $
-    /// Makes one test of each law of [`DeadLetters`](chatcore::port::DeadLetters). Takes an async expression that gives a
-    /// [`BusHarness`](crate::conformance::BusHarness), or an `Option` of one.
+    /// Makes one test of each law of [`DeadLetters`](chatcore::port::DeadLetters). Takes an async expression that
+    /// gives a [`BusHarness`](crate::conformance::BusHarness), or an `Option` of one.
     dead_letters_laws, dead_letters, BusHarness:
     a_parked_record_is_in_the_dead_letters_with_its_reason,
     a_replayed_letter_is_delivered_again,

@@ -26,8 +26,8 @@ pub struct Broken {
     pub says: String,
 }
 
-/// Runs one law by its name on a harness made for it. A harness of `None` skips the law and says so on stderr: for tests
-/// that need a server which is not there.
+/// Runs one law by its name on a harness made for it. A harness of `None` skips the law and says so on stderr: for
+/// tests that need a server which is not there.
 ///
 /// # Panics
 /// The law is broken, takes longer than a minute, or is not in the list.

@@ -1,8 +1,8 @@
 //! The conformance suite: one test for each law of the ports, for any adapter.
 //!
-//! Each port has a module with its laws, a harness that says how to make what is tested, and a macro that expands into
-//! one `#[test]` for each law, so that a broken adapter fails by the name of what it broke. [`broken`] runs the same laws
-//! from a program. How to use it stands in the [manual](crate::manual).
+//! Each port has a module with its laws, a harness that says how to make what is tested, and a macro that expands
+//! into one `#[test]` for each law, so that a broken adapter fails by the name of what it broke. [`broken`] runs the
+//! same laws from a program. How to use it stands in the [manual](crate::manual).
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a suite of tests fails by panicking")]
 
 mod chat;

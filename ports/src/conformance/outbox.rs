@@ -46,8 +46,8 @@ async fn backlog(outbox: &Arc<dyn Outbox>) -> Backlog {
     outbox.backlog().await.expect("backlog answers")
 }
 
-/// Each way in which a message is written writes its event, with the same content, owner, place and request; what is not
-/// written has none; and nobody ever sees the one without the other.
+/// Each way in which a message is written writes its event, with the same content, owner, place and request; what is
+/// not written has none; and nobody ever sees the one without the other.
 pub async fn a_message_and_its_event_are_written_together(harness: &StoreHarness) {
     let open = queue(harness).await;
     let chat = Chat::new(&open.store, "ann");
@@ -131,18 +131,9 @@ async fn always(harness: &StoreHarness, open: &OpenStore) {
 /// Four sessions at once, taken out in small batches: each session's events come in order and without a gap.
 pub async fn the_outbox_keeps_each_sessions_order(harness: &StoreHarness) {
     let open = queue(harness).await;
-    let talk = |number: usize| {
-        let chat =
-            Chat::new(if number.is_multiple_of(2) { &open.store } else { &open.elsewhere }, &format!("user{number}"));
-        tokio::spawn(async move {
-            let mut target = Target::New;
-            for question in 0..8 {
-                target = Target::Existing(chat.talk(target, &format!("k{question}")).await.0.id.session);
-            }
-        })
-    };
-    let talking: Vec<_> = (0..4).map(talk).collect();
-    for talk in talking {
+    let stores = [&open.store, &open.elsewhere];
+    let talks = (0..4).map(|number| eight_turns(Chat::new(stores[number % 2], &format!("user{number}"))));
+    for talk in talks.map(tokio::spawn).collect::<Vec<_>>() {
         talk.await.expect("a talk comes to its end");
     }
     let mut seen: BTreeMap<SessionId, u64> = BTreeMap::new();
@@ -160,6 +151,13 @@ pub async fn the_outbox_keeps_each_sessions_order(harness: &StoreHarness) {
         settle(&open.outbox, entries.into_iter().map(|entry| entry.id)).await;
     }
     assert_eq!(seen.values().copied().collect::<Vec<_>>(), [16; 4], "every event came out");
+}
+
+async fn eight_turns(chat: Chat) {
+    let mut target = Target::New;
+    for question in 0..8 {
+        target = Target::Existing(chat.talk(target, &format!("k{question}")).await.0.id.session);
+    }
 }
 
 /// A claim takes nothing out; what is settled is out, whatever lies around it; settling again harms nothing.

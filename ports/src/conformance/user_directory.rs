@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 laws! {
     $
-    /// Makes one test of each law of [`UserDirectory`](chatcore::port::UserDirectory). Takes an async expression that gives
-    /// a [`UsersHarness`](crate::conformance::UsersHarness), or an `Option` of one.
+    /// Makes one test of each law of [`UserDirectory`](chatcore::port::UserDirectory). Takes an async expression that
+    /// gives a [`UsersHarness`](crate::conformance::UsersHarness), or an `Option` of one.
     user_directory_laws, user_directory, UsersHarness:
     the_right_password_gives_the_user,
 }

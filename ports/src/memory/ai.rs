@@ -55,7 +55,7 @@ impl MemoryAi {
     pub fn failing<'a>(pieces: impl IntoIterator<Item = &'a str>, reason: &str) -> Self {
         let mut answer = Self::answer_of(pieces);
         answer.pop();
-        answer.push(Err(AiError(reason.to_owned())));
+        answer.push(Err(AiError::Failed(reason.to_owned())));
         Self::scripted(move |_| answer.clone())
     }
 
@@ -135,7 +135,7 @@ mod tests {
         let (text, done) = (|text: &str| Ok(AiChunk::Text(text.into())), || Ok(AiChunk::Done(AiReply::default())));
         assert_eq!(all(&MemoryAi::echo(), "hi"), [text("hi"), done()]);
         assert_eq!(all(&MemoryAi::saying(["a", "b"]), "hi"), [text("a"), text("b"), done()]);
-        assert_eq!(all(&MemoryAi::failing(["a"], "down"), "hi"), [text("a"), Err(AiError("down".into()))]);
+        assert_eq!(all(&MemoryAi::failing(["a"], "down"), "hi"), [text("a"), Err(AiError::Failed("down".into()))]);
     }
 
     #[test]

@@ -30,7 +30,8 @@ enum Bug {
     Lenient,
     /// Nothing is given back; an upstream call goes on; a task ends with its caller.
     Forgetful,
-    /// A refusal costs; any key's token; an unknown name is answered at once; a text behind the end; a sleep is too short.
+    /// A refusal costs; any key's token; an unknown name is answered at once; a text behind the end; a sleep is too
+    /// short.
     Hasty,
 }
 

@@ -159,8 +159,8 @@ struct Pass {
 }
 
 impl Pass {
-    fn settle(self, whole: bool) {
-        if whole {
+    fn settle(self, well: bool) {
+        if well {
             self.circuit.succeeded(self.round);
         } else {
             self.circuit.failed(self.round);

@@ -14,8 +14,8 @@ type Chunks = BoxStream<'static, Result<AiChunk, AiError>>;
 
 /// Passes chunks on up to the end of the answer, be it `Done`, an error, or that it broke off, and ends there.
 ///
-/// `token` is kept as long as the answer goes on; `ended` gets it back with whether the answer is whole. In a stream
-/// that is dropped before its end, the token is just dropped, after the chunks.
+/// `token` is kept as long as the answer goes on; `ended` gets it back with whether the AI is well: its answer is whole, or
+/// it refused the question. In a stream that is dropped before its end, the token is just dropped, after the chunks.
 fn until_end<T: Send + 'static>(chunks: Chunks, token: T, ended: fn(T, bool)) -> Chunks {
     let next = move |held: Option<Held<T>>| async move {
         let mut held = held?;
@@ -25,7 +25,7 @@ fn until_end<T: Send + 'static>(chunks: Chunks, token: T, ended: fn(T, bool)) ->
         }
         let Held { chunks, token } = held;
         drop(chunks);
-        ended(token, matches!(chunk, Some(Ok(AiChunk::Done(_)))));
+        ended(token, matches!(chunk, Some(Ok(AiChunk::Done(_)) | Err(AiError::Refused(_)))));
         chunk.map(|chunk| (chunk, None))
     };
     stream::unfold(Some(Held { chunks, token }), next).boxed()
@@ -38,5 +38,5 @@ struct Held<T> {
 }
 
 fn refusal(why: &'static str) -> Chunks {
-    stream::iter([Err(AiError(why.into()))]).boxed()
+    stream::iter([Err(AiError::Failed(why.into()))]).boxed()
 }

@@ -37,6 +37,17 @@ async fn it_opens_after_five_faults_in_a_row_and_then_calls_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn questions_that_are_refused_do_not_open_it() {
+    let script = Script::default();
+    script.then(Act::Fail, 4).then(Act::Refuse, 100).then(Act::Fail, 4);
+    let breaker = breaker(&script);
+    for _ in 0..108 {
+        assert_eq!(refusal(&breaker).await, "scripted");
+    }
+    assert!(!breaker.refuses());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_sets_the_count_to_zero() {
     let script = Script::default();
     let breaker = breaker(&script);

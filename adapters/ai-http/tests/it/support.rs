@@ -92,7 +92,7 @@ pub(crate) async fn ask(gateway: &impl AiGateway) -> Result<(Vec<String>, AiRepl
 
 /// The reason why there was no answer.
 pub(crate) async fn refusal(gateway: &impl AiGateway) -> String {
-    ask(gateway).await.expect_err("no answer").0
+    ask(gateway).await.expect_err("no answer").to_string()
 }
 
 /// What a scripted gateway does with a call.
@@ -100,6 +100,8 @@ pub(crate) async fn refusal(gateway: &impl AiGateway) -> String {
 pub(crate) enum Act {
     Answer,
     Fail,
+    /// Says that it does not answer this question.
+    Refuse,
     BreakOff,
     /// Answers, or fails, after so many seconds.
     AnswerLate(u64),
@@ -137,11 +139,12 @@ impl Script {
 impl AiGateway for Script {
     fn answer(&self, _: Prompt) -> BoxStream<'static, Result<AiChunk, AiError>> {
         let text = || Ok(AiChunk::Text("some".into()));
-        let (done, fault) = (|| Ok(AiChunk::Done(AiReply::default())), || Err(AiError("scripted".into())));
+        let (done, fault) = (|| Ok(AiChunk::Done(AiReply::default())), || Err(AiError::Failed("scripted".into())));
         let late = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
         match self.next() {
             Act::Answer => stream::iter([text(), done()]).boxed(),
             Act::Fail => stream::iter([text(), fault()]).boxed(),
+            Act::Refuse => stream::iter([Err(AiError::Refused("scripted".into()))]).boxed(),
             Act::BreakOff => stream::iter([text()]).boxed(),
             Act::AnswerLate(seconds) => stream::once(late(seconds)).map(move |()| done()).boxed(),
             Act::FailLate(seconds) => stream::once(late(seconds)).map(move |()| fault()).boxed(),

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Each event comes as it was published, those of a session in order, and soon after they were published; nothing is lost
-/// by a call that is dropped.
+/// Each event comes as it was published, those of a session in order, and soon after they were published; nothing is
+/// lost by a call that is dropped.
 pub async fn an_event_is_delivered_at_least_once(harness: &BusHarness) {
     let open = harness.open().await;
     let sessions = [new_session(), new_session(), new_session()];

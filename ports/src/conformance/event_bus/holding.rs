@@ -5,8 +5,8 @@ use super::{BusHarness, OpenBus};
 use chatcore::port::{Acked, DeadLettersPage, Delivery};
 use std::time::Duration;
 
-/// What a member who is gone held comes to the others: at once where it closed, else a while after it died. A living one
-/// keeps what it holds for as long as its handler works.
+/// What a member who is gone held comes to the others: at once where it closed, else a while after it died. A living
+/// one keeps what it holds for as long as its handler works.
 pub async fn an_unacked_delivery_comes_back(harness: &BusHarness) {
     at_once_after_a_close(harness).await;
     after_its_holder_died(harness).await;

@@ -11,8 +11,8 @@ use chatcore::turn::{Refusal, Target, Turn};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 
-/// However often it is repeated, and by two at once: each session is in exactly one list at any time, a turn that runs goes
-/// on, the guest's keys are the guest's no more, and what has no room stays.
+/// However often it is repeated, and by two at once: each session is in exactly one list at any time, a turn that
+/// runs goes on, the guest's keys are the guest's no more, and what has no room stays.
 pub async fn an_adoption_moves_every_session_once(harness: &StoreHarness) {
     let open = harness.open().await;
     let (guest, user) = (Chat::guest(&open.store, "phone"), Chat::new(&open.elsewhere, "ann"));

@@ -59,8 +59,8 @@ fn as_stored((offset, reader, end): &(usize, Reader, Message), stored: &Message,
     assert_eq!(reader.restarts, usize::from(!letter), "restarts from byte {offset} {when}");
 }
 
-/// It waits while there is nothing, ahead of the text too, comes back as soon as there is something, from another process
-/// as well, and ends with nothing when its time is over.
+/// It waits while there is nothing, ahead of the text too, comes back as soon as there is something, from another
+/// process as well, and ends with nothing when its time is over.
 pub async fn follow_waits_for_more(harness: &StoreHarness) {
     let open = harness.open().await;
     let (chat, elsewhere) = (Chat::new(&open.store, "ann"), Chat::new(&open.elsewhere, "ann"));

@@ -28,8 +28,8 @@ async fn one_of(open: &OpenStore, chat: &Chat, questions: Vec<NewTurn>) -> Turn 
     let started: Vec<Turn> = began.iter().filter_map(started).map(|started| started.turn).collect();
     assert_eq!(started.len(), 1, "of {} writers at once {} started", began.len(), started.len());
     for other in began.iter().filter(|began| self::started(began).is_none()) {
-        let busy = |refusal: &Refusal| matches!(refusal, Refusal::Busy { turn, retry_after } if *turn == started[0].id && !retry_after.is_zero());
-        assert!(matches!(other, Began::Refused(refusal) if busy(refusal)), "{:?} runs: {other:?}", started[0]);
+        let Began::Refused(Refusal::Busy { turn, retry_after }) = other else { panic!("{started:?} runs: {other:?}") };
+        assert!(*turn == started[0].id && !retry_after.is_zero(), "{started:?} runs: {other:?}");
     }
     started[0]
 }
@@ -121,13 +121,8 @@ pub async fn a_closed_key_is_replayed(harness: &StoreHarness) {
         let replayed = elsewhere.replay(&again).await;
         assert_eq!(replayed.answer, stored, "the answer that is replayed is not the stored one");
         assert_eq!(replayed.turn.id, started.turn.id, "the turn that is replayed is another");
-        assert_eq!(
-            (replayed.question.seq, replayed.question.role),
-            (started.seq, Role::User),
-            "{:?}",
-            replayed.question
-        );
-        assert_eq!(replayed.question.content, again.text, "the question that is replayed is another");
+        let question = (replayed.question.seq, replayed.question.role, replayed.question.content);
+        assert_eq!(question, (started.seq, Role::User, again.text), "the question that is replayed is another");
         target = Target::Existing(started.turn.id.session);
     }
     chat.ask(target, "runs").await;

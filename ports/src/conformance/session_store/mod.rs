@@ -1,7 +1,7 @@
 //! The laws of `SessionStore`.
 //!
-//! Each test opens a store of its own. Where a lease has to run out it is 100 ms; everywhere else it outlives the test, so
-//! that a slow machine changes nothing.
+//! Each test opens a store of its own. Where a lease has to run out it is 100 ms; everywhere else it outlives the
+//! test, so that a slow machine changes nothing.
 
 mod access;
 mod adoption;
@@ -42,8 +42,8 @@ use super::law::laws;
 
 laws! {
     $
-    /// Makes one test of each law of [`SessionStore`](chatcore::port::SessionStore). Takes an async expression that gives a
-    /// [`StoreHarness`](crate::conformance::StoreHarness), or an `Option` of one.
+    /// Makes one test of each law of [`SessionStore`](chatcore::port::SessionStore). Takes an async expression that
+    /// gives a [`StoreHarness`](crate::conformance::StoreHarness), or an `Option` of one.
     session_store_laws, session_store, StoreHarness:
     one_live_turn_per_session,
     the_same_attempt_is_started_again,

@@ -13,6 +13,7 @@ use std::time::Duration;
 pub async fn the_quota_counts_started_questions_exactly(harness: &StoreHarness) {
     parallel_callers(harness).await;
     what_costs_nothing(harness).await;
+    what_counts(harness).await;
     for window in [400, 1600, 6400].map(Duration::from_millis) {
         if slides(harness, window).await {
             return;
@@ -49,17 +50,14 @@ async fn parallel_callers(harness: &StoreHarness) {
     let left: Vec<u32> = left.collect();
     assert_eq!(left.len(), 7, "of 50 parallel callers with a quota of 7 started");
     assert_eq!(left.iter().copied().collect::<BTreeSet<_>>(), (0..7).collect(), "each was told what is left");
-    let waits: Vec<Duration> = began.iter().filter_map(throttled).collect();
-    assert!(
-        waits.len() == 43 && waits.iter().all(|wait| !wait.is_zero() && *wait <= LONG),
-        "the others wait: {waits:?}"
-    );
+    let waits = began.iter().filter_map(throttled).filter(|wait| !wait.is_zero() && *wait <= LONG);
+    assert_eq!(waits.count(), 43, "the others are told how long to wait: {began:?}");
     assert_eq!(chats[0].sessions(100).await.len(), 7, "a refused first message leaves no session");
     let bob = Chat::new(&open.store, "bob");
     bob.start(&NewTurn { quota: quota(7, LONG), ..bob.question(Target::New, "k") }).await;
 }
 
-/// A quota of three: only two questions count, however much happens around them.
+/// However much happens around two questions, they are two.
 async fn what_costs_nothing(harness: &StoreHarness) {
     let open = harness.open().await;
     let chat = Chat::new(&open.store, "ann");
@@ -83,12 +81,20 @@ async fn what_costs_nothing(harness: &StoreHarness) {
     let second = chat.start(&counted(here, "k2")).await;
     assert_eq!(second.left.map(|left| left.remaining), Some(1), "the second question of three");
     assert!(second.left.is_some_and(|left| !left.reset.is_zero() && left.reset <= LONG), "{:?}", second.left);
-    chat.store.delete(&chat.owner, &turn.id.session).await.expect("its owner deletes it");
-    let third = chat.start(&counted(Target::New, "k3")).await;
-    assert_eq!(third.left.map(|left| left.remaining), Some(0), "a question counts although its session is deleted");
-    let fourth = chat.begin(&counted(Target::New, "k4")).await;
-    assert!(throttled(&fourth).is_some(), "the fourth question of three: {fourth:?}");
-    let again = chat.begin(&counted(Target::New, "k3")).await;
+}
+
+/// A question counts although its session is deleted; when all are used up, what was taken before goes on.
+async fn what_counts(harness: &StoreHarness) {
+    let open = harness.open().await;
+    let chat = Chat::new(&open.store, "ann");
+    let counted = |key: &str| NewTurn { quota: quota(2, LONG), ..chat.question(Target::New, key) };
+    let deleted = chat.start(&counted("k1")).await.turn.id.session;
+    chat.store.delete(&chat.owner, &deleted).await.expect("its owner deletes it");
+    let second = chat.start(&counted("k2")).await;
+    assert_eq!(second.left.map(|left| left.remaining), Some(0), "a question counts although its session is deleted");
+    let third = chat.begin(&counted("k3")).await;
+    assert!(throttled(&third).is_some(), "the third question of two: {third:?}");
+    let again = chat.begin(&counted("k2")).await;
     assert!(matches!(again, Began::Attached { .. }), "a question that was taken before is not refused: {again:?}");
     chat.ask(Target::New, "no-quota").await;
 }

@@ -5,7 +5,8 @@ use crate::conformance::chat::{Chat, LONG, Reader, completed};
 use chatcore::turn::{Target, Turn};
 use std::time::Duration;
 
-/// Pieces that are repeated, overlap, come late or leave a gap: the text is that of one writer who wrote each byte once.
+/// Pieces that are repeated, overlap, come late or leave a gap: the text is that of one writer who wrote each byte
+/// once.
 pub async fn extend_writes_at_an_offset(harness: &StoreHarness) {
     let open = harness.open().await;
     let chat = Chat::new(&open.store, "ann");

@@ -76,8 +76,8 @@ async fn of_the_future(chat: &Chat) {
     assert_eq!(chat.held(&turn, 0, "mine", LONG).await, 4, "the holder goes on");
 }
 
-/// With the fence that has stored it, the same answer or another: the stored one comes back, once in the history and once
-/// in the outbox.
+/// With the fence that has stored it, the same answer or another: the stored one comes back, once in the history and
+/// once in the outbox.
 pub async fn a_repeated_finish_is_stored_once(harness: &StoreHarness) {
     let open = harness.open().await;
     let chat = Chat::new(&open.store, "ann");
