@@ -11,6 +11,9 @@
 //!
 //! The feature `plant` lets a `MemoryStore` be made with a bug, to see whether tests find it. The vocabulary is
 //! re-exported as [`chatcore`], so that an adapter needs no second dependency.
+#![cfg_attr(all(feature = "memory", feature = "tokio"), doc = "\n## A chat in a program of your own\n\n```rust")]
+#![cfg_attr(all(feature = "memory", feature = "tokio"), doc = include_str!("../examples/embed.rs"))]
+#![cfg_attr(all(feature = "memory", feature = "tokio"), doc = "```")]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
