@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 const LONGEST: usize = 400;
 /// The longest `main.rs` of a program, in lines.
 const LONGEST_MAIN: usize = 30;
+/// The example of embedding.
+const EMBED: &str = "ports/examples/embed.rs";
 const PROGRAMS: &[&str] = &["app-http", "app-worker"];
 const ADAPTERS: &[&str] = &["chatcore_ai_demo", "chatcore_ai_http", "chatcore_auth", "chatcore_sqlite"];
 
 /// Checks all of it.
 pub(crate) fn check() -> Result<(), String> {
     let mut faults = arrows::faults()?;
+    faults.extend(readme_faults()?);
     for file in sources(&root())? {
         let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         let name = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().into_owned();
@@ -25,6 +28,14 @@ pub(crate) fn check() -> Result<(), String> {
         return Ok(());
     }
     Err(format!("the house is not as it was designed:\n  {}", faults.join("\n  ")))
+}
+
+/// The README shows the example of embedding as it is run.
+fn readme_faults() -> Result<Option<String>, String> {
+    let read = |name: &str| fs::read_to_string(root().join(name)).map_err(|error| format!("{name}: {error}"));
+    let (readme, example) = (read("README.md")?, read(EMBED)?);
+    let shown = example.split_once("\n\n").is_some_and(|(_, code)| readme.contains(code));
+    Ok((!shown).then(|| format!("README.md does not show {EMBED} as it is")))
 }
 
 fn file_faults(name: &str, text: &str) -> Vec<String> {
