@@ -1,0 +1,122 @@
+//! Between columns and the vocabulary.
+
+use chatcore::message::{AiReply, Message, Products, Role, Status};
+use chatcore::stamp::from_micros;
+use rusqlite::Row;
+use rusqlite::types::{FromSqlError, Type};
+use std::str::FromStr;
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A number that is never negative, as a column holds it.
+pub(crate) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// How many rows, as a statement takes it.
+pub(crate) fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A length of time, in microseconds.
+pub(crate) fn span(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// How many messages of a session have a number of their own.
+pub(crate) const PLACES: u64 = (1 << 24) - 1;
+
+/// The number of a message: the histories of all sessions, one behind the other.
+pub(crate) fn place(session: i64, seq: u64) -> i64 {
+    (session << 24) | int(seq.min(PLACES))
+}
+
+/// What lies between two instants; nothing if the second is the earlier.
+pub(crate) fn between(from: i64, to: i64) -> Duration {
+    Duration::from_micros(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
+}
+
+/// Columns as the vocabulary has them.
+pub(crate) trait Columns {
+    /// A number that is never negative.
+    fn nat(&self, column: usize) -> rusqlite::Result<u64>;
+
+    /// A length in bytes.
+    fn length(&self, column: usize) -> rusqlite::Result<usize>;
+
+    /// A time.
+    fn time(&self, column: usize) -> rusqlite::Result<OffsetDateTime>;
+
+    /// An id.
+    fn id<T: From<Uuid>>(&self, column: usize) -> rusqlite::Result<T>;
+
+    /// A text that its type parses.
+    fn parsed<T: FromStr>(&self, column: usize) -> rusqlite::Result<T>
+    where
+        T::Err: std::error::Error + Send + Sync + 'static;
+}
+
+impl Columns for Row<'_> {
+    fn nat(&self, column: usize) -> rusqlite::Result<u64> {
+        let number: i64 = self.get(column)?;
+        u64::try_from(number).map_err(|_| unreadable(column, Type::Integer, FromSqlError::OutOfRange(number)))
+    }
+
+    fn length(&self, column: usize) -> rusqlite::Result<usize> {
+        let number: i64 = self.get(column)?;
+        usize::try_from(number).map_err(|_| unreadable(column, Type::Integer, FromSqlError::OutOfRange(number)))
+    }
+
+    fn time(&self, column: usize) -> rusqlite::Result<OffsetDateTime> {
+        self.get(column).map(from_micros)
+    }
+
+    fn id<T: From<Uuid>>(&self, column: usize) -> rusqlite::Result<T> {
+        self.get::<_, Uuid>(column).map(T::from)
+    }
+
+    fn parsed<T: FromStr>(&self, column: usize) -> rusqlite::Result<T>
+    where
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        let text: String = self.get(column)?;
+        text.parse().map_err(|error| unreadable(column, Type::Text, error))
+    }
+}
+
+/// A column holds what no build of ours has written.
+pub(crate) fn unreadable(
+    column: usize,
+    kind: Type,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
+}
+
+/// The columns that [`message`] reads.
+macro_rules! message_columns {
+    () => {
+        "turn, no, content, products, intent, confidence, status, reply_to, at"
+    };
+}
+pub(crate) use message_columns;
+
+/// A message.
+pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let products = match row.get::<_, Option<String>>(3)? {
+        Some(json) => Products::from_json(&json).map_err(|error| unreadable(3, Type::Text, error))?,
+        None => Products::default(),
+    };
+    let reply_to = row.get::<_, Option<i64>>(7)?.map(|seq| seq.unsigned_abs());
+    Ok(Message {
+        turn: row.id(0)?,
+        seq: row.nat(1)? & PLACES,
+        role: if reply_to.is_some() { Role::Assistant } else { Role::User },
+        content: row.get(2)?,
+        reply: AiReply { products, intent: row.get(4)?, confidence: row.get(5)? },
+        status: row.parsed::<Status>(6)?,
+        reply_to,
+        at: row.time(8)?,
+    })
+}

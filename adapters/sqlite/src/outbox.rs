@@ -1,0 +1,89 @@
+//! The `Outbox`: the log as the relay sees it.
+
+use crate::Sqlite;
+use crate::codec::{Columns, rows};
+use crate::letters;
+use crate::log::{self, RELAY, Record};
+use crate::tx::Tx;
+use crate::wake::Topics;
+use async_trait::async_trait;
+use chatcore::error::BackendError;
+use chatcore::policy::OutboxFull;
+use chatcore::port::{Backlog, Entry, EntryId, Outbox, Settled};
+use rusqlite::params;
+use std::time::Duration;
+
+macro_rules! unsettled {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM events WHERE no > (SELECT settled_to FROM log WHERE one = 1) AND settled = 0 ORDER BY no LIMIT ?1"
+        )
+    };
+}
+
+pub(crate) const OLDEST: &str = unsettled!("no, session, at, json, request_id");
+pub(crate) const SINCE: &str = unsettled!("at");
+pub(crate) const ENTRY: &str = "SELECT session, at, json, request_id FROM events WHERE no = ?1 AND settled = 0";
+const REMOVE: &str = "DELETE FROM events WHERE no = ?1";
+const KEEP: &str = "UPDATE events SET settled = 1 WHERE no = ?1";
+pub(crate) const MOVE_ON: &str = "UPDATE log SET settled_to = coalesce(
+    (SELECT min(no) - 1 FROM events WHERE no > settled_to AND settled = 0),
+    (SELECT max(no) FROM events), settled_to) WHERE one = 1";
+
+#[async_trait]
+impl Outbox for Sqlite {
+    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError> {
+        let look =
+            move |step: &Tx<'_>| step.all(OLDEST, params![rows(max)], |row| Ok((row.get(0)?, Record::read(row, 1)?)));
+        let found: Vec<(i64, Record)> = self.watch((Topics::LOG, wait), look, |found| !found.is_empty()).await?;
+        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
+        for (no, record) in found {
+            let id = EntryId(no.to_string());
+            match record.event() {
+                Ok(event) => entries.push(Entry { id, event }),
+                Err(reason) => unreadable.push((id, Settled::Refused(reason.to_string()))),
+            }
+        }
+        // A record of a newer build holds up nothing behind it.
+        if !unreadable.is_empty() {
+            self.settle(&unreadable).await?;
+        }
+        Ok(entries)
+    }
+
+    async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError> {
+        let entries = entries.to_vec();
+        self.write(move |step| settle(step, &entries)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, BackendError> {
+        self.read(|step| {
+            let events = step.one(log::UNSETTLED, [], |row| row.nat(0))?.unwrap_or(0);
+            let oldest = step.one(SINCE, params![1], |row| row.time(0))?;
+            Ok(Backlog { events, oldest })
+        })
+        .await
+    }
+}
+
+fn settle(step: &Tx<'_>, entries: &[(EntryId, Settled)]) -> rusqlite::Result<()> {
+    let mut settled = 0;
+    for (id, outcome) in entries {
+        let Ok(no) = id.0.parse::<i64>() else { continue };
+        let Some(record) = step.one(ENTRY, params![no], |row| Record::read(row, 0))? else { continue };
+        if let Settled::Refused(reason) = outcome {
+            letters::add(step, RELAY, &record, reason)?;
+        }
+        // A queue is trimmed at once. A log keeps what its groups have still to read.
+        let queue = step.limits.outbox_full == OutboxFull::Refuse;
+        step.run(if queue { REMOVE } else { KEEP }, params![no])?;
+        settled += 1;
+    }
+    if settled > 0 {
+        log::settled(step, settled)?;
+        step.run(MOVE_ON, [])?;
+    }
+    Ok(())
+}

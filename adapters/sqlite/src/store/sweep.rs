@@ -1,0 +1,91 @@
+//! `close_orphans`: turns whose server died, and the removal of what has expired, a bounded piece at a time.
+
+use super::row::Stored;
+use super::{answer, delete, owners};
+use crate::codec::{place, rows, span};
+use crate::takes;
+use crate::tx::Tx;
+use rusqlite::params;
+use std::time::Duration;
+
+/// How many sessions a call removes.
+const SESSIONS: i64 = 250;
+/// How many messages a call removes.
+const MESSAGES: i64 = 2000;
+
+pub(super) const ORPHANS: &str = "SELECT session FROM turns WHERE lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
+pub(super) const EXPIRED: &str = "SELECT no, owner, deleted, expires_at FROM sessions
+    WHERE sweep_at <= ?1 LIMIT ?2";
+const LOOK_LATER: &str = "UPDATE sessions SET sweep_at = ?2 WHERE no = ?1";
+const FORGET_TEXT: &str = "DELETE FROM live WHERE session = ?1";
+const REMOVE: &str = "DELETE FROM sessions WHERE no = ?1";
+const END_TURN: &str = "DELETE FROM turns WHERE session = ?1";
+const IN_TRASH: &str = "SELECT session FROM trash LIMIT 1";
+pub(super) const EMPTY: &str =
+    "DELETE FROM messages WHERE no IN (SELECT no FROM messages WHERE no > ?1 AND no < ?2 LIMIT ?3)";
+const EMPTIED: &str = "DELETE FROM trash WHERE session = ?1";
+
+/// Closes orphans; answers how many.
+pub(super) fn sweep(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Result<usize> {
+    let closed = close_orphans(step, grace, max)?;
+    remove_expired(step)?;
+    empty_trash(step)?;
+    takes::sweep(step)?;
+    Ok(closed)
+}
+
+fn close_orphans(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Result<usize> {
+    let over = step.now.saturating_sub(span(grace));
+    let orphans: Vec<i64> = step.all(ORPHANS, params![over, rows(max)], |row| row.get(0))?;
+    let mut closed = 0;
+    for no in orphans {
+        match Stored::by_number(step, no)? {
+            Some(session) => {
+                answer::close(step, session)?;
+                closed += 1;
+            }
+            // The session has expired, and its turn with it.
+            None => end_turn(step, no)?,
+        }
+    }
+    Ok(closed)
+}
+
+fn end_turn(step: &Tx<'_>, session: i64) -> rusqlite::Result<()> {
+    step.run(FORGET_TEXT, params![session])?;
+    step.run(END_TURN, params![session]).map(drop)
+}
+
+/// Their messages go to the trash: there may be many.
+fn remove_expired(step: &Tx<'_>) -> rusqlite::Result<()> {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?));
+    let due: Vec<(i64, String, bool, i64)> = step.all(EXPIRED, params![step.now, SESSIONS], read)?;
+    for (no, owner, deleted, expires_at) in due {
+        if expires_at > step.now {
+            // It was renewed since.
+            step.run(LOOK_LATER, params![no, expires_at])?;
+            continue;
+        }
+        end_turn(step, no)?;
+        step.run(delete::THROW_AWAY, params![no])?;
+        step.run(REMOVE, params![no])?;
+        if !deleted {
+            owners::remove(step, &owner, 1)?;
+        }
+    }
+    Ok(())
+}
+
+fn empty_trash(step: &Tx<'_>) -> rusqlite::Result<()> {
+    let mut room = MESSAGES;
+    while room > 0 {
+        let Some(session) = step.one(IN_TRASH, [], |row| row.get::<_, i64>(0))? else { return Ok(()) };
+        let removed = rows(step.run(EMPTY, params![place(session, 0), place(session + 1, 0), room])?);
+        if removed < room {
+            step.run(EMPTIED, params![session])?;
+        }
+        // A session without messages costs something too.
+        room -= removed.max(1);
+    }
+    Ok(())
+}

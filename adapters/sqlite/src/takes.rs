@@ -1,0 +1,54 @@
+//! What quotas count: an exact sliding window, one row for each that counts.
+
+use crate::codec::{between, span};
+use crate::tx::Tx;
+use chatcore::owner::Owner;
+use chatcore::policy::{Left, Quota};
+use chatcore::port::Taken;
+use rusqlite::params;
+
+/// How many rows a sweep removes.
+const SWEPT: i64 = 2000;
+
+pub(crate) const NEWEST: &str = "SELECT at FROM takes WHERE key = ?1 AND at > ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3";
+pub(crate) const COUNT: &str = "SELECT count(*), min(at) FROM takes WHERE key = ?1 AND at > ?2";
+const ADD: &str = "INSERT INTO takes (key, at, until) VALUES (?1, ?2, ?3)";
+pub(crate) const GIVE_BACK: &str =
+    "DELETE FROM takes WHERE no = (SELECT no FROM takes WHERE key = ?1 ORDER BY at DESC, no DESC LIMIT 1)";
+pub(crate) const SWEEP: &str = "DELETE FROM takes WHERE no IN (SELECT no FROM takes WHERE until <= ?1 LIMIT ?2)";
+
+/// The key of an owner's questions.
+pub(crate) fn of_owner(owner: &Owner) -> String {
+    format!("owner:{owner}")
+}
+
+/// The key of anything else.
+pub(crate) fn of_key(key: &str) -> String {
+    format!("key:{key}")
+}
+
+/// Counts one, if fewer than the limit were counted in the window that ends now.
+pub(crate) fn take(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<Taken> {
+    let (window, limit) = (span(quota.window), i64::from(quota.limit));
+    let start = step.now.saturating_sub(window);
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let (count, oldest): (i64, Option<i64>) = step.one(COUNT, params![key, start], read)?.unwrap_or((0, None));
+    if count >= limit {
+        // The one that has to stop counting: more may count than the limit, where it was lowered.
+        let last = step.one(NEWEST, params![key, start, (limit - 1).max(0)], |row| row.get::<_, i64>(0))?;
+        return Ok(Taken::Wait(last.map_or(quota.window, |at| between(start, at))));
+    }
+    step.add(ADD, params![key, step.now, step.now.saturating_add(window)])?;
+    let remaining = u32::try_from(limit - count - 1).unwrap_or(0);
+    Ok(Taken::Granted(Left { remaining, reset: between(start, oldest.unwrap_or(step.now)) }))
+}
+
+/// Takes back the newest.
+pub(crate) fn give_back(step: &Tx<'_>, key: &str) -> rusqlite::Result<()> {
+    step.run(GIVE_BACK, params![key]).map(drop)
+}
+
+/// Forgets what counts no longer.
+pub(crate) fn sweep(step: &Tx<'_>) -> rusqlite::Result<()> {
+    step.run(SWEEP, params![step.now, SWEPT]).map(drop)
+}

@@ -1,0 +1,21 @@
+//! The `Throttle`.
+
+use crate::Sqlite;
+use crate::takes;
+use async_trait::async_trait;
+use chatcore::error::BackendError;
+use chatcore::policy::Quota;
+use chatcore::port::{Taken, Throttle};
+
+#[async_trait]
+impl Throttle for Sqlite {
+    async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
+        let (key, quota) = (takes::of_key(key), *quota);
+        self.write(move |step| takes::take(step, &key, &quota)).await
+    }
+
+    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
+        let key = takes::of_key(key);
+        self.write(move |step| takes::give_back(step, &key)).await
+    }
+}
