@@ -64,6 +64,7 @@ pub enum LoginError {
 /// - **Only wrong passwords count** toward the quotas.
 /// - **No password is checked beyond the quota**, also by parallel callers: a try is counted before its password is looked
 ///   at, and given back when it was right.
+/// - **A login is a task**: a caller who goes away ends nothing, so that a right password never stays counted.
 #[derive(Debug, Clone)]
 pub struct LoginService {
     users: Arc<dyn UserDirectory>,
@@ -76,6 +77,21 @@ pub struct LoginService {
 
 /// How many tries under each key of this process are counted and not decided.
 type Undecided = Watch<BTreeMap<String, usize>>;
+
+/// What became of a login, as its caller waits for it.
+type Outcome = Watch<Option<Result<LoggedIn, LoginError>>>;
+
+/// Made before the task: whatever becomes of that, its caller is told.
+struct Telling(Arc<Outcome>);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        let died = || Err(BackendError::later("login", "the task ended").into());
+        self.0.update(|cell| {
+            cell.get_or_insert_with(died);
+        });
+    }
+}
 
 /// A try that is counted.
 struct Try {
@@ -100,6 +116,17 @@ impl LoginService {
     /// # Errors
     /// See [`LoginError`].
     pub async fn login(&self, credentials: &Credentials, address: &str) -> Result<LoggedIn, LoginError> {
+        let outcome = Arc::new(Outcome::default());
+        let telling = Telling(outcome.clone());
+        let (service, credentials, address) = (self.clone(), credentials.clone(), address.to_owned());
+        self.runtime.spawn(Box::pin(async move {
+            let result = service.decide(&credentials, &address).await;
+            telling.0.update(|cell| *cell = Some(result));
+        }));
+        outcome.wait(Clone::clone).await
+    }
+
+    async fn decide(&self, credentials: &Credentials, address: &str) -> Result<LoggedIn, LoginError> {
         let keys = [
             (format!("login:name:{}", credentials.name), self.policy.per_name),
             (format!("login:address:{address}"), self.policy.per_address),

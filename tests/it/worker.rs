@@ -54,17 +54,38 @@ async fn a_worker_prints_each_event_in_session_order_through_a_kill() {
     drop(worker); // SIGKILL
     talk(10..20).await;
     let _worker = Worker::start(server.folder(), &lines);
-    let mut events = BTreeMap::new();
-    for _ in 0..150 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        events = firsts(&lines.lock().unwrap());
-        if events.values().map(Vec::len).sum::<usize>() == 40 {
-            break;
-        }
-    }
+    let events = printed(&lines, 40).await;
     assert_eq!(events.len(), 20, "each session");
     assert!(events.values().all(|types| *types == ["chat.requested", "chat.responded"]), "{events:?}");
     assert!(lines.lock().unwrap().iter().all(|line| line.get("message").is_none()), "never the text");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_output_is_full_parks_nothing() {
+    let server = Server::start(&[]);
+    let client = Client::login(&server).await;
+    client.ask(json!({"message": "hello"})).await;
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut worker = command("app-worker", server.folder()).stdout(full).spawn().unwrap();
+    // Longer than a handler's tries take.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let lines = Lines::default();
+    let _worker = Worker::start(server.folder(), &lines);
+    assert_eq!(printed(&lines, 2).await.len(), 1, "the session's events came again");
+}
+
+/// What is printed once there are so many events, or after a while.
+async fn printed(lines: &Lines, count: usize) -> BTreeMap<String, Vec<String>> {
+    for _ in 0..150 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let events = firsts(&lines.lock().unwrap());
+        if events.values().map(Vec::len).sum::<usize>() == count {
+            return events;
+        }
+    }
+    firsts(&lines.lock().unwrap())
 }
 
 /// The types of each session's events, by their first occurrence.

@@ -7,6 +7,7 @@ use chatcore::login::{LoginError, LoginPolicy, LoginService};
 use chatcore::port::{Credentials, Runtime, User, UserDirectory};
 use chatcore_ports::memory::{MemoryThrottle, MemoryTokens};
 use chatcore_ports::sim::{Sim, SimRuntime};
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +32,11 @@ impl UserDirectory for Users {
 
 /// Logs in that often at once, and then tells how many passwords were looked at and what came of it.
 fn log_in(passwords: &'static [&'static str]) -> (u32, Vec<Result<(), LoginError>>) {
+    log_in_after(0, passwords)
+}
+
+/// The same after so many callers with the right password, who all hang up at once.
+fn log_in_after(gone: u32, passwords: &'static [&'static str]) -> (u32, Vec<Result<(), LoginError>>) {
     let sim = Sim::new(7);
     let runtime = Arc::new(sim.runtime(0));
     let users = Arc::new(Users { looks: AtomicU32::new(0), runtime: sim.runtime(0) });
@@ -39,6 +45,10 @@ fn log_in(passwords: &'static [&'static str]) -> (u32, Vec<Result<(), LoginError
     let results = Arc::new(std::sync::Mutex::new(Vec::new()));
     let told = results.clone();
     assert!(sim.run(async move {
+        for _ in 0..gone {
+            let right = Credentials { name: "u".into(), password: "right".into() };
+            assert!(service.login(&right, "127.0.0.1").now_or_never().is_none(), "polled once, then dropped");
+        }
         let one = |password: &&str| {
             let (service, password) = (service.clone(), (*password).to_owned());
             async move {
@@ -67,4 +77,10 @@ fn no_password_is_checked_beyond_the_quota() {
     assert_eq!(looks, 5);
     let throttled = |result: &&Result<(), LoginError>| matches!(result, Err(LoginError::Throttled { .. }));
     assert_eq!(results.iter().filter(throttled).count(), 195);
+}
+
+#[test]
+fn a_caller_who_goes_away_leaves_no_right_password_counted() {
+    let (_, results) = log_in_after(20, &["right"]);
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
 }

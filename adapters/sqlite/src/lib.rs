@@ -81,8 +81,8 @@ impl Sqlite {
     pub fn open(config: SqliteConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
         let failed = |error| OpenError::of(config.path.clone(), error);
         let (limits, wake) = (config.limits, Arc::new(Wake::new()));
-        let (send_job, jobs) = sync_channel(config.queue);
-        let (send_look, looks) = sync_channel(config.queue);
+        let (send_job, jobs) = sync_channel(config.queue.max(1));
+        let (send_look, looks) = sync_channel(config.queue.max(1));
         let writer = Writer::new(open::open(&config)?, wake.clone(), runtime.clone(), limits, config.batch);
         let looks = Arc::new(Mutex::new(looks));
         for _ in 0..config.readers.max(1) {

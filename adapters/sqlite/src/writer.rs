@@ -90,7 +90,6 @@ impl Writer {
     /// Runs and answers all jobs: first without savepoints, which cost a sixth of it; where a job fails, once more with one
     /// for each; and where the whole batch fails, each job alone, so that none fails because of another.
     fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        jobs.retain(|job| !job.abandoned());
         let mut outcome = self.attempt(&mut jobs, Isolation::Together);
         if outcome.is_err() && jobs.len() > 1 {
             outcome = self.attempt(&mut jobs, Isolation::Each);
@@ -106,7 +105,8 @@ impl Writer {
     }
 
     /// Runs all jobs in one transaction; answers what changed. After an error nothing has happened.
-    fn attempt(&mut self, jobs: &mut [Box<dyn Job>], isolation: Isolation) -> Result<Topics, BackendError> {
+    fn attempt(&mut self, jobs: &mut Vec<Box<dyn Job>>, isolation: Isolation) -> Result<Topics, BackendError> {
+        jobs.retain(|job| !job.abandoned());
         if jobs.is_empty() {
             return Ok(Topics::NONE);
         }

@@ -177,6 +177,27 @@ fn full<T>(error: chatcore::error::BackendError, acknowledged: T) -> T {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_fails_its_own_calls_alone() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let store = open(&path).unwrap();
+    let damaged = talk(&store, Target::New, "damaged", "an answer").await.unwrap().id.session;
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute("UPDATE sessions SET owner = 'nobody' WHERE id = ?1", [damaged.as_uuid()]).unwrap();
+    let call = |number: usize| {
+        let (store, fails) = (store.clone(), number % 8 == 3);
+        let target = if fails { Target::Existing(damaged) } else { Target::New };
+        tokio::spawn(async move { (fails, start(&store, &question(target, &format!("k{number}"))).await) })
+    };
+    let calls: Vec<_> = (0..64).map(call).collect();
+    for call in calls {
+        let (fails, started) = call.await.unwrap();
+        assert_eq!(started.is_err(), fails, "{started:?}");
+        assert!(started.err().is_none_or(|error| !error.may_pass()), "a damaged row stays damaged");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_is_held_too_long_is_told_and_passes() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("chat.db");

@@ -3,12 +3,27 @@
 use async_trait::async_trait;
 use chatcore::consume::EventHandler;
 use chatcore::event::Event;
+use chatcore::port::Runtime;
 use serde::Serialize;
 use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long it waits before it writes again where nobody takes its lines.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Prints each event.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Log;
+#[derive(Debug)]
+pub struct Log {
+    runtime: Arc<dyn Runtime>,
+}
+
+impl Log {
+    /// A handler that waits by this runtime.
+    pub fn new(runtime: Arc<dyn Runtime>) -> Self {
+        Self { runtime }
+    }
+}
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -32,8 +47,19 @@ impl EventHandler for Log {
             user_id: event.owner.user_id().map(|id| id.as_str()),
         };
         let line = serde_json::to_string(&line).map_err(|error| error.to_string())?;
-        // One write, so that lines of several lanes do not mix; an error, so that an event that nobody saw comes again.
-        let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(|error| format!("stdout: {error}"))
+        // A line that cannot be written is no fault of the event, so it is no reason to park it: it waits until somebody
+        // reads again, and comes again where the worker is stopped meanwhile.
+        while let Err(error) = print(&line) {
+            tracing::error!(%error, "stdout takes no more lines; trying again");
+            self.runtime.sleep(PAUSE).await;
+        }
+        Ok(())
     }
+}
+
+/// One write, so that lines of several lanes do not mix.
+fn print(line: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
 }
