@@ -9,6 +9,11 @@ use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// What can be read from the members of a JSON object.
 pub trait FromMembers: Sized {
@@ -31,7 +36,8 @@ impl<T: FromMembers> FromRequest for Body<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             check_type(&request)?;
-            let bytes = read(&request, payload).await?;
+            let read = timeout(BODY_TIME, read(&request, payload)).await;
+            let bytes = read.map_err(|_| Problem::new(Kind::RequestTimeout))??;
             T::from_members(Members::parse(&bytes)?).map(Self)
         })
     }

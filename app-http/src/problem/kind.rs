@@ -18,6 +18,7 @@ pub enum Kind {
     NotFound,
     SessionNotFound,
     MethodNotAllowed,
+    RequestTimeout,
     TurnInProgress,
     SessionFull,
     TooManySessions,
@@ -81,6 +82,7 @@ impl Kind {
             Self::NotFound => (404, "not_found", "Not found", "Not Found"),
             Self::SessionNotFound => (404, "session_not_found", "Session not found", "Session not found"),
             Self::MethodNotAllowed => (405, "method_not_allowed", "Method not allowed", "Method Not Allowed"),
+            Self::RequestTimeout => (408, "request_timeout", "Request timeout", "The body did not come in time"),
             Self::TurnInProgress => {
                 (409, "turn_in_progress", "Turn in progress", "A message of this session is being answered")
             }
