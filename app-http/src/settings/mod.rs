@@ -10,7 +10,7 @@ pub use chat::Chat;
 pub use logins::Logins;
 pub use server::Server;
 
-use app_kit::settings::{Faults, Logs, Reader, Store};
+use app_kit::settings::{Faults, Logs, Reader, Store, table as t};
 
 /// Everything that the program is told.
 #[derive(Debug, Clone)]
@@ -69,6 +69,12 @@ impl Settings {
         let (server, logs, store) = (Server::read(reader), Logs::read(reader), Store::read(reader));
         let debug = server.as_ref().is_none_or(|server| server.debug);
         let (logins, ai, chat) = (Logins::read(reader, debug), Ai::read(reader), Chat::read(reader));
+        if let (Some(ai), Some(chat)) = (&ai, &chat)
+            && chat.session_ttl <= ai.timeout
+        {
+            reader
+                .fault(&t::SESSION_TTL, "must be longer than AI_TIMEOUT, or a session expires under its first answer");
+        }
         let mut settings = Self {
             server: server?,
             logs: logs?,
