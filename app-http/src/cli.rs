@@ -2,6 +2,7 @@
 
 use crate::compose;
 use crate::settings::Settings;
+use app_kit::flags::ConfigFlags;
 use app_kit::settings::{env_example, help};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
@@ -11,12 +12,8 @@ use std::io::{self, IsTerminal, Write, stdin, stdout};
 #[derive(Debug, Parser)]
 #[command(name = "app-http", version)]
 pub struct Cli {
-    /// Tells what is wrong with the settings, and ends.
-    #[arg(long)]
-    check_config: bool,
-    /// Prints every setting as it would be used, secrets as ***, and ends.
-    #[arg(long)]
-    print_config: bool,
+    #[command(flatten)]
+    config: ConfigFlags,
     /// Prints a file .env with every setting in it, and ends.
     #[arg(long)]
     env_example: bool,
@@ -56,14 +53,7 @@ impl Cli {
     /// # Errors
     /// Stdout is closed.
     pub fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
-        if self.print_config {
-            write!(stdout(), "{}", settings.printed)?;
-        }
-        if self.check_config {
-            settings.warnings.iter().try_for_each(|warning| writeln!(io::stderr(), "warning: {warning}"))?;
-            writeln!(io::stderr(), "the settings are good")?;
-        }
-        Ok(self.print_config || self.check_config)
+        self.config.answer(&settings.printed, &settings.warnings)
     }
 }
 

@@ -1,20 +1,17 @@
 //! The command line: what the worker is asked to do instead of working.
 
 use crate::settings::Settings;
+use app_kit::flags::ConfigFlags;
 use app_kit::settings::help;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use std::io::{self, Write, stdout};
+use std::io;
 
 /// The worker of chatcore.
 #[derive(Debug, Parser)]
 #[command(name = "app-worker", version)]
 pub struct Cli {
-    /// Tells what is wrong with the settings, and ends.
-    #[arg(long)]
-    check_config: bool,
-    /// Prints every setting as it would be used, secrets as ***, and ends.
-    #[arg(long)]
-    print_config: bool,
+    #[command(flatten)]
+    config: ConfigFlags,
 }
 
 impl Cli {
@@ -30,13 +27,6 @@ impl Cli {
     /// # Errors
     /// Stdout is closed.
     pub fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
-        if self.print_config {
-            write!(stdout(), "{}", settings.printed)?;
-        }
-        if self.check_config {
-            settings.warnings.iter().try_for_each(|warning| writeln!(io::stderr(), "warning: {warning}"))?;
-            writeln!(io::stderr(), "the settings are good")?;
-        }
-        Ok(self.print_config || self.check_config)
+        self.config.answer(&settings.printed, &settings.warnings)
     }
 }
