@@ -8,8 +8,10 @@ use actix_web::web::Data;
 use app_kit::settings::StoreKind;
 use app_kit::stop;
 use chatcore::sweep::Sweeper;
+use futures_util::future::{Either, select};
 use std::error::Error;
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -65,10 +67,8 @@ impl Application {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let sweeper = tokio::spawn(sweep(self.sweeper));
         let handle = self.server.handle();
-        let mut server = tokio::spawn(self.server);
-        tokio::select! {
-            () = stop => {}
-            ended = &mut server => return ended.map_err(io::Error::other)?,
+        if let Either::Right((ended, _)) = select(pin!(stop), tokio::spawn(self.server)).await {
+            return ended.map_err(io::Error::other)?;
         }
         let drained = async {
             self.state.stopping.store(true, Ordering::Relaxed);

@@ -23,6 +23,6 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     if cli.did_with_settings(&settings)? {
         return Ok(());
     }
-    telemetry::init(&settings.logs, Console::Stdout)?;
+    let _logs = telemetry::init(&settings.logs, Console::Stdout)?;
     Ok(Application::build(settings).await?.run().await?)
 }

@@ -1,6 +1,8 @@
 //! How a program is told to stop.
 
+use futures_util::future::{Either, select};
 use std::io;
+use std::pin::pin;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Listens for SIGTERM and SIGINT from now on; the future is done at the first of them. Called inside a tokio runtime.
@@ -10,9 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 pub fn signals() -> io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        match select(pin!(terminate.recv()), pin!(interrupt.recv())).await {
+            Either::Left(_) => tracing::info!("SIGTERM: stopping"),
+            Either::Right(_) => tracing::info!("SIGINT: stopping"),
         }
     })
 }

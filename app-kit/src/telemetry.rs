@@ -3,10 +3,12 @@
 use crate::settings::{LogFormat, Logs};
 use std::error::Error;
 use std::fs::OpenOptions;
-use std::io::{IsTerminal, stderr, stdout};
-use std::sync::Arc;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// How many lines wait for a slow reader of the log.
+const WAITING_LINES: usize = 8192;
 
 /// Where logs go that have no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,20 +19,15 @@ pub enum Console {
     Stderr,
 }
 
-/// Starts logging for the whole process; once.
+/// Starts logging for the whole process; once. A thread writes the lines, so that a pipe that nobody reads stops nothing:
+/// lines that find no room any more are lost. Who drops the guard waits until the others are written, a second at most.
 ///
 /// # Errors
 /// The file cannot be opened, or something logs already.
-pub fn init(logs: &Logs, console: Console) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let (writer, terminal) = match &logs.file {
-        Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|error| format!("cannot write {} (LOG_FILE): {error}", path.display()))?;
-            (BoxMakeWriter::new(Arc::new(file)), false)
-        }
-        None if console == Console::Stdout => (BoxMakeWriter::new(stdout), stdout().is_terminal()),
-        None => (BoxMakeWriter::new(stderr), stderr().is_terminal()),
-    };
+pub fn init(logs: &Logs, console: Console) -> Result<WorkerGuard, Box<dyn Error + Send + Sync>> {
+    let (sink, terminal) = sink(logs, console)?;
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).thread_name("logs").finish(sink);
     // The server's own tales of its threads are noise, unless they are asked for by name.
     let filter = EnvFilter::try_new(format!("actix_server=warn,{}", logs.filter))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
@@ -38,5 +35,21 @@ pub fn init(logs: &Logs, console: Console) -> Result<(), Box<dyn Error + Send + 
         LogFormat::Text => builder.with_ansi(terminal).try_init(),
         LogFormat::Auto if terminal => builder.try_init(),
         LogFormat::Auto | LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
-    }
+    }?;
+    Ok(guard)
+}
+
+type Sink = Box<dyn Write + Send>;
+
+/// Where the lines go, and whether somebody looks at them there.
+fn sink(logs: &Logs, console: Console) -> Result<(Sink, bool), Box<dyn Error + Send + Sync>> {
+    Ok(match (&logs.file, console) {
+        (Some(path), _) => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = file.map_err(|error| format!("cannot write {} (LOG_FILE): {error}", path.display()))?;
+            (Box::new(file), false)
+        }
+        (None, Console::Stdout) => (Box::new(stdout()), stdout().is_terminal()),
+        (None, Console::Stderr) => (Box::new(stderr()), stderr().is_terminal()),
+    })
 }

@@ -8,6 +8,7 @@ use chatcore::port::{EventBus, Runtime};
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_sqlite::{Sqlite, SqliteConfig};
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 /// The group that workers are members of.
@@ -24,14 +25,14 @@ pub async fn compose(settings: &Settings) -> Result<Runner, Box<dyn Error + Send
     let (path, limits) = (settings.store.file(), settings.store.limits);
     let bus = Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime.clone())?;
     let subscription = bus.subscribe(GROUP).await?;
-    let handlers = settings.handlers.iter().map(|kind| handler(*kind, &runtime)).collect();
+    let handlers = settings.handlers.iter().map(|kind| handler(*kind, &runtime)).collect::<Result<_, _>>()?;
     let consumer = Consumer::new(subscription.clone(), handlers, runtime.clone(), TRIES);
     tracing::info!(lanes = settings.lanes, handlers = ?settings.handlers, "working");
     Ok(Runner { consumer, subscription, runtime, lanes: settings.lanes, grace: settings.grace })
 }
 
-fn handler(kind: HandlerKind, runtime: &Arc<dyn Runtime>) -> Arc<dyn EventHandler> {
-    match kind {
-        HandlerKind::Log => Arc::new(Log::new(runtime.clone())),
-    }
+fn handler(kind: HandlerKind, runtime: &Arc<dyn Runtime>) -> io::Result<Arc<dyn EventHandler>> {
+    Ok(match kind {
+        HandlerKind::Log => Arc::new(Log::new(runtime.clone())?),
+    })
 }

@@ -19,7 +19,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     if cli.did_with_settings(&settings)? {
         return Ok(());
     }
-    telemetry::init(&settings.logs, Console::Stderr)?;
+    let _logs = telemetry::init(&settings.logs, Console::Stderr)?;
     let stop = stop::signals()?;
     compose::compose(&settings).await?.run(stop).await;
     Ok(())

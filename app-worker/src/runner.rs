@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How long a lane waits after the bus failed.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long the bus may take to let the worker go.
+/// How long the bus may take to let the worker go; at most half of the grace.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Lanes over one subscription.
@@ -23,22 +23,23 @@ pub struct Runner {
     pub runtime: Arc<dyn Runtime>,
     /// How many events are worked off at once; those of one session always one after the other.
     pub lanes: usize,
-    /// How long a handler may go on after the worker was told to stop.
+    /// How long all of it may take once the worker was told to stop.
     pub grace: Duration,
 }
 
 impl Runner {
     /// Consumes until `stop` is done; then works off what was taken, gives back the rest and leaves the group.
     pub async fn run(self, stop: impl Future<Output = ()>) {
+        let closing = CLOSING.min(self.grace / 2);
         let lanes = pin!(join_all((0..self.lanes).map(|_| self.lane())));
         if let Either::Right(((), lanes)) = select(lanes, pin!(stop)).await {
             tracing::info!("stopping: no more events are taken");
             self.consumer.stop();
-            if let Either::Right(_) = select(lanes, self.runtime.sleep(self.grace)).await {
+            if let Either::Right(_) = select(lanes, self.runtime.sleep(self.grace - closing)).await {
                 tracing::warn!("handlers were still at work when the time to stop was over; their events come again");
             }
         }
-        match select(self.subscription.close(), self.runtime.sleep(CLOSING)).await {
+        match select(self.subscription.close(), self.runtime.sleep(closing)).await {
             Either::Left((Ok(()), _)) => tracing::info!("left the group"),
             Either::Left((Err(error), _)) => {
                 tracing::warn!(%error, source = %error.source, "could not leave the group")

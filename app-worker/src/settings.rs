@@ -14,7 +14,7 @@ pub struct Settings {
     pub handlers: Vec<HandlerKind>,
     /// Events that are worked off at once.
     pub lanes: usize,
-    /// How long handlers may go on after the worker was told to stop.
+    /// How long stopping may take.
     pub grace: Duration,
     /// What is not wrong but should be looked at, a sentence each.
     pub warnings: Vec<String>,

@@ -1,7 +1,7 @@
 //! The docs of the ports and the suite name the same laws.
 
 use chatcore_ports::conformance::{
-    ai_gateway, dead_letters, event_bus, outbox, session_store, throttle, token_issuer, user_directory,
+    ai_gateway, dead_letters, event_bus, outbox, runtime, session_store, throttle, token_issuer, user_directory,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,6 +34,7 @@ fn each_law_in_the_docs_of_a_port_has_a_test_of_its_name() -> std::io::Result<()
         ("token_issuer.rs", names(token_issuer::LAWS), 3),
         ("user_directory.rs", names(user_directory::LAWS), 1),
         ("ai_gateway.rs", names(ai_gateway::LAWS), 3),
+        ("runtime.rs", names(runtime::LAWS), 5),
     ] {
         let promised = promised(file)?;
         let untested: Vec<_> = promised.difference(&tested).collect();

@@ -3,6 +3,7 @@
 
 mod client;
 mod process;
+mod unread;
 mod worker;
 mod writers;
 

@@ -66,6 +66,16 @@ pub(crate) fn command(name: &str, folder: &Path) -> Command {
     command
 }
 
+/// SIGTERM.
+pub(crate) fn terminate(process: &Child) {
+    assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 fn spawn(folder: &Path, settings: &[(String, String)], port: u16) -> (Child, u16) {
     let mut command = command("app-http", folder);
     command.env("PORT", port.to_string()).envs(settings.iter().cloned());

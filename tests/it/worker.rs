@@ -38,7 +38,7 @@ impl Drop for Worker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_prints_each_event_in_session_order_through_a_kill() {
-    let server = Server::start(&[]);
+    let server = Server::start(&[("MESSAGE_QUOTA", "off")]);
     let client = Client::login(&server).await;
     let lines = Lines::default();
     let worker = Worker::start(server.folder(), &lines);

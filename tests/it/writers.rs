@@ -14,7 +14,7 @@ async fn eight_writers_on_one_session_lose_and_double_nothing() {
     let server = Server::start(&[("MESSAGE_QUOTA", "off")]);
     let client = Client::login(&server).await;
     let session = open(&client).await;
-    write(&client, &session).await;
+    within(Duration::from_secs(120), write(&client, &session)).await;
     check(&client.history(&session).await);
 }
 
@@ -25,7 +25,7 @@ async fn nor_do_they_while_the_server_is_killed_every_second() {
     let session = open(&client).await;
     let writing = tokio::spawn({
         let (client, session) = (client.clone(), session.clone());
-        async move { write(&client, &session).await }
+        async move { within(Duration::from_secs(300), write(&client, &session)).await }
     });
     let mut kills = 0;
     while !writing.is_finished() {
@@ -37,6 +37,10 @@ async fn nor_do_they_while_the_server_is_killed_every_second() {
     writing.await.unwrap();
     assert!(kills >= 2, "the server was killed {kills} times");
     check(&client.history(&session).await);
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| panic!("not done within {limit:?}"))
 }
 
 async fn open(client: &Client) -> String {

@@ -4,6 +4,7 @@ use crate::run::{cargo, root};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A bug, planted by replacing some text of a file.
 struct Mutant {
@@ -102,7 +103,11 @@ fn plant(copy: &Path, mutant: &Mutant) -> Result<(), String> {
     fs::write(&file, text.replacen(mutant.from, mutant.to, 1)).map_err(|error| format!("{}: {error}", mutant.file))
 }
 
-/// The line in which a test says what is wrong; `None` when all tests pass.
+/// How long a test may take to find a bug.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The line in which a test says what is wrong; `None` when all tests pass, or take too long to find it.
+#[expect(clippy::disallowed_methods, reason = "how long a test takes is real time")]
 fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let tests: &[&str] = match mutant.finder {
         Finder::Simulation => {
@@ -117,11 +122,12 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     if !build.success() {
         return Err(format!("`{}` does not compile", mutant.name));
     }
+    let start = Instant::now();
     let output = in_copy(copy, tests).output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let told = |law: &&str| said.lines().find(|line| line.contains(*law));
     let finding = LAWS.iter().find_map(told).unwrap_or("it failed without a law's name").trim().to_owned();
-    Ok((!output.status.success()).then_some(finding))
+    Ok((!output.status.success() && start.elapsed() < LIMIT).then_some(finding))
 }
 
 fn in_copy(copy: &Path, tests: &[&str]) -> Command {

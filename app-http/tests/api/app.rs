@@ -61,7 +61,7 @@ impl TestApp {
     }
 
     async fn of(pairs: &[(&str, &str)], data: Option<TempDir>) -> Self {
-        let settings = [&[("PORT", "0"), ("JWT_SECRET_KEY", SECRET)], pairs].concat();
+        let settings = [&[("PORT", "0"), ("JWT_SECRET_KEY", SECRET), ("MESSAGE_QUOTA", "off")], pairs].concat();
         let settings = Settings::from_pairs(settings).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (tell_port, port) = oneshot::channel();

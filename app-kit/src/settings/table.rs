@@ -80,7 +80,7 @@ table! {
         SESSION_TTL = "24h", "How long a session lives after its newest message.";
         TURN_LEASE = "15s", "How long a turn stays open after its server died. Longer than a failover of the store.";
         MAX_RUNNING_TURNS = "10000", "Turns that run at once in this process; more are refused.";
-        MESSAGE_QUOTA = "off", "Messages that an owner may send in any such time, as in `10/60s`; `off`.";
+        MESSAGE_QUOTA = "10/60s", "Messages that an owner may send in any such time, as in `10/60s`; `off`.";
         MESSAGE_MAX_BYTES = "32KiB", "The longest message.";
         BODY_MAX_BYTES = "256KiB", "The longest body of a request.";
         ANSWER_MAX_BYTES = "256KiB", "The longest answer.";

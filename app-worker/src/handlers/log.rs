@@ -5,23 +5,41 @@ use chatcore::consume::EventHandler;
 use chatcore::event::Event;
 use chatcore::port::Runtime;
 use serde::Serialize;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long it waits before it writes again where nobody takes its lines.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Prints each event.
+/// Prints each event. A thread of its own does it: a pipe that nobody reads holds up that thread alone, and the program
+/// can end without it.
 #[derive(Debug)]
 pub struct Log {
     runtime: Arc<dyn Runtime>,
+    lines: Sender<Print>,
 }
+
+/// A line, and who waits for it to be written.
+type Print = (String, oneshot::Sender<io::Result<()>>);
 
 impl Log {
     /// A handler that waits by this runtime.
-    pub fn new(runtime: Arc<dyn Runtime>) -> Self {
-        Self { runtime }
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn new(runtime: Arc<dyn Runtime>) -> io::Result<Self> {
+        let (lines, printed) = channel();
+        std::thread::Builder::new().name("log".into()).spawn(move || print_all(&printed))?;
+        Ok(Self { runtime, lines })
+    }
+
+    async fn print(&self, line: String) -> io::Result<()> {
+        let (tell, told) = oneshot::channel();
+        self.lines.send((line, tell)).map_err(io::Error::other)?;
+        told.await.map_err(io::Error::other)?
     }
 }
 
@@ -49,7 +67,7 @@ impl EventHandler for Log {
         let line = serde_json::to_string(&line).map_err(|error| error.to_string())?;
         // A line that cannot be written is no fault of the event, so it is no reason to park it: it waits until somebody
         // reads again, and comes again where the worker is stopped meanwhile.
-        while let Err(error) = print(&line) {
+        while let Err(error) = self.print(line.clone()).await {
             tracing::error!(%error, "stdout takes no more lines; trying again");
             self.runtime.sleep(PAUSE).await;
         }
@@ -57,9 +75,12 @@ impl EventHandler for Log {
     }
 }
 
-/// One write, so that lines of several lanes do not mix.
-fn print(line: &str) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{line}")?;
-    stdout.flush()
+/// Prints until nobody can send any more. One lock a line, so that lines do not mix with others'.
+fn print_all(lines: &Receiver<Print>) {
+    for (line, tell) in lines {
+        let mut stdout = io::stdout().lock();
+        let printed = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+        // Who waited for it may have been told to stop.
+        let _ = tell.send(printed);
+    }
 }

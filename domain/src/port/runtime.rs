@@ -7,6 +7,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Time, tasks and chance. Not async: a task or a sleep outlives the borrow of its runtime.
+///
+/// # Laws
+/// - **a sleep is done when its time is over**, and not before; it outlives what made it.
+/// - **elapsed never jumps**.
+/// - **a task runs to its end**, whatever becomes of the caller.
+/// - **a panic is the task's own**: neither the caller nor another task sees it.
+/// - **an id is random and new**.
 pub trait Runtime: Debug + Send + Sync + 'static {
     /// The wall clock, to show and to stamp; it may jump.
     fn now(&self) -> OffsetDateTime;

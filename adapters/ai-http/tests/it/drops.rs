@@ -4,6 +4,8 @@ use crate::server::{Server, read_request, sees_close};
 use crate::support::{ai, ask, config, prompt};
 use chatcore::port::AiGateway;
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -34,9 +36,8 @@ async fn dropping_the_stream_closes_the_connection_whatever_came_so_far() {
             told.recv().await;
             tokio::time::sleep(Duration::from_millis(30)).await;
         };
-        tokio::select! {
-            chunk = chunks.next() => panic!("{chunk:?} from {reply:?}"),
-            () = asked => {}
+        if let Either::Left((chunk, _)) = select(chunks.next(), pin!(asked)).await {
+            panic!("{chunk:?} from {reply:?}");
         }
         assert!(told.try_recv().is_err(), "the call is alive while the stream is");
         drop(chunks);
