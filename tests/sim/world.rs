@@ -11,7 +11,7 @@ use chatcore::event::Event;
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::owner::Owner;
 use chatcore::policy::{ChatPolicy, OutboxFull, Quota, StoreLimits};
-use chatcore::port::{EventBus, Runtime, SessionStore};
+use chatcore::port::{EventBus, Place, Runtime, SessionStore};
 use chatcore::relay::Relay;
 use chatcore::sweep::Sweeper;
 use chatcore::turn::Target;
@@ -337,7 +337,7 @@ impl World {
 
 #[async_trait]
 impl EventHandler for World {
-    async fn handle(&self, event: &Event) -> Result<(), String> {
+    async fn handle(&self, event: &Event, _: &Place) -> Result<(), String> {
         self.nap(0, 5).await;
         if !self.lock().calm && self.sim.chance(50) {
             return Err("a handler that fails".into());

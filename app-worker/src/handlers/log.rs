@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chatcore::consume::EventHandler;
 use chatcore::event::Event;
-use chatcore::port::Runtime;
+use chatcore::port::{Place, Runtime};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ struct Line<'a> {
 
 #[async_trait]
 impl EventHandler for Log {
-    async fn handle(&self, event: &Event) -> Result<(), String> {
+    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), String> {
         let line = Line {
             r#type: event.kind(),
             event_id: event.id().to_string(),

@@ -21,11 +21,24 @@ pub enum Published {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeliveryId(pub String);
 
+/// Where a record stands in the logs of its bus: the same at every delivery, and no other record's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The log. A bus that has but one calls it `events`.
+    pub topic: String,
+    /// The part of the log; records of a part are in order.
+    pub partition: u32,
+    /// The number in the part; it grows, with gaps.
+    pub offset: u64,
+}
+
 /// One record, for one consumer.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// Its name.
     pub id: DeliveryId,
+    /// Where it stands.
+    pub place: Place,
     /// The record's key: the session's id, where it could be read.
     pub key: String,
     /// How often it was delivered, this time included.

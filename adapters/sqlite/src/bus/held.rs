@@ -2,7 +2,7 @@
 
 use crate::log::Record;
 use chatcore::id::SessionId;
-use chatcore::port::{Delivery, DeliveryId};
+use chatcore::port::{Delivery, DeliveryId, Place};
 use uuid::Uuid;
 
 /// The event, the attempt at it, and the session: what a [`DeliveryId`] says.
@@ -26,7 +26,8 @@ impl Held {
     pub(super) fn deliver(self) -> Delivery {
         let (event, attempt, session) = self.name();
         let id = DeliveryId(format!("{event}/{attempt}/{session}"));
-        Delivery { id, key: SessionId::from(session).to_string(), attempt, event: self.record.event() }
+        let place = Place { topic: "events".into(), partition: 0, offset: event.cast_unsigned() };
+        Delivery { id, place, key: SessionId::from(session).to_string(), attempt, event: self.record.event() }
     }
 }
 

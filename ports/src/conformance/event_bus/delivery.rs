@@ -4,8 +4,8 @@ use super::BusHarness;
 use super::member::{Member, event, events, new_session, next_of, nothing_for, publish};
 use chatcore::event::{Event, EventId};
 use chatcore::id::SessionId;
-use chatcore::port::Acked;
-use std::collections::BTreeMap;
+use chatcore::port::{Acked, Place};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub async fn an_event_is_delivered_at_least_once(harness: &BusHarness) {
     let all: Vec<Event> = (1..=6).flat_map(|seq| sessions.map(|session| event(session, seq))).collect();
     publish(&open.bus, &all[..9]).await;
     let members = Member::two(&open, "group").await;
-    let mut seen: BTreeMap<EventId, Event> = BTreeMap::new();
+    let mut seen: BTreeMap<EventId, (Event, Place)> = BTreeMap::new();
     for round in 0..18 {
         if round == 9 {
             nothing_for(&members, harness.wait(Duration::from_millis(30)), "all was worked off").await;
@@ -28,12 +28,21 @@ pub async fn an_event_is_delivered_at_least_once(harness: &BusHarness) {
         let event = delivery.event.as_ref().expect("an event").clone();
         assert_eq!(delivery.key, event.session.to_string(), "the key is the session's id");
         assert_eq!(members[index].ack(&delivery).await, Acked::Done);
-        let before = seen.values().filter(|other| other.session == event.session).count() as u64;
-        assert_eq!(event.seq, before + 1, "the events of a session come in order");
-        seen.insert(event.id(), event);
+        let before: Vec<_> = seen.values().filter(|(other, _)| other.session == event.session).collect();
+        assert_eq!(event.seq, before.len() as u64 + 1, "the events of a session come in order");
+        assert!(before.iter().all(|(_, place)| stands_behind(place, &delivery.place)), "{:?}", delivery.place);
+        seen.insert(event.id(), (event, delivery.place));
     }
-    assert!(all.iter().all(|event| seen.get(&event.id()) == Some(event)), "an event came other than it was published");
+    let came = |event: &Event| seen.get(&event.id()).is_some_and(|(came, _)| came == event);
+    assert!(all.iter().all(came), "an event came other than it was published");
+    let places: BTreeSet<_> = seen.values().map(|(_, place)| place).collect();
+    assert_eq!(places.len(), all.len(), "no two events stand in one place");
     comes_while_waiting(harness, &members, &sessions).await;
+}
+
+/// Also where the topics of a session are several, within each of them.
+fn stands_behind(earlier: &Place, later: &Place) -> bool {
+    (&earlier.topic, earlier.partition) != (&later.topic, later.partition) || earlier.offset < later.offset
 }
 
 async fn comes_while_waiting(harness: &BusHarness, members: &[Member; 2], sessions: &[SessionId]) {

@@ -26,6 +26,7 @@ async fn held(open: &OpenBus) -> (Member, Member, Delivery) {
 
 fn same(again: &Delivery, delivery: &Delivery, why: &str) {
     assert_eq!((&again.key, &again.event), (&delivery.key, &delivery.event), "{why}");
+    assert_eq!(again.place, delivery.place, "{why}: a record stands where it stood");
     assert!(again.attempt > delivery.attempt, "{why}: a second delivery counts: {again:?}");
 }
 

@@ -3,7 +3,7 @@
 use super::Log;
 use chatcore::event::Event;
 use chatcore::id::SessionId;
-use chatcore::port::{Delivery, DeliveryId};
+use chatcore::port::{Delivery, DeliveryId, Place};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -157,7 +157,8 @@ impl Group {
         lane.attempt += 1;
         lane.holder = Some(member);
         let name = DeliveryId(format!("{id}/{}", lane.attempt));
-        Some(Delivery { id: name, key: session.to_string(), attempt: lane.attempt, event: Ok(event) })
+        let place = Place { topic: "events".into(), partition: 0, offset: id };
+        Some(Delivery { id: name, place, key: session.to_string(), attempt: lane.attempt, event: Ok(event) })
     }
 
     /// Takes a record out that this member holds; `None` where it does not.
