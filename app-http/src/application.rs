@@ -17,8 +17,13 @@ use std::time::Duration;
 
 /// How often turns are looked for whose server died.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
-/// What is kept of the grace for turns that end late and for answers on their way.
+/// What is kept of the grace for what comes after open turns have had theirs: 1 s in which those that are ended then store
+/// their text (`ChatPolicy::patience`), 1.5 s in which their answers go out (`startup::LAST_ANSWERS`, which is looked at once
+/// a second), and [`EXIT`]. Where the grace is too short for that, turns get a quarter of it.
 const LAST_WORDS: Duration = Duration::from_millis(3500);
+/// What is kept of the grace for the process to end and the last lines of its log, at most an eighth of it. Whatever is still
+/// open then is cut.
+const EXIT: Duration = Duration::from_secs(1);
 
 /// A server that is bound to its port.
 pub struct Application {
@@ -35,7 +40,7 @@ impl Application {
     /// # Errors
     /// A part cannot be made, or the port is taken; the error says what to mend.
     pub async fn build(settings: Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let parts = compose::compose(&settings)?;
+        let parts = compose::compose(&settings).await?;
         let sweeper = parts.sweeper.clone();
         let state = Data::new(State::new(parts, &settings.server));
         let address = format!("{}:{}", settings.server.host, settings.server.port);
@@ -75,8 +80,8 @@ impl Application {
             self.state.chat.drain(self.grace.saturating_sub(LAST_WORDS).max(self.grace / 4)).await;
             handle.stop(true).await;
         };
-        if tokio::time::timeout(self.grace, drained).await.is_err() {
-            tracing::warn!("SHUTDOWN_GRACE is over; what still runs is left to its keys");
+        if tokio::time::timeout(self.grace - EXIT.min(self.grace / 8), drained).await.is_err() {
+            tracing::warn!("SHUTDOWN_GRACE is as good as over; what still runs is left to its keys");
         }
         sweeper.abort();
         tracing::info!("stopped");
@@ -109,7 +114,11 @@ fn tell(settings: &Settings, port: u16) {
         tracing::warn!(user = "testuser", "the demo user can log in; set USERS_FILE, or DEBUG=false, to end that");
     }
     if settings.logins.secret.is_none() {
-        let kept = if settings.store.kind == StoreKind::Memory { "this process" } else { "DATA_DIR" };
+        let kept = match settings.store.kind {
+            StoreKind::Memory => "this process",
+            StoreKind::Sqlite => "DATA_DIR",
+            StoreKind::Redis => "Redis",
+        };
         tracing::info!(kept, "JWT_SECRET_KEY is not set; a random one is used");
     }
     let (host, store, ai) = (&settings.server.host, settings.store.kind, settings.ai.kind);

@@ -13,6 +13,7 @@ use chatcore_ai_http::{HttpAi, HttpAiConfig};
 use chatcore_auth::{JwtConfig, JwtIssuer, UsersFile};
 use chatcore_ports::memory::{MemoryStore, MemoryThrottle, MemoryUsers};
 use chatcore_ports::tokio::TokioRuntime;
+use chatcore_redis::{Redis, RedisConfig};
 use chatcore_sqlite::{Sqlite, SqliteConfig};
 use std::error::Error;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 pub use chatcore_auth::hash_password;
 
+/// How long a request waits for a store that fails, so that it is refused within a second.
+const PATIENCE: Duration = Duration::from_millis(800);
 /// How long after its lease a turn is left to its key.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 /// How many turns the sweeper closes at once.
@@ -53,41 +56,97 @@ pub struct Dependency {
 ///
 /// # Errors
 /// An adapter cannot be made; the error says what to mend.
-pub fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send + Sync>> {
+pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send + Sync>> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
-    let (store, throttle, store_probe) = store(settings, &runtime)?;
+    let store = Store::open(settings, &runtime).await?;
     let (ai, ai_probe) = ai(&settings.ai, &runtime)?;
-    let (users, tokens) = (users(&settings.logins)?, tokens(settings)?);
-    let required = Dependency { probe: store_probe, required: true };
-    let dependencies = ai_probe.into_iter().map(|probe| Dependency { probe, required: false });
+    let (users, tokens) = (users(&settings.logins)?, tokens(&settings.logins, store.secret(settings).await?));
+    let store_probe = Dependency { probe: store.probe(), required: true };
+    let ai_probe = Dependency { probe: ai_probe, required: false };
     Ok(Parts {
-        chat: ChatService::new(store.clone(), ai, runtime.clone(), chat_policy(settings)),
-        login: LoginService::new(users, tokens, throttle, runtime.clone(), login_policy(&settings.logins)),
-        sweeper: Sweeper::new(store, ORPHAN_GRACE, SWEEP_BATCH),
-        dependencies: std::iter::once(required).chain(dependencies).collect(),
+        chat: ChatService::new(store.sessions(), ai, runtime.clone(), chat_policy(settings)),
+        login: LoginService::new(users, tokens, store.throttle(), runtime.clone(), login_policy(&settings.logins)),
+        sweeper: Sweeper::new(store.sessions(), ORPHAN_GRACE, SWEEP_BATCH),
+        dependencies: vec![store_probe, ai_probe],
         runtime,
     })
 }
 
-type Store = (Arc<dyn SessionStore>, Arc<dyn Throttle>, Arc<dyn Probe>);
+/// The store that was chosen.
+enum Store {
+    Memory(MemoryStore, MemoryThrottle),
+    Sqlite(Sqlite),
+    Redis(Redis),
+}
 
-fn store(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Result<Store, Box<dyn Error + Send + Sync>> {
-    let limits = settings.store.limits;
-    match settings.store.kind {
-        StoreKind::Memory => {
-            let store = Arc::new(MemoryStore::with_limits(runtime.clone(), limits));
-            Ok((store.clone(), Arc::new(MemoryThrottle::new(runtime.clone())), store))
+impl Store {
+    async fn open(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let (limits, runtime) = (settings.store.limits, runtime.clone());
+        Ok(match (settings.store.kind, &settings.store.redis) {
+            (StoreKind::Redis, Some(redis)) => {
+                let mut config = RedisConfig::new("");
+                config.urls = redis.urls.iter().map(|url| url.expose().to_owned()).collect();
+                (config.key_prefix, config.limits) = (redis.key_prefix.clone(), limits);
+                config.may_evict = settings.server.debug;
+                Self::Redis(Redis::open(config, runtime).await?)
+            }
+            (StoreKind::Memory, _) => {
+                Self::Memory(MemoryStore::with_limits(runtime.clone(), limits), MemoryThrottle::new(runtime))
+            }
+            // The settings give the kind `redis` an address.
+            (StoreKind::Sqlite | StoreKind::Redis, _) => {
+                let path = settings.store.file();
+                Self::Sqlite(Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime)?)
+            }
+        })
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionStore> {
+        match self {
+            Self::Memory(store, _) => Arc::new(store.clone()),
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
         }
-        StoreKind::Sqlite => {
-            let path = settings.store.file();
-            let store =
-                Arc::new(Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime.clone())?);
-            Ok((store.clone(), store.clone(), store))
+    }
+
+    fn throttle(&self) -> Arc<dyn Throttle> {
+        match self {
+            Self::Memory(_, throttle) => Arc::new(throttle.clone()),
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
         }
+    }
+
+    fn probe(&self) -> Arc<dyn Probe> {
+        match self {
+            Self::Memory(store, _) => Arc::new(store.clone()),
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// What tokens are signed with: what was given, else what was made once and is kept beside the sessions.
+    async fn secret(&self, settings: &Settings) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        if let Some(secret) = &settings.logins.secret {
+            return Ok(secret.expose().as_bytes().to_vec());
+        }
+        Ok(match self {
+            Self::Memory(..) => secret_file::random()?,
+            Self::Sqlite(_) => secret_file::made_once(&settings.store.data_dir)?,
+            Self::Redis(store) => {
+                let kept = store.made_once("jwt-secret", &secret_file::random()?).await;
+                kept.map_err(|error| {
+                    format!(
+                        "cannot keep a made-up secret in Redis ({}); set JWT_SECRET_KEY, or start Redis first",
+                        error.source
+                    )
+                })?
+            }
+        })
     }
 }
 
-type Gateway = (Arc<dyn AiGateway>, Option<Arc<dyn Probe>>);
+type Gateway = (Arc<dyn AiGateway>, Arc<dyn Probe>);
 
 fn ai(settings: &Ai, runtime: &Arc<dyn Runtime>) -> Result<Gateway, Box<dyn Error + Send + Sync>> {
     match (settings.kind, &settings.url) {
@@ -97,10 +156,13 @@ fn ai(settings: &Ai, runtime: &Arc<dyn Runtime>) -> Result<Gateway, Box<dyn Erro
             config.send_context = settings.send_context;
             config.timeout = settings.timeout;
             let ai = Arc::new(HttpAi::new(config, runtime.clone())?);
-            Ok((ai.clone(), Some(ai)))
+            Ok((ai.clone(), ai))
         }
         // The settings give the native kind an address.
-        _ => Ok((Arc::new(DemoAi::new(settings.demo_delay, runtime.clone())), None)),
+        _ => {
+            let ai = Arc::new(DemoAi::new(settings.demo_delay, runtime.clone()));
+            Ok((ai.clone(), ai))
+        }
     }
 }
 
@@ -112,19 +174,15 @@ fn users(settings: &Logins) -> Result<Arc<dyn UserDirectory>, Box<dyn Error + Se
     })
 }
 
-fn tokens(settings: &Settings) -> Result<Arc<dyn TokenIssuer>, Box<dyn Error + Send + Sync>> {
-    let Logins { secret, issuer, audience, .. } = &settings.logins;
-    let secret = match (secret, settings.store.kind) {
-        (Some(secret), _) => secret.expose().as_bytes().to_vec(),
-        (None, StoreKind::Memory) => secret_file::random()?,
-        (None, StoreKind::Sqlite) => secret_file::made_once(&settings.store.data_dir)?,
-    };
-    Ok(Arc::new(JwtIssuer::new(JwtConfig { secret, issuer: issuer.clone(), audience: audience.clone() })))
+fn tokens(settings: &Logins, secret: Vec<u8>) -> Arc<dyn TokenIssuer> {
+    let Logins { issuer, audience, .. } = settings.clone();
+    Arc::new(JwtIssuer::new(JwtConfig { secret, issuer, audience }))
 }
 
 fn chat_policy(settings: &Settings) -> ChatPolicy {
     let mut policy = ChatPolicy::default();
     policy.lease = settings.chat.lease;
+    policy.patience = PATIENCE;
     policy.ai_timeout = settings.ai.timeout;
     policy.max_message = settings.chat.max_message;
     policy.max_answer = settings.chat.max_answer;

@@ -10,6 +10,7 @@ const NAME: &str = "jwt-secret";
 ///
 /// # Errors
 /// The system gives no random bytes.
+#[expect(clippy::disallowed_methods, reason = "a secret is random, and no run has to make it again")]
 pub(crate) fn random() -> io::Result<Vec<u8>> {
     let mut secret = vec![0; 32];
     getrandom::fill(&mut secret).map_err(io::Error::other)?;

@@ -17,6 +17,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// How long answers may take to go out, in seconds, once the server takes no more requests.
+const LAST_ANSWERS: u64 = 1;
+
 /// What every handler may use.
 #[derive(Debug)]
 pub struct State {
@@ -62,7 +65,7 @@ pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Se
             .wrap(cors(origins.as_deref()))
             .wrap(from_fn(around))
     };
-    let mut server = HttpServer::new(factory).disable_signals().shutdown_timeout(1);
+    let mut server = HttpServer::new(factory).disable_signals().shutdown_timeout(LAST_ANSWERS);
     if let Some(workers) = settings.workers {
         server = server.workers(workers);
     }

@@ -28,8 +28,8 @@ pub fn init(logs: &Logs, console: Console) -> Result<WorkerGuard, Box<dyn Error 
     let (sink, terminal) = sink(logs, console)?;
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).thread_name("logs").finish(sink);
-    // The server's own tales of its threads are noise, unless they are asked for by name.
-    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", logs.filter))?;
+    // The server's own tales of its threads, and of what is no request, are noise, unless they are asked for by name.
+    let filter = EnvFilter::try_new(format!("actix_http::h1::dispatcher=off,actix_server=warn,{}", logs.filter))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match logs.format {
         LogFormat::Text => builder.with_ansi(terminal).try_init(),

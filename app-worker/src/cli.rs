@@ -1,17 +1,32 @@
 //! The command line: what the worker is asked to do instead of working.
 
+use crate::compose;
+use crate::letters::{self, LettersCommand};
 use crate::settings::Settings;
 use app_kit::flags::ConfigFlags;
 use app_kit::settings::help;
-use clap::{CommandFactory, FromArgMatches, Parser};
-use std::io;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::error::Error;
 
-/// The worker of chatcore.
+/// The worker of chatcore: takes each event from the bus and hands it to its handlers, until SIGTERM.
+///
+/// Which handlers is the setting `WORKER_HANDLERS`: `log` (a line on stdout), `counters` (for /metrics), `archive` (files of
+/// JSON lines), `webhook` (a signed POST). An event that a handler does not get done goes to the dead letters, and the
+/// others go on.
 #[derive(Debug, Parser)]
-#[command(name = "app-worker", version)]
+#[command(name = "app-worker", version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(flatten)]
     config: ConfigFlags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows what could not be worked off, or gives it back.
+    #[command(subcommand)]
+    DeadLetters(LettersCommand),
 }
 
 impl Cli {
@@ -22,11 +37,31 @@ impl Cli {
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
-    /// Does what needs no bus; `true` if that was all. Settings without faults have come so far.
+    /// Does what is no work; `true` if that was all. Settings without faults have come so far.
     ///
     /// # Errors
-    /// Stdout is closed.
-    pub fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
-        self.config.answer(&settings.printed, &settings.warnings)
+    /// It could not be done, or stdout is closed.
+    pub async fn did_with_settings(&self, settings: &Settings) -> Result<bool, Box<dyn Error + Send + Sync>> {
+        let Some(Command::DeadLetters(command)) = &self.command else {
+            return Ok(self.config.answer(&settings.printed, &settings.warnings)?);
+        };
+        letters::run(command, &*compose::dead_letters(settings).await?).await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+        for good in [&["list"][..], &["list", "--limit", "3", "--json"], &["replay", "1", "2"], &["replay", "--all"]] {
+            assert!(Cli::try_parse_from(["app-worker", "dead-letters"].iter().chain(good)).is_ok(), "{good:?}");
+        }
+        for bad in [&["replay"][..], &["replay", "1", "--all"], &["list", "--limit", "0"], &[]] {
+            assert!(Cli::try_parse_from(["app-worker", "dead-letters"].iter().chain(bad)).is_err(), "{bad:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use app_kit::stop;
 use app_kit::telemetry::{self, Console};
-use app_worker::{Cli, Settings, compose};
+use app_worker::{Application, Cli, Settings};
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,11 +16,11 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     let settings = Settings::load()?;
-    if cli.did_with_settings(&settings)? {
+    if cli.did_with_settings(&settings).await? {
         return Ok(());
     }
     let _logs = telemetry::init(&settings.logs, Console::Stderr)?;
     let stop = stop::signals()?;
-    compose::compose(&settings).await?.run(stop).await;
+    Application::build(&settings).await?.run(stop).await;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The worker's loops: lanes that consume, until they are told to stop.
 
+use crate::measured;
+use crate::pulse::Pulse;
 use chatcore::consume::{Consumed, Consumer};
 use chatcore::port::{Runtime, Subscription};
 use futures_util::future::{Either, join_all, select};
@@ -21,6 +23,8 @@ pub struct Runner {
     pub subscription: Arc<dyn Subscription>,
     /// Time.
     pub runtime: Arc<dyn Runtime>,
+    /// Is told how the loops are.
+    pub pulse: Arc<Pulse>,
     /// How many events are worked off at once; those of one session always one after the other.
     pub lanes: usize,
     /// How long all of it may take once the worker was told to stop.
@@ -34,6 +38,7 @@ impl Runner {
         let lanes = pin!(join_all((0..self.lanes).map(|_| self.lane())));
         if let Either::Right(((), lanes)) = select(lanes, pin!(stop)).await {
             tracing::info!("stopping: no more events are taken");
+            self.pulse.stop();
             self.consumer.stop();
             if let Either::Right(_) = select(lanes, self.runtime.sleep(self.grace - closing)).await {
                 tracing::warn!("handlers were still at work when the time to stop was over; their events come again");
@@ -50,7 +55,10 @@ impl Runner {
 
     async fn lane(&self) {
         loop {
-            match self.consumer.step().await {
+            let step = self.consumer.step().await;
+            measured::count(&step);
+            self.pulse.stepped(step.is_ok());
+            match step {
                 Ok(Consumed::Closed) => return,
                 Ok(Consumed::Revoked) => tracing::info!("an event went to another worker meanwhile"),
                 Ok(_) => {}

@@ -8,6 +8,8 @@ use time::OffsetDateTime;
 
 #[cfg(feature = "serde")]
 mod json;
+#[cfg(feature = "serde")]
+mod version_0;
 
 /// One thing that happened to a session.
 #[derive(Debug, Clone, PartialEq)]

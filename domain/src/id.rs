@@ -4,6 +4,7 @@ use crate::error::Invalid;
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
@@ -32,11 +33,12 @@ macro_rules! uuid_id {
             }
         }
 
+        /// Reads the form that `Display` writes, in any case, and no other form of a UUID.
         impl FromStr for $name {
             type Err = Invalid;
 
             fn from_str(text: &str) -> Result<Self, Invalid> {
-                text.parse().map(Self).map_err(|_| Invalid { what: $what, rule: "a UUID" })
+                hyphenated(text).map(Self).ok_or(Invalid { what: $what, rule: "a UUID in its hyphenated form" })
             }
         }
     };
@@ -69,6 +71,11 @@ impl MessageId {
     pub fn of_answer(self) -> Self {
         Self(Uuid::from_u128(self.0.as_u128() ^ 1))
     }
+}
+
+/// Of all forms of a UUID only the hyphenated one has this length.
+fn hyphenated(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == Hyphenated::LENGTH)
 }
 
 /// Grows with each turn of a session; zero is before the first. Only the holder of the newest may write.
@@ -148,5 +155,24 @@ impl Key {
     /// The key of a message that came without one: a random id, which keeps the rule.
     pub(crate) fn made(id: Uuid) -> Self {
         Self(id.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SessionId;
+
+    #[test]
+    fn an_id_is_read_in_its_hyphenated_form_alone() {
+        let id = "0190b6a0-abcd-7000-8000-000000000002";
+        for good in [id.to_owned(), id.to_uppercase()] {
+            assert_eq!(good.parse::<SessionId>().map(|id| id.to_string()).as_deref(), Ok(id), "{good}");
+        }
+        let simple = id.replace('-', "");
+        for bad in
+            [simple.clone(), format!("{{{id}}}"), format!("urn:uuid:{id}"), format!(" {id}"), format!("{simple}    ")]
+        {
+            assert!(bad.parse::<SessionId>().is_err(), "{bad}");
+        }
     }
 }

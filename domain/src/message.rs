@@ -37,7 +37,7 @@ impl Role {
 pub enum Status {
     /// A question.
     Accepted,
-    /// The AI answered to its end.
+    /// The AI answered to its end: with text, or with products alone.
     Completed,
     /// The AI gave nothing; the fallback text stands in.
     Fallback,
@@ -95,7 +95,7 @@ pub struct AiReply {
 pub struct Answer {
     /// How the turn ended; never `Accepted`.
     pub status: Status,
-    /// Its text.
+    /// Its text; may be empty where products are the answer, or where the owner stopped it before any.
     pub content: String,
     /// What came beside the text.
     pub reply: AiReply,

@@ -34,7 +34,7 @@ pub struct ChatPolicy {
     pub max_message: usize,
     /// The longest answer, in bytes: its text and what comes beside it.
     pub max_answer: usize,
-    /// How long a caller waits for a store that fails.
+    /// How long a caller waits for a store that fails, a call that is not answered included.
     pub patience: Duration,
     /// How long a turn tries to store its answer after the first failure.
     pub settle: Duration,
@@ -76,6 +76,11 @@ pub struct StoreLimits {
     /// How many messages a session holds; a question is refused where its answer would not fit.
     pub session_messages: u64,
     /// How many living sessions an owner has.
+    ///
+    /// A deleted one does not count, although its name and its first key are kept, without a message, until its time to
+    /// live is over. What deleting over and over leaves behind is bounded by [`ChatPolicy::quota`], since only a question
+    /// opens a session: at most `session_ttl / window * limit` names for an owner, 14,400 with 10 a minute and 24 hours.
+    /// Who runs without a quota bounds the rate elsewhere.
     pub owner_sessions: u64,
     /// How many events the outbox holds.
     pub outbox_events: u64,

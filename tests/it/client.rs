@@ -23,13 +23,17 @@ impl Client {
         Self { http, base: server.url(""), token }
     }
 
-    /// One try.
-    pub(crate) async fn try_ask(&self, body: &Value) -> reqwest::Result<(StatusCode, Duration, Value)> {
+    /// The same user with the same token, at another server.
+    pub(crate) fn at(&self, server: &Server) -> Self {
+        Self { base: server.url(""), ..self.clone() }
+    }
+
+    /// One try: the status, when to come again if that is told, and the body.
+    pub(crate) async fn try_ask(&self, body: &Value) -> reqwest::Result<(StatusCode, Option<Duration>, Value)> {
         let request = self.http.post(format!("{}/chat/message", self.base)).bearer_auth(&self.token).json(body);
         let answer = request.send().await?;
         let told = answer.headers().get("retry-after-ms").and_then(|value| value.to_str().ok()?.parse().ok());
-        let (status, wait) = (answer.status(), Duration::from_millis(told.unwrap_or(100)));
-        Ok((status, wait, answer.json().await?))
+        Ok((answer.status(), told.map(Duration::from_millis), answer.json().await?))
     }
 
     /// Until there is an answer: a refusal says when to come again, and a server that is away comes back.
@@ -37,13 +41,25 @@ impl Client {
         for _ in 0..3000 {
             let wait = match self.try_ask(&body).await {
                 Ok((StatusCode::OK, _, answer)) => return answer,
-                Ok((StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE, wait, _)) => wait,
+                Ok((StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE, wait, _)) => {
+                    wait.expect("a refusal says when to come again")
+                }
                 Ok((status, _, answer)) => panic!("{status}: {answer}"),
                 Err(_) => Duration::from_millis(50),
             };
             tokio::time::sleep(wait).await;
         }
         panic!("no answer to {body}")
+    }
+
+    /// The status of a page that anybody may see.
+    pub(crate) async fn look(&self, url: &str) -> StatusCode {
+        self.http.get(url).send().await.unwrap().status()
+    }
+
+    pub(crate) async fn delete(&self, session: &str) -> StatusCode {
+        let request = self.http.delete(format!("{}/chat/session/{session}", self.base)).bearer_auth(&self.token);
+        request.send().await.unwrap().status()
     }
 
     pub(crate) async fn sessions(&self) -> Vec<Value> {

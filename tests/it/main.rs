@@ -1,10 +1,15 @@
 //! The programs as their users run them: real processes over one file, killed without mercy.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may")]
 
 mod client;
 mod process;
+mod redis;
 mod unread;
 mod worker;
+mod worker_archive;
+mod worker_health;
+mod worker_process;
+mod worker_webhook;
 mod writers;
 
 use client::Client;

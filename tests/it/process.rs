@@ -62,13 +62,17 @@ pub(crate) fn program(name: &str) -> PathBuf {
 pub(crate) fn command(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(program(name));
     command.env_clear().current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
-    command.env("DATA_DIR", folder.join("data")).env("LOG_FORMAT", "json");
+    command.env("DATA_DIR", folder.join("data")).env("LOG_FORMAT", "json").env("WORKER_PORT", "off");
     command
 }
 
 /// SIGTERM.
 pub(crate) fn terminate(process: &Child) {
-    assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
+    signal(process, "-TERM");
+}
+
+pub(crate) fn signal(process: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success());
 }
 
 /// A port that was free a moment ago.

@@ -5,7 +5,7 @@ use chatcore::consume::{Consumed, Consumer, EventHandler};
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{SessionId, UserId};
 use chatcore::owner::Owner;
-use chatcore::port::{DeadLetters, DeadLettersPage, EventBus, Runtime};
+use chatcore::port::{DeadLetters, DeadLettersPage, EventBus, Place, Runtime};
 use chatcore_ports::memory::MemoryBus;
 use chatcore_ports::sim::{Sim, SimRuntime};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ struct Failing(AtomicU32);
 
 #[async_trait]
 impl EventHandler for Failing {
-    async fn handle(&self, _: &Event) -> Result<(), String> {
+    async fn handle(&self, _: &Event, _: &Place) -> Result<(), String> {
         let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         left.map_or(Ok(()), |_| Err("the disk is full".into()))
     }

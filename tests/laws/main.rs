@@ -16,6 +16,7 @@ use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod answers;
 mod consumer;
 mod logins;
 mod threads;
@@ -191,7 +192,8 @@ fn what_is_no_message_is_refused_before_anything_else() {
     let service = bench.service(1, Duration::ZERO);
     bench.run(async move {
         for (text, expected) in [
-            (" \n\t", InvalidMessage::Empty),
+            (" \n\t\u{200b}\0", InvalidMessage::Empty),
+            ("a\0b", InvalidMessage::Nul),
             (&*"x".repeat(32 * 1024 + 1), InvalidMessage::TooLong { max: 32 * 1024 }),
         ] {
             let refused = service.send(SendMessage { text: text.into(), ..hello() }).await;

@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("chatcore-ai-demo", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-ai-http", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-auth", &["chatcore"], &["chatcore-ports"]),
+    ("chatcore-kafka", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-redis", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-sqlite", &["chatcore"], &["chatcore-ports"]),
     ("app-kit", &["chatcore"], &[]),
@@ -28,6 +29,7 @@ const PROGRAM: &[&str] = &[
     "chatcore-ai-demo",
     "chatcore-ai-http",
     "chatcore-auth",
+    "chatcore-kafka",
     "chatcore-redis",
     "chatcore-sqlite",
 ];

@@ -13,7 +13,7 @@ const LONGEST_MAIN: usize = 30;
 const EMBED: &str = "ports/examples/embed.rs";
 const PROGRAMS: &[&str] = &["app-http", "app-worker"];
 const ADAPTERS: &[&str] =
-    &["chatcore_ai_demo", "chatcore_ai_http", "chatcore_auth", "chatcore_redis", "chatcore_sqlite"];
+    &["chatcore_ai_demo", "chatcore_ai_http", "chatcore_auth", "chatcore_kafka", "chatcore_redis", "chatcore_sqlite"];
 
 /// Checks all of it.
 pub(crate) fn check() -> Result<(), String> {

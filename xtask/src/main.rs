@@ -5,6 +5,7 @@ mod arrows;
 mod house;
 mod mutants;
 mod run;
+mod storm;
 mod suite;
 mod walk;
 
@@ -15,17 +16,23 @@ cargo xtask COMMAND
 
   test      everything that CI runs: format, lints, docs, structure, all tests, the simulation, the README's walk
   house     the structure alone: which package may depend on which, what may be named where, how long a file may be
-  mutants   plants bugs in copies of the sources and sees that the suite or the simulation finds each
+  mutants   plants bugs in copies of the sources and sees that the suite, the simulation or the storm finds each;
+            `mutants WORD`: only those with the word in their name
+  storm     kills, freezes and restarts servers, workers and Redis at random under load, then checks the invariants:
+            storm --store redis|sqlite [--seconds N | --minutes N] [--seed S] [--until-found]
   walk      runs the README's curl walk against a server that it starts
   help      this text
 ";
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1).unwrap_or_else(|| "help".into());
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_else(|| "help".into());
+    let words: Vec<String> = words.collect();
     let result = match command.as_str() {
         "test" => suite::test(),
         "house" => house::check(),
-        "mutants" => mutants::mutants(),
+        "mutants" => mutants::mutants(words.first().map_or("", String::as_str)),
+        "storm" => storm::storm(&words),
         "walk" => walk::walk(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

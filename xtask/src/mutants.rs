@@ -1,8 +1,10 @@
-//! Planted bugs in copies of the sources: each has to be found by a test that names the law, or by the simulation.
+//! Planted bugs in copies of the sources: each has to be found by a test that names the law, by the simulation or by the kill
+//! storm.
 
-use crate::run::{cargo, root};
+use crate::run::{cargo, install, root};
+use crate::storm;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,8 @@ enum Finder {
     Simulation,
     /// The conformance suite of the SQLite adapter.
     SqliteSuite,
+    /// The kill storm over Redis.
+    Storm,
 }
 
 const MUTANTS: &[Mutant] = &[
@@ -74,16 +78,50 @@ const MUTANTS: &[Mutant] = &[
         to: "if false {",
         finder: Finder::SqliteSuite,
     },
+    Mutant {
+        name: "Redis: a stale fence stores its answer",
+        file: "adapters/redis/src/lua/store/finish.lua",
+        from: "if s[3] ~= ARGV[5] then return {'FENCED'} end",
+        to: "",
+        finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Redis: a key is not known again",
+        file: "adapters/redis/src/lua/store/begin.lua",
+        from: "not new and redis.call('HGET', of('i', sid), 'k' .. key)",
+        to: "nil",
+        finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Redis: an answer brings a deleted session back",
+        file: "adapters/redis/src/lua/store/finish.lua",
+        from: "if not s[1] or s[8] or tonumber(s[9]) <= now then return {'GONE'} end",
+        to: "if not s[1] or tonumber(s[9]) <= now then return {'GONE'} end\n\
+             if s[8] then\n\
+               redis.call('HDEL', S, 'x')\n\
+               redis.call('HSET', S, 'cr', now, 'la', now)\n\
+               s = {s[1], 0, ARGV[5], turn, '', 0, ''}\n\
+             end",
+        finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Redis: an orphan is not closed",
+        file: "adapters/redis/src/lua/store/close.lua",
+        from: "if s[4] + ARGV[3] > now then return {'ALIVE'} end",
+        to: "do return {'ALIVE'} end",
+        finder: Finder::Storm,
+    },
 ];
 
 /// How a finding begins: an invariant of the simulation, or the test of a law.
-const LAWS: &[&str] = &["I1:", "I2:", "I3:", "I4:", "I5:", "I9:", "I10:", "quota:", "... FAILED"];
+const LAWS: &[&str] = &["I1:", "I2:", "I3:", "I4:", "I5:", "I9:", "I10:", "quota:", "status:", "hang:", "... FAILED"];
 
-/// Plants each in a copy of the project; all have to be found.
-pub(crate) fn mutants() -> Result<(), String> {
+/// Plants each whose name holds this word in a copy of the project; all have to be found.
+pub(crate) fn mutants(word: &str) -> Result<(), String> {
+    install(&["redis-server"])?;
     let copy = root().join("target/mutants/project");
     let mut missed = Vec::new();
-    for mutant in MUTANTS {
+    for mutant in MUTANTS.iter().filter(|mutant| mutant.name.contains(word)) {
         copy_project(&copy)?;
         plant(&copy, mutant)?;
         match find(&copy, mutant)? {
@@ -109,33 +147,63 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The line in which a test says what is wrong; `None` when all tests pass, or take too long to find it.
 #[expect(clippy::disallowed_methods, reason = "how long a test takes is real time")]
 fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
-    let tests: &[&str] = match mutant.finder {
-        Finder::Simulation => {
-            &["test", "--profile", "mutants", "--package", "chat-tests", "--test", "sim", "invariants"]
-        }
-        Finder::SqliteSuite => {
-            &["test", "--profile", "mutants", "--package", "chatcore-sqlite", "--test", "conformance"]
-        }
-    };
+    let (mut build, mut test) = commands(copy, mutant.finder);
     // A build that fails finds nothing: the mutant itself is wrong.
-    let build = in_copy(copy, tests).arg("--no-run").status().map_err(|error| error.to_string())?;
-    if !build.success() {
+    if !build.status().map_err(|error| error.to_string())?.success() {
         return Err(format!("`{}` does not compile", mutant.name));
     }
     let start = Instant::now();
-    let output = in_copy(copy, tests).output().map_err(|error| error.to_string())?;
+    let output = test.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let told = |law: &&str| said.lines().find(|line| line.contains(*law));
     let finding = LAWS.iter().find_map(told).unwrap_or("it failed without a law's name").trim().to_owned();
     Ok((!output.status.success() && start.elapsed() < LIMIT).then_some(finding))
 }
 
-fn in_copy(copy: &Path, tests: &[&str]) -> Command {
-    let mut command = cargo(tests);
+/// What builds the finder, and what runs it.
+fn commands(copy: &Path, finder: Finder) -> (Command, Command) {
+    let tests: &[&str] = match finder {
+        Finder::Simulation => &["test", "--package", "chat-tests", "--test", "sim", "invariants"],
+        Finder::SqliteSuite => &["test", "--package", "chatcore-sqlite", "--test", "conformance"],
+        Finder::Storm => {
+            let mut storm = Command::new(storm::program(&built().join("mutants")));
+            storm.args(STORM).stdin(Stdio::null());
+            return (in_copy(copy, BUILD_STORM), storm);
+        }
+    };
+    let mut build = in_copy(copy, tests);
+    build.arg("--no-run");
+    (build, in_copy(copy, tests))
+}
+
+/// The storm and what it kills.
+const BUILD_STORM: &[&str] = &[
+    "build",
+    "--package",
+    "app-http",
+    "--package",
+    "app-worker",
+    "--package",
+    "chat-tests",
+    "--bins",
+    "--example",
+    "storm",
+];
+/// It ends with the first violation.
+const STORM: &[&str] = &["--store", "redis", "--seconds", "25", "--seed", "1", "--until-found"];
+
+fn in_copy(copy: &Path, words: &[&str]) -> Command {
+    let mut command = cargo(&words[..1]);
+    command.args(["--profile", "mutants"]).args(&words[1..]);
     command.current_dir(copy).stdin(Stdio::null());
-    command.env("CARGO_TARGET_DIR", root().join("target/mutants/target")).env("SIM_SEEDS", "4000");
+    command.env("CARGO_TARGET_DIR", built()).env("SIM_SEEDS", "4000");
     command.stderr(Stdio::piped());
     command
+}
+
+/// Where copies are built.
+fn built() -> PathBuf {
+    root().join("target/mutants/target")
 }
 
 /// The project without what was built; files that are the same stay as they are, so that little is built again.

@@ -1,7 +1,7 @@
 //! Everything that CI runs, in the order in which a fault is found soonest.
 
-use crate::run::{cargo, step};
-use crate::{house, mutants, walk};
+use crate::run::{cargo, install, step};
+use crate::{house, mutants, storm, walk};
 
 /// Runs all of it; the first failure ends it.
 pub(crate) fn test() -> Result<(), String> {
@@ -9,12 +9,14 @@ pub(crate) fn test() -> Result<(), String> {
     house::check()?;
     step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    install(&["redis-server"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
     step(&mut cargo(&["run", "--package", "chatcore-ports", "--all-features", "--example", "embed"]))?;
     step(&mut cargo(&["run", "--package", "chat-tests", "--example", "axum"]))?;
     step(cargo(&["test", "--workspace", "--all-features"]).env("CHAT_TEST_REQUIRE", "1"))?;
     let simulation = ["test", "--release", "--package", "chat-tests", "--test", "sim", "--", "--nocapture"];
     step(cargo(&simulation).env("SIM_SEEDS", "20000"))?;
-    mutants::mutants()?;
+    storm::storm(storm::IN_THE_SUITE)?;
+    mutants::mutants("")?;
     walk::walk()
 }

@@ -14,9 +14,11 @@ mod text;
 mod vocabulary;
 
 use answer::Reply;
+use async_trait::async_trait;
 use catalogue::Catalogue;
+use chatcore::error::BackendError;
 use chatcore::message::{AiReply, Products};
-use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
+use chatcore::port::{AiChunk, AiError, AiGateway, Probe, Prompt, Runtime};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::sync::Arc;
@@ -56,6 +58,18 @@ impl AiGateway for DemoAi {
             stream::iter(chunks).then(move |chunk| paused(chunk, pause, Arc::clone(&runtime)))
         });
         chunks.boxed()
+    }
+}
+
+/// It is always there: a program shows the same line for whatever AI it has.
+#[async_trait]
+impl Probe for DemoAi {
+    fn name(&self) -> &'static str {
+        "ai"
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Between columns and the vocabulary.
 
-use chatcore::message::{AiReply, Message, Products, Role, Status};
+use chatcore::message::{AiReply, Answer, Message, Products, Status};
 use chatcore::stamp::from_micros;
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
@@ -80,7 +80,7 @@ impl Columns for Row<'_> {
     where
         T::Err: std::error::Error + Send + Sync + 'static,
     {
-        let text: String = self.get(column)?;
+        let text = self.get_ref(column)?.as_str().map_err(|error| unreadable(column, Type::Text, error))?;
         text.parse().map_err(|error| unreadable(column, Type::Text, error))
     }
 }
@@ -97,26 +97,27 @@ pub(crate) fn unreadable(
 /// The columns that [`message`] reads.
 macro_rules! message_columns {
     () => {
-        "turn, no, content, products, intent, confidence, status, reply_to, at"
+        "turn, no, content, status, at, products, intent, confidence"
     };
 }
 pub(crate) use message_columns;
 
-/// A message.
+/// A message. An answer follows its question at once.
 pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
-    let products = match row.get::<_, Option<String>>(3)? {
-        Some(json) => Products::from_json(&json).map_err(|error| unreadable(3, Type::Text, error))?,
+    let (turn, seq, content, at) = (row.id(0)?, row.nat(1)? & PLACES, row.get(2)?, row.time(4)?);
+    Ok(match row.parsed(3)? {
+        Status::Accepted => Message::question(turn, seq, content, at),
+        status => {
+            Message::answer(turn, seq, seq.saturating_sub(1), Answer { status, content, reply: reply(row, 5)? }, at)
+        }
+    })
+}
+
+/// What was said beside the text: the columns `products, intent, confidence` from this one on.
+fn reply(row: &Row<'_>, first: usize) -> rusqlite::Result<AiReply> {
+    let products = match row.get::<_, Option<String>>(first)? {
+        Some(json) => Products::from_json(&json).map_err(|error| unreadable(first, Type::Text, error))?,
         None => Products::default(),
     };
-    let reply_to = row.get::<_, Option<i64>>(7)?.map(|seq| seq.unsigned_abs());
-    Ok(Message {
-        turn: row.id(0)?,
-        seq: row.nat(1)? & PLACES,
-        role: if reply_to.is_some() { Role::Assistant } else { Role::User },
-        content: row.get(2)?,
-        reply: AiReply { products, intent: row.get(4)?, confidence: row.get(5)? },
-        status: row.parsed::<Status>(6)?,
-        reply_to,
-        at: row.time(8)?,
-    })
+    Ok(AiReply { products, intent: row.get(first + 1)?, confidence: row.get(first + 2)? })
 }

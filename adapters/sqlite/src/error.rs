@@ -54,6 +54,12 @@ pub enum OpenError {
         /// What was found.
         detail: String,
     },
+    /// There is no room for a new file, or for a newer version of an old one.
+    #[error("there is no room on the disk for the file {}: make some, and start again", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file was written by a newer build.
     #[error("the file {} has version {found}, this build knows version {known}: run a newer build", path.display())]
     Newer {
@@ -86,6 +92,7 @@ impl OpenError {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, detail: error.to_string() },
+            Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
                 Self::Unwritable { path, source: Some(error.into()) }
             }

@@ -3,12 +3,13 @@
 //! # Inside
 //! | module | holds |
 //! |---|---|
-//! | `open`, `schema.sql` | the file: made, checked, brought to the newest version |
-//! | `writer`, `reader`, `reply` | the threads: one that writes, some that read |
+//! | `open`, `wal`, `schema.sql` | the file: made, checked, brought to the newest version |
+//! | `threads`, `queue`, `writer`, `reader`, `reply` | the threads: one that writes, some that read |
 //! | `wake` | who waits for a change is told of it, whichever process made it |
 //! | `store` | [`SessionStore`](chatcore::port::SessionStore): a module for each group of calls |
 //! | `log`, `outbox`, `bus`, `letters` | the log of events, and those who read it |
 //! | `takes`, `throttle` | what is counted by quotas |
+//! | `probe`, `place` | whether the file is there and does its work |
 //!
 //! Architecture invariant: no call does I/O on the caller's thread, and no statement scans a table.
 
@@ -20,16 +21,20 @@ mod letters;
 mod log;
 mod open;
 mod outbox;
+mod place;
 #[cfg(test)]
 mod plans;
 mod probe;
+mod queue;
 mod reader;
 mod reply;
 mod store;
 mod takes;
+mod threads;
 mod throttle;
 mod tx;
 mod wake;
+mod wal;
 mod writer;
 
 pub use config::SqliteConfig;
@@ -37,38 +42,70 @@ pub use error::OpenError;
 
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
+use chatcore::watch::Watch;
 use error::NAME;
 use futures_util::future::{Either, select};
+use place::Place;
+use probe::Health;
+use queue::Queue;
 use reader::{Look, Reader};
 use reply::{Awaited, reply};
+use rusqlite::Connection;
 use std::fmt;
 use std::pin::pin;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use threads::Threads;
 use tx::Tx;
 use wake::{Topics, Wake};
 use writer::{Job, Safety, Task, Writer};
 
 /// The store, the outbox, the log of events and the throttle, in one file that several processes may hold open together.
 ///
-/// Cheap to clone. Its threads end with its last clone.
+/// Cheap to clone. To drop the last clone ends its threads and waits for them, for some seconds at most: then all is in the
+/// file itself, unless another process holds it open. Nothing is lost where a process ends without that.
 #[derive(Clone)]
 pub struct Sqlite {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    jobs: SyncSender<Box<dyn Job>>,
+    config: SqliteConfig,
+    place: Arc<Place>,
+    health: Watch<Health>,
+    queue: Arc<Queue>,
     looks: SyncSender<Look>,
     wake: Arc<Wake>,
     runtime: Arc<dyn Runtime>,
-    call_timeout: Duration,
-    redeliver: Duration,
+    /// Dropped last, since they end when the others are gone.
+    threads: Threads,
+}
+
+impl Inner {
+    fn start_reader(&mut self, looks: Arc<Mutex<Receiver<Look>>>) -> Result<(), OpenError> {
+        let connection = open::connect_reader(&self.config)?;
+        let (runtime, limits) = (self.runtime.clone(), self.config.limits);
+        let read = move || Reader::new(&connection, runtime, limits).run(&looks);
+        self.threads.start(&self.config.path, "sqlite-reader", read)
+    }
+
+    fn start_look_for_others(&mut self) -> Result<(), OpenError> {
+        let (connection, wake) = (open::connect_reader(&self.config)?, self.wake.clone());
+        self.threads.start(&self.config.path, "sqlite-others", move || wake.look_for_others(&connection))
+    }
+
+    fn start_writer(&mut self, connection: Connection) -> Result<(), OpenError> {
+        let (queue, wake, runtime) = (self.queue.clone(), self.wake.clone(), self.runtime.clone());
+        let bounds = (self.config.limits, self.config.batch);
+        let write = move || Writer::new(&connection, (&queue, &wake), runtime, bounds).run();
+        self.threads.start(&self.config.path, "sqlite-writer", write)
+    }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.queue.close();
         self.wake.close();
     }
 }
@@ -79,22 +116,19 @@ impl Sqlite {
     /// # Errors
     /// The file is not fit to be used; the error's text says what to mend.
     pub fn open(config: SqliteConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
-        let failed = |error| OpenError::of(config.path.clone(), error);
-        let (limits, wake) = (config.limits, Arc::new(Wake::new()));
-        let (send_job, jobs) = sync_channel(config.queue.max(1));
+        let connection = open::open(&config)?;
+        let failed = |error: std::io::Error| OpenError::Other { path: config.path.clone(), source: error.into() };
+        let place = Arc::new(Place::of(&config.path).map_err(failed)?);
+        let (wake, queue) = (Arc::new(Wake::new()), Arc::new(Queue::new(config.queue)));
         let (send_look, looks) = sync_channel(config.queue.max(1));
-        let writer = Writer::new(open::open(&config)?, wake.clone(), runtime.clone(), limits, config.batch);
-        let looks = Arc::new(Mutex::new(looks));
-        for _ in 0..config.readers.max(1) {
-            let connection = open::connect_reader(&config).map_err(failed)?;
-            let (reader, looks) = (Reader::new(connection, runtime.clone(), limits), looks.clone());
-            start(&config, "sqlite-reader", move || reader.run(&looks))?;
+        let (looks, threads) = (Arc::new(Mutex::new(looks)), Threads::new());
+        let health = Watch::default();
+        let mut inner = Inner { config, place, health, queue, looks: send_look, wake, runtime, threads };
+        for _ in 0..inner.config.readers.max(1) {
+            inner.start_reader(looks.clone())?;
         }
-        let (others, look_for_others) = (open::connect_reader(&config).map_err(failed)?, wake.clone());
-        start(&config, "sqlite-others", move || look_for_others.look_for_others(&others))?;
-        start(&config, "sqlite-writer", move || writer.run(&jobs))?;
-        let (call_timeout, redeliver) = (config.call_timeout, config.redeliver);
-        let inner = Inner { jobs: send_job, looks: send_look, wake, runtime, call_timeout, redeliver };
+        inner.start_look_for_others()?;
+        inner.start_writer(connection)?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -123,7 +157,7 @@ impl Sqlite {
     ) -> Result<U, BackendError> {
         let (reply, awaited) = reply();
         let job: Box<dyn Job> = Box::new(Task::new(safety, work, seal, reply));
-        self.inner.jobs.try_send(job).map_err(refused)?;
+        self.inner.queue.push(job)?;
         self.answer(awaited).await
     }
 
@@ -139,7 +173,7 @@ impl Sqlite {
     }
 
     async fn answer<T>(&self, awaited: Awaited<T>) -> Result<T, BackendError> {
-        match select(pin!(awaited.answer()), self.inner.runtime.sleep(self.inner.call_timeout)).await {
+        match select(pin!(awaited.answer()), self.inner.runtime.sleep(self.inner.config.call_timeout)).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(BackendError::later(NAME, "no answer in time")),
         }
@@ -164,11 +198,6 @@ impl Sqlite {
             select(changed, self.inner.runtime.sleep(left)).await;
         }
     }
-}
-
-fn start(config: &SqliteConfig, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
-    let failed = |source: std::io::Error| OpenError::Other { path: config.path.clone(), source: source.into() };
-    std::thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(failed)
 }
 
 fn refused<T>(error: TrySendError<T>) -> BackendError {

@@ -1,9 +1,9 @@
 //! The log of events: appended to in the step of each message, kept within its limit.
 
-use crate::codec::int;
+use crate::Sqlite;
+use crate::codec::{int, rows};
 use crate::tx::Tx;
 use crate::wake::Topics;
-use crate::{Sqlite, codec::Columns};
 use chatcore::error::BackendError;
 use chatcore::event::{Event, Malformed};
 use chatcore::id::RequestId;
@@ -17,14 +17,21 @@ pub(crate) const RELAY: &str = "relay";
 
 /// How many events a step drops at most: one more than it writes would do, unless the limit was lowered.
 const DROPPED_AT_ONCE: i64 = 16;
+/// How many events a step trims at most.
+const TRIMMED_AT_ONCE: i64 = 2000;
 
 const APPEND: &str = "INSERT INTO events (session, at, json, request_id, only_group, settled)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(crate) const DROP: &str =
-    "DELETE FROM events WHERE no IN (SELECT no FROM events WHERE no <= ?1 ORDER BY no LIMIT ?2) RETURNING settled";
-const CHANGE: &str = "UPDATE log SET unsettled = unsettled + ?1, dropped = dropped + ?2 WHERE one = 1";
-pub(crate) const UNSETTLED: &str = "SELECT unsettled FROM log WHERE one = 1";
-const DROPPED: &str = "SELECT dropped FROM log WHERE one = 1";
+    "DELETE FROM events WHERE no IN (SELECT no FROM events WHERE no <= ?1 ORDER BY no LIMIT ?2)
+    RETURNING settled = 1 AND no > (SELECT settled_to FROM log WHERE one = 1)";
+const AHEAD: &str = "UPDATE log SET ahead = ahead + ?1 WHERE one = 1";
+pub(crate) const BOUNDS: &str = "SELECT settled_to, ahead, (SELECT coalesce(min(no), 1) FROM events),
+    (SELECT coalesce(max(no), 0) FROM events), trimmed FROM log WHERE one = 1";
+pub(crate) const UNSETTLED: &str = "SELECT no FROM events WHERE no > ?1 AND settled = 0 ORDER BY no LIMIT 1";
+pub(crate) const TRIM: &str =
+    "DELETE FROM events WHERE no IN (SELECT no FROM events WHERE no <= ?1 ORDER BY no LIMIT ?2)";
+const MOVE: &str = "UPDATE log SET settled_to = ?1, ahead = ahead + ?2, trimmed = trimmed + ?3 WHERE one = 1";
 
 /// A record as it stands in the log.
 #[derive(Debug, Clone)]
@@ -67,37 +74,70 @@ fn add(step: &Tx<'_>, record: &Record, only_group: Option<&str>) -> rusqlite::Re
     let Record { session, at, json, request_id } = record;
     let no = step.add(APPEND, params![session, at, json, request_id, only_group, settled])?;
     step.tell(Topics::LOG);
-    let (dropped, unsettled) = drop_oldest(step, no)?;
-    let added = i64::from(!settled);
-    if (added, dropped) != (0, 0) {
-        step.run(CHANGE, params![added - unsettled, dropped])?;
+    if settled {
+        step.run(AHEAD, params![1])?;
     }
-    Ok(())
+    drop_oldest(step, no)
 }
 
-/// Makes room, where the log may drop what is old: how many were dropped, and how many of those the relay had not settled.
-/// Numbers have no gaps in such a log, so its size needs no count.
-fn drop_oldest(step: &Tx<'_>, newest: i64) -> rusqlite::Result<(i64, i64)> {
-    let last = newest.saturating_sub(int(step.limits.outbox_events));
+/// Makes room, where the log may drop what is old.
+fn drop_oldest(step: &Tx<'_>, newest: i64) -> rusqlite::Result<()> {
+    let last = newest.saturating_sub(int(step.limits.outbox_events.max(1)));
     if step.limits.outbox_full != OutboxFull::DropOldest || last <= 0 {
-        return Ok((0, 0));
+        return Ok(());
     }
-    let settled: Vec<bool> = step.all(DROP, params![last, DROPPED_AT_ONCE], |row| row.get(0))?;
-    let unsettled = settled.iter().filter(|settled| !**settled).count();
-    Ok((settled.len() as i64, unsettled as i64))
+    let ahead: Vec<bool> = step.all(DROP, params![last, DROPPED_AT_ONCE], |row| row.get(0))?;
+    match ahead.iter().filter(|ahead| **ahead).count() {
+        0 => Ok(()),
+        some => step.run(AHEAD, params![-rows(some)]).map(drop),
+    }
 }
 
-/// So many events are settled from now on.
+/// What the log holds.
+struct Bounds {
+    /// The relay is done with all up to here, or they were dropped.
+    settled_to: i64,
+    /// How many behind that it is done with too.
+    ahead: i64,
+    oldest: i64,
+    newest: i64,
+    trimmed: i64,
+}
+
+impl Bounds {
+    fn read(step: &Tx<'_>) -> rusqlite::Result<Self> {
+        let read = |row: &Row<'_>| {
+            let (ahead, oldest, newest, trimmed) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok(Self { settled_to: row.get::<_, i64>(0)?.max(oldest - 1), ahead, oldest, newest, trimmed })
+        };
+        step.one(BOUNDS, [], read)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    fn unsettled(&self) -> u64 {
+        u64::try_from(self.newest - self.settled_to - self.ahead).unwrap_or(0)
+    }
+}
+
+/// So many more events are settled. A queue is trimmed; a log keeps what its groups have still to read.
 pub(crate) fn settled(step: &Tx<'_>, events: i64) -> rusqlite::Result<()> {
-    step.run(CHANGE, params![-events, 0]).map(drop)
+    let bounds = Bounds::read(step)?;
+    let next: Option<i64> = step.one(UNSETTLED, params![bounds.settled_to], |row| row.get(0))?;
+    let to = next.map_or(bounds.newest, |next| next - 1);
+    let trimmed = match step.limits.outbox_full {
+        OutboxFull::Refuse => step.run(TRIM, params![to.min(bounds.newest - 1), TRIMMED_AT_ONCE])?,
+        _ => 0,
+    };
+    step.run(MOVE, params![to, events - (to - bounds.settled_to), rows(trimmed)]).map(drop)
+}
+
+/// How many events the relay is not done with.
+pub(crate) fn unsettled(step: &Tx<'_>) -> rusqlite::Result<u64> {
+    Bounds::read(step).map(|bounds| bounds.unsettled())
 }
 
 /// Whether a question has to be refused, since its events would not fit.
 pub(crate) fn is_full(step: &Tx<'_>) -> rusqlite::Result<bool> {
-    if step.limits.outbox_full != OutboxFull::Refuse {
-        return Ok(false);
-    }
-    Ok(step.one(UNSETTLED, [], |row| row.nat(0))?.unwrap_or(0) >= step.limits.outbox_events)
+    Ok(step.limits.outbox_full == OutboxFull::Refuse && unsettled(step)? >= step.limits.outbox_events)
 }
 
 impl Sqlite {
@@ -106,6 +146,7 @@ impl Sqlite {
     /// # Errors
     /// The file cannot be read.
     pub async fn dropped(&self) -> Result<u64, BackendError> {
-        self.read(|step| Ok(step.one(DROPPED, [], |row| row.nat(0))?.unwrap_or(0))).await
+        let dropped = |bounds: Bounds| u64::try_from(bounds.oldest - 1 - bounds.trimmed).unwrap_or(0);
+        self.read(move |step| Bounds::read(step).map(dropped)).await
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::config::SqliteConfig;
 use crate::error::OpenError;
+use crate::place::beside;
+use crate::wal;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -22,12 +24,25 @@ const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
 /// turn before, so moving them less often saves most of the work.
 const CHECKPOINT_PAGES: i64 = 4096;
 
-/// How much of the file a connection keeps in memory: 16 MiB. Negative, as SQLite wants it for KiB.
-const CACHE_KIB: i64 = -16 * 1024;
+/// How much of the file a connection keeps in memory: 4 MiB. Negative, as SQLite wants it for KiB. A larger cache costs more
+/// than it saves: SQLite walks through all of it at each commit that has split a page, and the system caches the file too.
+const CACHE_KIB: i64 = -4 * 1024;
+
+/// How many changed pages a step may hold in memory beyond that before they go to the log: 16 MiB, so that a batch writes each
+/// page once.
+const SPILL_PAGES: i64 = 4096;
+
+/// The ends of the tables that grow.
+const LOOK: &str = "SELECT (SELECT at FROM probe), (SELECT max(no) FROM sessions), (SELECT max(no) FROM messages),
+    (SELECT min(no) FROM events), (SELECT max(no) FROM events)";
 
 /// Opens the file for writing, and leaves it fit for every other connection.
 pub(crate) fn open(config: &SqliteConfig) -> Result<Connection, OpenError> {
     let path = &config.path;
+    if wal::is_orphan(path) {
+        let detail = "it is missing or empty, though its -wal is there".to_owned();
+        return Err(OpenError::Corrupt { path: path.clone(), detail });
+    }
     make(path)?;
     prepare(config).map_err(|error| OpenError::of(path.clone(), error))?
 }
@@ -46,17 +61,27 @@ pub(crate) fn connect(config: &SqliteConfig) -> rusqlite::Result<Connection> {
     // What a savepoint may have to undo stays in memory, not in a temporary file.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;
-    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_spill", SPILL_PAGES)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(connection)
 }
 
 /// One more connection that only reads.
-pub(crate) fn connect_reader(config: &SqliteConfig) -> rusqlite::Result<Connection> {
-    let connection = connect(config)?;
-    connection.pragma_update(None, "query_only", true)?;
-    Ok(connection)
+pub(crate) fn connect_reader(config: &SqliteConfig) -> Result<Connection, OpenError> {
+    let connect = || {
+        let connection = connect(config)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    connect().map_err(|error| OpenError::of(config.path.clone(), error))
+}
+
+/// Reads here and there as a process would that has just come: what another connection has in memory is not asked.
+pub(crate) fn read_anew(path: &Path) -> rusqlite::Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.query_row(LOOK, [], |_| Ok(()))
 }
 
 /// Makes the directory and an empty file that only its owner may read, unless they are there. A file that is there is not
@@ -81,6 +106,8 @@ fn make(path: &Path) -> Result<(), OpenError> {
 fn prepare(config: &SqliteConfig) -> rusqlite::Result<Result<Connection, OpenError>> {
     let path = config.path.clone();
     let mut connection = connect(config)?;
+    // What is refused stays as it is, its log too.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     if connection.is_readonly("main")? {
         return Ok(Err(OpenError::Unwritable { path, source: None }));
     }
@@ -90,10 +117,17 @@ fn prepare(config: &SqliteConfig) -> rusqlite::Result<Result<Connection, OpenErr
     if !share_log(&connection)? {
         return Ok(Err(OpenError::NoSharedLog { path }));
     }
+    match log_damage(&connection, &path)? {
+        Err(source) => return Ok(Err(OpenError::Other { path, source: source.into() })),
+        Ok(Some(detail)) => return Ok(Err(OpenError::Corrupt { path, detail })),
+        Ok(None) => {}
+    }
     if let Some(detail) = damage(&connection)? {
         return Ok(Err(OpenError::Corrupt { path, detail }));
     }
     migrate(&mut connection)?;
+    move_log(&connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     if let Some(bytes) = config.max_bytes {
         let page = number(&connection, "page_size")?.max(1);
         let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page;
@@ -126,6 +160,27 @@ fn share_log(connection: &Connection) -> rusqlite::Result<bool> {
             }
             mode => return Ok(mode? == "wal"),
         }
+    }
+}
+
+/// What is broken in the log. Where another process holds the lock all the time, it has looked.
+fn log_damage(connection: &Connection, path: &Path) -> rusqlite::Result<io::Result<Option<String>>> {
+    match connection.execute_batch("BEGIN IMMEDIATE") {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => return Ok(Ok(None)),
+        begun => begun?,
+    }
+    let page = "SELECT rootpage FROM sqlite_schema WHERE name = 'log'";
+    let mark = connection.query_row(page, [], |row| row.get(0)).optional()?;
+    let damage = wal::damage(&beside(path, "-wal"), mark);
+    connection.execute_batch("ROLLBACK").map(|()| damage)
+}
+
+/// Moves what the log holds into the file: from here on the file is of use without its log, and only what comes now is in
+/// the log alone. Where there is no room for that, it stays there.
+fn move_log(connection: &Connection) -> rusqlite::Result<()> {
+    match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
+        moved => moved,
     }
 }
 

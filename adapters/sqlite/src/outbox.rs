@@ -8,7 +8,6 @@ use crate::tx::Tx;
 use crate::wake::Topics;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::policy::OutboxFull;
 use chatcore::port::{Backlog, Entry, EntryId, Outbox, Settled};
 use rusqlite::params;
 use std::time::Duration;
@@ -26,11 +25,7 @@ macro_rules! unsettled {
 pub(crate) const OLDEST: &str = unsettled!("no, session, at, json, request_id");
 pub(crate) const SINCE: &str = unsettled!("at");
 pub(crate) const ENTRY: &str = "SELECT session, at, json, request_id FROM events WHERE no = ?1 AND settled = 0";
-const REMOVE: &str = "DELETE FROM events WHERE no = ?1";
-const KEEP: &str = "UPDATE events SET settled = 1 WHERE no = ?1";
-pub(crate) const MOVE_ON: &str = "UPDATE log SET settled_to = coalesce(
-    (SELECT min(no) - 1 FROM events WHERE no > settled_to AND settled = 0),
-    (SELECT max(no) FROM events), settled_to) WHERE one = 1";
+const SETTLE: &str = "UPDATE events SET settled = 1 WHERE no = ?1";
 
 #[async_trait]
 impl Outbox for Sqlite {
@@ -60,7 +55,7 @@ impl Outbox for Sqlite {
 
     async fn backlog(&self) -> Result<Backlog, BackendError> {
         self.read(|step| {
-            let events = step.one(log::UNSETTLED, [], |row| row.nat(0))?.unwrap_or(0);
+            let events = log::unsettled(step)?;
             let oldest = step.one(SINCE, params![1], |row| row.time(0))?;
             Ok(Backlog { events, oldest })
         })
@@ -76,14 +71,11 @@ fn settle(step: &Tx<'_>, entries: &[(EntryId, Settled)]) -> rusqlite::Result<()>
         if let Settled::Refused(reason) = outcome {
             letters::add(step, RELAY, &record, reason)?;
         }
-        // A queue is trimmed at once. A log keeps what its groups have still to read.
-        let queue = step.limits.outbox_full == OutboxFull::Refuse;
-        step.run(if queue { REMOVE } else { KEEP }, params![no])?;
+        step.run(SETTLE, params![no])?;
         settled += 1;
     }
     if settled > 0 {
         log::settled(step, settled)?;
-        step.run(MOVE_ON, [])?;
     }
     Ok(())
 }

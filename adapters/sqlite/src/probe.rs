@@ -1,16 +1,30 @@
-//! The `Probe`: whether the file can be written.
+//! The `Probe`: whether the file is there, can be written and can be read.
 
 use crate::Sqlite;
 use crate::error::NAME;
+use crate::open;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::port::Probe;
+use chatcore::watch::Watch;
 use futures_util::future::{Either, select};
+use rusqlite::params;
 use std::pin::pin;
 use std::time::Duration;
 
-/// A change that changes nothing, but has to take the lock and write a page.
-const TOUCH: &str = "UPDATE log SET dropped = dropped WHERE one = 1";
+/// So long what was seen is told to all who ask: however many they are, one a second costs a write.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Takes more room in the log than a usual question does, so that health is not better than what callers are told. SQLite
+/// writes no page that stays the same.
+const TOUCH: &str = "UPDATE probe SET at = ?1, room = randomblob(65536) WHERE one = 1";
+
+/// What a check has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    seen: Option<(Duration, Result<(), BackendError>)>,
+    looking: bool,
+}
 
 #[async_trait]
 impl Probe for Sqlite {
@@ -19,10 +33,64 @@ impl Probe for Sqlite {
     }
 
     async fn check(&self) -> Result<(), BackendError> {
-        let touch = pin!(self.note(|step| step.run(TOUCH, []).map(drop)));
-        match select(touch, self.inner.runtime.sleep(Duration::from_secs(1))).await {
-            Either::Left((touched, _)) => touched,
+        match select(pin!(self.health()), self.inner.runtime.sleep(Duration::from_secs(1))).await {
+            Either::Left((outcome, _)) => outcome,
             Either::Right(_) => Err(BackendError::later(NAME, "no answer within a second")),
         }
+    }
+}
+
+impl Sqlite {
+    /// What was seen a moment ago, or is seen now. One looks, the others wait for what it sees.
+    async fn health(&self) -> Result<(), BackendError> {
+        let health = &self.inner.health;
+        loop {
+            let now = self.inner.runtime.elapsed();
+            let known = |health: &Health| match &health.seen {
+                Some((at, outcome)) if now.saturating_sub(*at) < FRESH => Some(Some(outcome.clone())),
+                _ => (!health.looking).then_some(None),
+            };
+            if let Some(outcome) = health.wait(known).await {
+                return outcome;
+            }
+            if let Some(_looking) = Looking::begin(health) {
+                let outcome = self.look_at_file().await;
+                let seen = (self.inner.runtime.elapsed(), outcome.clone());
+                health.update(|health| health.seen = Some(seen));
+                return outcome;
+            }
+        }
+    }
+
+    /// Writes a row and waits for the disk; reads as a process would that has just come.
+    async fn look_at_file(&self) -> Result<(), BackendError> {
+        let place = self.inner.place.clone();
+        let touch = move |step: &crate::tx::Tx<'_>| match place.is_kept() {
+            true => step.run(TOUCH, params![step.now]).map(|_| true),
+            false => Ok(false),
+        };
+        if !self.write(touch).await? {
+            let what =
+                "the file, its -wal or its -shm was moved, deleted or replaced while in use: put it back, or restart";
+            return Err(BackendError::never(NAME, what));
+        }
+        let place = self.inner.place.clone();
+        self.read(move |_| open::read_anew(place.path())).await
+    }
+}
+
+/// The one who looks, until it is dropped.
+struct Looking<'a>(&'a Watch<Health>);
+
+impl<'a> Looking<'a> {
+    fn begin(health: &'a Watch<Health>) -> Option<Self> {
+        let looked = health.update(|health| std::mem::replace(&mut health.looking, true));
+        (!looked).then(|| Self(health))
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.update(|health| health.looking = false);
     }
 }

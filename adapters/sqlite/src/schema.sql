@@ -40,8 +40,7 @@ CREATE TABLE messages (
     products   TEXT,
     intent     TEXT,
     confidence REAL,
-    status     TEXT    NOT NULL,
-    reply_to   INTEGER,                         -- of an answer
+    status     TEXT    NOT NULL,                -- 'accepted' is a question; an answer follows its question at once
     fence      INTEGER,                         -- of an answer: whose live text it continues; 0 for none's
     at         INTEGER NOT NULL
 ) STRICT;
@@ -50,7 +49,7 @@ CREATE INDEX messages_by_turn ON messages (turn) WHERE key IS NOT NULL;
 
 -- The open turns.
 CREATE TABLE turns (
-    session     INTEGER PRIMARY KEY REFERENCES sessions (no) ON DELETE CASCADE,
+    session     INTEGER PRIMARY KEY,
     message     BLOB    NOT NULL,
     seq         INTEGER NOT NULL,
     attempt     BLOB    NOT NULL,
@@ -64,7 +63,7 @@ CREATE INDEX turns_by_lease ON turns (lease_until);
 
 -- The live text of the open turns, in pieces: what is written does not grow with what is there.
 CREATE TABLE live (
-    session INTEGER NOT NULL REFERENCES turns (session),
+    session INTEGER NOT NULL,
     start   INTEGER NOT NULL,
     text    TEXT    NOT NULL,
     PRIMARY KEY (session, start)
@@ -85,9 +84,10 @@ CREATE TABLE takes (
 CREATE INDEX takes_by_key ON takes (key, at);
 CREATE INDEX takes_by_end ON takes (until);
 
--- The log of events, which is the outbox too.
+-- The log of events, which is the outbox too. Only the oldest are removed, and the newest never is: so numbers have no
+-- gaps, none is used twice, and most of what is to be known of the log needs no count.
 CREATE TABLE events (
-    no         INTEGER PRIMARY KEY AUTOINCREMENT,
+    no         INTEGER PRIMARY KEY,
     session    BLOB    NOT NULL,
     at         INTEGER NOT NULL,
     json       BLOB    NOT NULL,                -- bytes, so that a damaged text blocks nothing
@@ -98,11 +98,20 @@ CREATE TABLE events (
 CREATE INDEX events_for_one ON events (only_group, no) WHERE only_group IS NOT NULL;
 CREATE TABLE log (
     one        INTEGER PRIMARY KEY CHECK (one = 1),
-    unsettled  INTEGER NOT NULL,                -- events that the relay is not done with
-    settled_to INTEGER NOT NULL,                -- it is done with all up to here
-    dropped    INTEGER NOT NULL                 -- events that were dropped to make room
+    settled_to INTEGER NOT NULL,                -- the relay is done with all up to here
+    ahead      INTEGER NOT NULL,                -- and with so many of those behind
+    trimmed    INTEGER NOT NULL,                -- so many were removed since the relay was done with them
+    synced     INTEGER NOT NULL                 -- grows with each step that waits for the disk: see wal.rs
 ) STRICT;
-INSERT INTO log VALUES (1, 0, 0, 0);
+INSERT INTO log VALUES (1, 0, 0, 0, 0);
+
+-- Written by whoever asks whether the file can be written.
+CREATE TABLE probe (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    at   INTEGER NOT NULL,
+    room BLOB    NOT NULL                       -- takes as much room as a question, and is new each time
+) STRICT;
+INSERT INTO probe VALUES (1, 0, x'');
 
 -- The groups of consumers. A group has looked at all events up to its frontier; of those it keeps what is not worked
 -- off: per session one lane with the event that comes next, and the events behind it.
@@ -113,12 +122,12 @@ CREATE TABLE groups (
 ) STRICT;
 CREATE TABLE members (
     id          BLOB    PRIMARY KEY NOT NULL,
-    grp         INTEGER NOT NULL REFERENCES groups (no) ON DELETE CASCADE,
+    grp         INTEGER NOT NULL,
     alive_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_of_group ON members (grp, alive_until);
 CREATE TABLE lanes (
-    grp     INTEGER NOT NULL REFERENCES groups (no) ON DELETE CASCADE,
+    grp     INTEGER NOT NULL,
     session BLOB    NOT NULL,
     head    INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
@@ -128,7 +137,7 @@ CREATE TABLE lanes (
 CREATE INDEX lanes_free ON lanes (grp, head) WHERE member IS NULL;
 CREATE INDEX lanes_of_member ON lanes (member) WHERE member IS NOT NULL;
 CREATE TABLE behind (
-    grp     INTEGER NOT NULL REFERENCES groups (no) ON DELETE CASCADE,
+    grp     INTEGER NOT NULL,
     session BLOB    NOT NULL,
     event   INTEGER NOT NULL,
     PRIMARY KEY (grp, session, event)

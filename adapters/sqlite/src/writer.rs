@@ -4,6 +4,7 @@
 //! next. A job that fails, fails alone.
 
 use crate::error::failed;
+use crate::queue::Queue;
 use crate::tx::Tx;
 use crate::wake::{Topics, Wake};
 use chatcore::error::BackendError;
@@ -12,7 +13,6 @@ use chatcore::port::Runtime;
 use chatcore::stamp::micros;
 use rusqlite::{Connection, ErrorCode};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 mod job;
@@ -22,15 +22,23 @@ pub(crate) use job::{Job, Safety, Task};
 /// The longest time that a batch waits for those who were in the one before.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// After this time without a change, what the log holds is moved into the file.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A step that waits for the disk writes this page: by that a log that is damaged is told from one whose end is torn.
+const SYNCED: &str = "UPDATE log SET synced = synced + 1 WHERE one = 1";
+
 /// The thread's state.
-pub(crate) struct Writer {
-    connection: Connection,
-    wake: Arc<Wake>,
+pub(crate) struct Writer<'c> {
+    step: Tx<'c>,
+    queue: &'c Queue,
+    wake: &'c Wake,
     runtime: Arc<dyn Runtime>,
-    limits: StoreLimits,
     batch: usize,
     synced: bool,
     last: Last,
+    /// When there was a change that is not yet in the file itself.
+    changed: Option<Duration>,
 }
 
 /// What becomes of the others when a job fails.
@@ -44,47 +52,54 @@ enum Isolation {
 
 /// The batch before.
 struct Last {
-    jobs: usize,
+    /// How many callers there were: those whose jobs it did, and those who waited when it was done.
+    callers: usize,
     took: Duration,
 }
 
-impl Writer {
+impl<'c> Writer<'c> {
     /// Writes through this connection, which nobody else uses; at most `batch` jobs share a commit.
     pub(crate) fn new(
-        connection: Connection,
-        wake: Arc<Wake>,
+        connection: &'c Connection,
+        (queue, wake): (&'c Queue, &'c Wake),
         runtime: Arc<dyn Runtime>,
-        limits: StoreLimits,
-        batch: usize,
+        (limits, batch): (StoreLimits, usize),
     ) -> Self {
-        let last = Last { jobs: 1, took: Duration::ZERO };
-        Self { connection, wake, runtime, limits, batch: batch.max(1), synced: true, last }
+        let last = Last { callers: 1, took: Duration::ZERO };
+        let (step, batch) = (Tx::new(connection, limits), batch.max(1));
+        Self { step, queue, wake, runtime, batch, synced: true, last, changed: None }
     }
 
-    /// Works until nobody can send any more.
-    pub(crate) fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
-        while let Ok(first) = jobs.recv() {
-            let batch = self.gather(first, jobs);
-            let (size, start) = (batch.len(), self.runtime.elapsed());
-            self.commit(batch);
-            self.last = Last { jobs: size, took: self.runtime.elapsed().saturating_sub(start) };
-        }
-    }
-
-    /// The jobs that wait. Those whose callers were answered a moment ago are about to come again: a batch waits for as many
-    /// as were in the last one, for a fraction of the time that a commit takes.
-    fn gather(&self, first: Box<dyn Job>, jobs: &Receiver<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        let mut batch = vec![first];
-        let end = self.runtime.elapsed() + (self.last.took / 4).min(GATHER);
-        while batch.len() < self.batch {
-            let left =
-                if batch.len() < self.last.jobs { end.saturating_sub(self.runtime.elapsed()) } else { Duration::ZERO };
-            match jobs.try_recv().or_else(|_| jobs.recv_timeout(left)) {
-                Ok(job) => batch.push(job),
-                Err(_) => break,
+    /// Works until the queue is closed and empty, and leaves everything in the file.
+    pub(crate) fn run(mut self) {
+        while let Some(jobs) = self.gather() {
+            if !jobs.is_empty() {
+                let start = self.runtime.elapsed();
+                self.commit(jobs);
+                self.last.took = self.runtime.elapsed().saturating_sub(start);
+            }
+            if self.changed.is_some_and(|at| self.runtime.elapsed().saturating_sub(at) >= IDLE) {
+                self.changed = None;
+                self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
             }
         }
-        batch
+        // The first holds up no other process, and leaves little to the second.
+        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
+        self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    /// The jobs that wait; none where there is time for something else. Those whose callers were answered a moment ago are
+    /// about to come again: a batch waits for as many callers as there were, for a fraction of the time that a commit takes.
+    fn gather(&self) -> Option<Vec<Box<dyn Job>>> {
+        let patience = (self.last.took / 4).min(GATHER);
+        self.queue.take(self.batch, (self.last.callers, patience), self.changed.map(|_| IDLE))
+    }
+
+    /// What could not be moved into the file stays in the log.
+    fn checkpoint(&self, how: &'static str) {
+        if let Err(error) = self.step.one(how, [], |_| Ok(())) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be moved into the file");
+        }
     }
 
     /// Runs and answers all jobs: first without savepoints, which cost a sixth of it; where a job fails, once more with one
@@ -96,6 +111,7 @@ impl Writer {
         }
         match outcome {
             Ok(topics) => {
+                self.last.callers = jobs.len() + self.queue.len();
                 self.wake.tell(topics);
                 jobs.into_iter().for_each(|job| job.answer(Ok(())));
             }
@@ -112,36 +128,48 @@ impl Writer {
         }
         self.set_synced(jobs.iter().any(|job| job.safety() == Safety::Synced)).map_err(failed)?;
         self.begin(jobs).map_err(failed)?;
+        let before = self.step.changes();
         let outcome = self.run_all(jobs, isolation).and_then(|topics| {
-            self.execute("COMMIT").map_err(failed)?;
+            self.finish(before).map_err(failed)?;
             Ok(topics)
         });
-        if outcome.is_err() && !self.connection.is_autocommit() {
+        if outcome.is_err() && !self.step.is_over() {
             // Nothing is left to be done where this fails too: the next BEGIN will say so.
             let _ = self.execute("ROLLBACK");
         }
         outcome
     }
 
+    /// Commits. Where nothing changed, nothing is written.
+    fn finish(&mut self, before: u64) -> rusqlite::Result<()> {
+        if self.step.changes() != before {
+            self.changed = Some(self.runtime.elapsed());
+            if self.synced {
+                self.execute(SYNCED)?;
+            }
+        }
+        self.execute("COMMIT")
+    }
+
     /// An error means that the transaction is of no use any more.
-    fn run_all(&self, jobs: &mut [Box<dyn Job>], isolation: Isolation) -> Result<Topics, BackendError> {
+    fn run_all(&mut self, jobs: &mut [Box<dyn Job>], isolation: Isolation) -> Result<Topics, BackendError> {
         let mut topics = Topics::NONE;
         for job in jobs {
-            let step = Tx::new(&self.connection, micros(self.runtime.now()), &self.limits);
+            self.step.next(micros(self.runtime.now()));
             match isolation {
-                Isolation::Together => job.run(&step)?,
-                Isolation::Each => self.run_apart(job, &step)?,
+                Isolation::Together => job.run(&self.step)?,
+                Isolation::Each => self.run_apart(job)?,
             }
-            topics = topics.and(step.topics());
+            topics = topics.and(self.step.topics());
         }
         Ok(topics)
     }
 
     /// Runs a job that fails alone, unless its fault has ended the transaction: some faults of the disk do that.
-    fn run_apart(&self, job: &mut Box<dyn Job>, step: &Tx<'_>) -> Result<(), BackendError> {
+    fn run_apart(&self, job: &mut Box<dyn Job>) -> Result<(), BackendError> {
         self.execute("SAVEPOINT job").map_err(failed)?;
-        if let Err(error) = job.run(step) {
-            if self.connection.is_autocommit() {
+        if let Err(error) = job.run(&self.step) {
+            if self.step.is_over() {
                 return Err(error);
             }
             self.execute("ROLLBACK TO job").map_err(failed)?;
@@ -168,8 +196,15 @@ impl Writer {
         Ok(())
     }
 
-    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    fn execute(&self, sql: &'static str) -> rusqlite::Result<()> {
+        self.step.run(sql, []).map(drop)
+    }
+}
+
+impl Drop for Writer<'_> {
+    /// However it ends, nobody waits for it any more.
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 

@@ -30,6 +30,7 @@ impl From<InvalidMessage> for Problem {
     fn from(invalid: InvalidMessage) -> Self {
         let detail = match invalid {
             InvalidMessage::Empty => "must not be empty".into(),
+            InvalidMessage::Nul => "must not hold the character U+0000".into(),
             InvalidMessage::TooLong { max } => format!("must be at most {max} bytes long"),
             other => other.to_string(),
         };
@@ -89,6 +90,7 @@ impl From<BackendError> for Problem {
 }
 
 /// The rest of the lease is no hint: turns are short. Some jitter keeps those who wait from coming back together.
+#[expect(clippy::disallowed_methods, reason = "how long a client is asked to wait decides nothing here")]
 fn in_progress() -> Problem {
     let jitter = getrandom::u32().unwrap_or_default() % 81;
     Problem::new(Kind::TurnInProgress).with_retry(Duration::from_millis(u64::from(20 + jitter)))

@@ -6,7 +6,9 @@ mod health;
 mod query;
 mod sessions;
 
-use actix_web::web::{ServiceConfig, delete, get, post, resource, scope};
+use actix_web::dev::Handler;
+use actix_web::web::{ServiceConfig, delete, get, head, post, resource, scope};
+use actix_web::{FromRequest, Resource, Responder};
 
 /// All routes. Other methods get 405 with `Allow`, other paths 404.
 pub fn configure(config: &mut ServiceConfig) {
@@ -16,10 +18,20 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/session/{id}").route(get().to(sessions::show)).route(delete().to(sessions::delete)))
         .service(resource("/session/{id}/messages").route(get().to(sessions::messages)));
     config
-        .service(resource("/").route(get().to(health::root)))
-        .service(resource("/health").route(get().to(health::health)))
-        .service(resource("/livez").route(get().to(health::livez)))
-        .service(resource("/readyz").route(get().to(health::readyz)))
+        .service(looked_at("/", health::root))
+        .service(looked_at("/health", health::health))
+        .service(looked_at("/livez", health::livez))
+        .service(looked_at("/readyz", health::readyz))
         .service(resource("/auth/login").route(post().to(auth::login)))
         .service(chat);
+}
+
+/// Answers HEAD as well, which load balancers like to ask; the framework leaves the body away.
+fn looked_at<F, A>(path: &str, handler: F) -> Resource
+where
+    F: Handler<A> + Clone,
+    F::Output: Responder + 'static,
+    A: FromRequest + 'static,
+{
+    resource(path).route(get().to(handler.clone())).route(head().to(handler))
 }

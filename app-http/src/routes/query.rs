@@ -3,6 +3,7 @@
 use crate::problem::{FieldFault, Place, Problem};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
+use chatcore::error::Invalid;
 use chatcore::id::SessionId;
 use chatcore::session::SessionsCursor;
 use chatcore::stamp::{from_micros, micros};
@@ -25,7 +26,9 @@ impl FromRequest for SessionPath {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = request.match_info().get("id").unwrap_or_default().parse();
-        ready(id.map(Self).map_err(|_| Problem::fault(Place::Parameter("session_id"), "must be a UUID")))
+        let fault =
+            |invalid: Invalid| Problem::fault(Place::Parameter("session_id"), format!("must be {}", invalid.rule));
+        ready(id.map(Self).map_err(fault))
     }
 }
 

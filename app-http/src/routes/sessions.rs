@@ -22,7 +22,9 @@ pub(super) async fn show(
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let session = state.chat.session(&owner, &id).await?;
-    let messages = state.chat.history(&owner, &id, &MessagesPage { before: None, limit: NEWEST }).await?;
+    // Messages that came since the session was looked at stay out, so that both tell of the same moment.
+    let page = MessagesPage { before: Some(session.message_count + 1), limit: NEWEST };
+    let messages = state.chat.history(&owner, &id, &page).await?;
     Ok(HttpResponse::Ok().json(SessionOut::with_messages(&session, messages)))
 }
 

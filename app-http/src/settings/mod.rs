@@ -29,7 +29,6 @@ pub struct Settings {
     pub chat: Chat,
     /// What is not wrong but should be looked at, a sentence each.
     pub warnings: Vec<String>,
-    /// The text of each setting, secrets masked.
     /// Every setting, a line each; secrets as `***`.
     pub printed: String,
 }

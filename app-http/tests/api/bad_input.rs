@@ -34,10 +34,20 @@ async fn a_missing_message_is_told() {
 #[tokio::test]
 async fn an_empty_message_is_refused() {
     let app = TestApp::start().await;
-    for text in ["", " ", "\n\t\u{3000}"] {
-        app.message(&json!({ "message": text })).await.points_to(&["#/message"]);
+    for text in ["", " ", "\n\t\u{3000}", "\u{200b}\u{feff}", "\u{0}", "\u{202e} \u{3164}"] {
+        let refused = app.message(&json!({ "message": text })).await;
+        refused.points_to(&["#/message"]);
+        assert_eq!(refused.json()["detail"], "message must not be empty", "{text:?}");
     }
     assert_eq!(app.get("/chat/sessions").await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn a_message_with_a_nul_in_it_is_refused() {
+    let app = TestApp::start().await;
+    let refused = app.message(&json!({ "message": "a\u{0}b" })).await;
+    refused.points_to(&["#/message"]);
+    assert_eq!(refused.json()["detail"], "message must not hold the character U+0000");
 }
 
 #[tokio::test]
@@ -132,6 +142,20 @@ async fn bad_uuids_are_refused() {
 }
 
 #[tokio::test]
+async fn a_uuid_has_one_form_in_body_and_path() {
+    let app = TestApp::start().await;
+    let id = app.say("hi").await["session_id"].as_str().unwrap().to_owned();
+    let upper = id.to_uppercase();
+    assert_eq!(app.message(&json!({ "message": "hi", "session_id": upper })).await.json()["session_id"], id);
+    assert_eq!(app.get(&format!("/chat/session/{upper}")).await.json()["session_id"], id);
+    for other in [id.replace('-', ""), format!("urn:uuid:{id}"), format!("{{{id}}}")] {
+        app.message(&json!({ "message": "hi", "session_id": other })).await.points_to(&["#/session_id"]);
+        app.get(&format!("/chat/session/{other}")).await.points_to(&["session_id"]);
+        app.delete(&format!("/chat/session/{other}")).await.points_to(&["session_id"]);
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_another_type_is_refused_and_one_without_a_type_is_json() {
     let app = TestApp::start().await;
     let of = |kind: Option<&'static str>| {
@@ -149,7 +173,7 @@ async fn a_body_of_another_type_is_refused_and_one_without_a_type_is_json() {
 #[tokio::test]
 async fn unknown_members_are_ignored_and_strange_texts_are_kept() {
     let app = TestApp::start().await;
-    for text in ["\u{0}", "🙂 ư \u{202e}", "{\"a\": 1}", "'; DROP TABLE messages; --", "\u{feff}hi\r\n"] {
+    for text in ["\u{1}\u{1b}[31m", "🙂 ư \u{202e}", "{\"a\": 1}", "'; DROP TABLE messages; --", "\u{feff}hi\r\n"] {
         let answer: Answer = app.message(&json!({ "message": text, "temperature": { "deep": [1] } })).await;
         assert_eq!((answer.status, answer.json()["user_message"].as_str()), (200, Some(text)));
     }

@@ -99,10 +99,26 @@ async fn the_program_tells_what_it_is_and_how_it_is() {
     let root = send(app.request(Method::GET, "/")).await.json();
     assert_eq!(root, json!({ "app": "Shop", "version": "7.1", "status": "running" }));
     let health = send(app.request(Method::GET, "/health")).await;
-    assert_eq!((health.status, health.json()), (200, json!({ "status": "healthy", "sqlite": "healthy" })));
+    assert_eq!(
+        (health.status, health.json()),
+        (200, json!({ "status": "healthy", "sqlite": "healthy", "ai": "healthy" }))
+    );
     let ready = send(app.request(Method::GET, "/readyz")).await;
-    assert_eq!((ready.status, ready.text.as_str()), (200, "server: healthy\nsqlite: healthy\n"));
+    assert_eq!((ready.status, ready.text.as_str()), (200, "server: healthy\nsqlite: healthy\nai: healthy\n"));
     assert_eq!(send(app.request(Method::GET, "/livez")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_head_is_answered_like_a_get_without_the_body() {
+    let app = TestApp::start().await;
+    for path in ["/", "/health", "/livez", "/readyz"] {
+        let (get, head) = (send(app.request(Method::GET, path)).await, send(app.request(Method::HEAD, path)).await);
+        assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
+        assert!(!get.text.is_empty() && head.header("x-request-id").is_some());
+        for name in ["content-type", "content-length"] {
+            assert!(head.header(name).is_some() && head.header(name) == get.header(name), "{path}: {name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ async fn an_unknown_route_and_a_wrong_method_are_problems_too() {
         (Method::PUT, "/chat/message", "POST"),
         (Method::GET, "/auth/login", "POST"),
         (Method::PATCH, "/chat/session/x", "GET, DELETE"),
-        (Method::DELETE, "/health", "GET"),
+        (Method::DELETE, "/health", "GET, HEAD"),
     ] {
         let refused = send(app.authed(method, path)).await;
         refused.is_problem(405, "method_not_allowed");

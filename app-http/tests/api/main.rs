@@ -11,3 +11,4 @@ mod process;
 mod sessions;
 mod settings;
 mod turns;
+mod wire;

@@ -4,7 +4,7 @@ use crate::app::{TestApp, send};
 use app_http::Application;
 use app_http::settings::Settings;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use wiremock::matchers::{body_partial_json, header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -40,6 +40,27 @@ async fn the_native_ai_gets_its_key_and_the_history() {
 }
 
 #[tokio::test]
+async fn products_without_a_text_are_an_answer_and_an_intent_alone_is_none() {
+    let upstream = MockServer::start().await;
+    let says = async |reply: Value| {
+        upstream.reset().await;
+        let said = ResponseTemplate::new(200).set_body_json(&reply);
+        Mock::given(method("POST")).respond_with(said).mount(&upstream).await;
+    };
+    let app = TestApp::with(&[("AI_API_URL", &upstream.uri()), ("AI_FALLBACK_MESSAGE", "Sorry!")]).await;
+    let products = json!([{ "product_id": "p1" }]);
+    says(json!({ "response": "", "products": products, "intent": "product_search" })).await;
+    let answer = app.say("hi").await;
+    assert_eq!((&answer["status"], &answer["ai_response"]), (&json!("completed"), &json!("")));
+    assert_eq!((&answer["products"], &answer["intent"]), (&products, &json!("product_search")));
+    let path = format!("/chat/session/{}/messages", answer["session_id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.json()[1]["products"], products);
+    says(json!({ "response": "", "products": [], "intent": "greeting" })).await;
+    let answer = app.say("hi").await;
+    assert_eq!((&answer["status"], &answer["ai_response"]), (&json!("fallback"), &json!("Sorry!")));
+}
+
+#[tokio::test]
 async fn a_store_that_is_locked_is_a_503_and_loses_nothing() {
     let data = tempfile::tempdir().unwrap();
     let app = TestApp::sqlite(&[("DATA_DIR", data.path().to_str().unwrap())]).await;
@@ -50,7 +71,7 @@ async fn a_store_that_is_locked_is_a_503_and_loses_nothing() {
     refused.is_problem(503, "store_unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
     let ready = send(app.request(Method::GET, "/readyz")).await;
-    assert_eq!((ready.status, ready.text.as_str()), (503, "server: healthy\nsqlite: unhealthy\n"));
+    assert_eq!((ready.status, ready.text.as_str()), (503, "server: healthy\nsqlite: unhealthy\nai: healthy\n"));
     blocker.execute_batch("ROLLBACK").unwrap();
     let answer = loop {
         let answer = app.message(&body).await;

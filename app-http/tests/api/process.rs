@@ -1,6 +1,7 @@
 //! The program as a process: its arguments, its files, its logs, its end.
 
 use crate::app::send;
+use crate::wire::{exchange, no_requests};
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -94,6 +95,26 @@ fn check_config_tells_all_faults_and_ends() {
 }
 
 #[test]
+fn check_config_tells_a_log_file_and_a_host_that_cannot_be_used() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(".env"), "HOST=\"no such host\"\n").unwrap();
+    std::fs::write(directory.path().join("a-file"), "kept").unwrap();
+    for file in ["nowhere/log", "a-file/log", "."] {
+        let (bad, _, stderr) = output(directory.path(), &[("LOG_FILE", file)], &["--check-config"]);
+        assert_eq!(bad.status.code(), Some(1), "{file}: {stderr}");
+        assert!(stderr.contains("HOST (.env): must be an address"), "{stderr}");
+        assert!(stderr.contains("LOG_FILE (environment): cannot be written: "), "{file}: {stderr}");
+    }
+    for (file, host) in [("log", "127.0.0.1"), ("a-file", "::1"), ("./log", "localhost"), ("/dev/null", "0.0.0.0")] {
+        let pairs = [("LOG_FILE", file), ("HOST", host)];
+        let (good, _, stderr) = output(directory.path(), &pairs, &["--check-config"]);
+        assert_eq!(good.status.code(), Some(0), "{file}, {host}: {stderr}");
+    }
+    assert_eq!(std::fs::read_to_string(directory.path().join("a-file")).unwrap(), "kept");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "nothing was made");
+}
+
+#[test]
 fn a_broken_env_file_is_told_without_its_text() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(".env"), "PORT=0\nJWT_SECRET_KEY=\"canary\n").unwrap();
@@ -167,7 +188,7 @@ async fn a_turn_that_outlasts_the_grace_is_left_to_its_key() {
     server.signal("TERM");
     let refused = open.await.unwrap().is_problem(503, "stopping");
     assert_eq!(server.end().0, Some(0));
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(2), "all of it inside the grace: {:?}", since.elapsed());
 
     let next = Running::start(directory.path(), &[("TURN_LEASE", "1s")]);
     let answer = loop {
@@ -247,6 +268,20 @@ async fn logs_are_json_and_hold_no_text_no_password_and_no_token() {
     for secret in ["canary", "testpass", token.as_str(), "Tôi", answer.json()["ai_response"].as_str().unwrap()] {
         assert!(!log.contains(secret), "{secret} in the log:\n{log}");
     }
+}
+
+/// Anybody can send nonsense, so it is nothing that an operator should be woken for.
+#[tokio::test]
+async fn what_is_no_request_is_no_error_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[("STORE", "memory"), ("SHUTDOWN_GRACE", "4s")]);
+    for (_, bytes) in no_requests() {
+        exchange(&server.url, &bytes).await;
+    }
+    server.signal("TERM");
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
 }
 
 #[test]

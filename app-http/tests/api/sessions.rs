@@ -3,6 +3,7 @@
 use crate::app::{Answer, TestApp, send};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 #[tokio::test]
 async fn sessions_come_page_by_page_newest_first() {
@@ -49,6 +50,27 @@ async fn a_history_is_read_backwards_page_by_page() {
     let session = app.get(&format!("/chat/session/{id}")).await.json();
     let newest: Vec<_> = session["messages"].as_array().unwrap().iter().map(|message| &message["seq"]).collect();
     assert_eq!((newest.len(), newest[0], &session["message_count"]), (20, &json!(5), &json!(24)));
+}
+
+/// Somebody talks all the while, so that the store moves on between any two looks at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_and_its_messages_tell_of_one_moment() {
+    let app = Arc::new(TestApp::start().await);
+    let id = app.say("number 1").await["session_id"].as_str().unwrap().to_owned();
+    let talking = tokio::spawn({
+        let (app, id) = (app.clone(), id.clone());
+        async move {
+            for number in 2..=150 {
+                app.message(&json!({ "message": format!("number {number}"), "session_id": id })).await;
+            }
+        }
+    });
+    while !talking.is_finished() {
+        let session = app.get(&format!("/chat/session/{id}")).await.json();
+        let newest = session["messages"].as_array().unwrap().last().unwrap();
+        assert_eq!(newest["seq"], session["message_count"], "{session}");
+    }
+    talking.await.unwrap();
 }
 
 #[tokio::test]

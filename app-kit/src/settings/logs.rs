@@ -3,7 +3,9 @@
 use super::parse::{self, Parsed};
 use super::reader::Reader;
 use super::table as t;
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 /// Logs.
 #[derive(Debug, Clone)]
@@ -32,6 +34,11 @@ impl Logs {
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let (filter, format) = (reader.get(&t::LOG_LEVEL, log_filter), reader.get(&t::LOG_FORMAT, log_format));
         let file = reader.optional(&t::LOG_FILE, parse::path);
+        if let Some(Some(path)) = &file
+            && let Err(error) = appendable(path)
+        {
+            reader.fault(&t::LOG_FILE, format!("cannot be written: {error}"));
+        }
         Some(Self { filter: filter?, format: format?, file: file? })
     }
 }
@@ -59,4 +66,20 @@ fn log_filter(text: &str) -> Parsed<String> {
     let directives: Option<Vec<String>> = text.split(',').map(str::trim).map(directive).collect();
     let rule = "error, warn, info, debug, trace or off; also by target, as in info,chatcore=debug";
     directives.map(|directives| directives.join(",")).ok_or(rule)
+}
+
+/// Whether lines can be appended. It leaves no file behind: one that a check of the settings made would belong to whoever
+/// checked, and perhaps not be the program's to write.
+fn appendable(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        opened => return opened.map(drop),
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let probe = parent.join(format!(".log-file-{}", std::process::id()));
+    match OpenOptions::new().write(true).create_new(true).open(&probe) {
+        // Another program is looking at this very moment: it could write.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|_| fs::remove_file(&probe)),
+    }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 
 /// Parts that settings of other systems name and this build does not have, by how the names begin.
-const LACKING: [(&str, &str); 2] = [("REDIS_", "Redis"), ("KAFKA_", "Kafka")];
+const LACKING: [(&str, &str); 1] = [("KAFKA_", "Kafka")];
 
 /// A value, and where it came from.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 use super::parse;
 use super::reader::Reader;
+use super::redis::Redis;
 use super::table as t;
 use chatcore::policy::StoreLimits;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ pub struct Store {
     pub kind: StoreKind,
     /// Where files live.
     pub data_dir: PathBuf,
+    /// Where Redis is; always there where the kind needs it.
+    pub redis: Option<Redis>,
     /// How much it keeps.
     pub limits: StoreLimits,
 }
@@ -24,12 +27,19 @@ pub enum StoreKind {
     Sqlite,
     /// Nowhere: sessions are gone with the process.
     Memory,
+    /// A Redis, or a cluster of them.
+    Redis,
 }
 
 impl Store {
     /// Reads them.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let (kind, data_dir) = (reader.get(&t::STORE, kind), reader.get(&t::DATA_DIR, parse::path));
+        let (redis, data_dir) = (Redis::read(reader), reader.get(&t::DATA_DIR, parse::path));
+        let default = if matches!(redis, Some(None)) { "sqlite" } else { "redis" };
+        let kind = reader.get_or(&t::STORE, default, kind);
+        if kind == Some(StoreKind::Redis) && redis == Some(None) {
+            reader.fault(&t::STORE, "is redis, which needs REDIS_URL or REDIS_HOST");
+        }
         // The only bus so far is the store's own log.
         let bus = reader.get(&t::BUS, |text| if text.eq_ignore_ascii_case("local") { Ok(()) } else { Err("local") });
         let messages = reader.get(&t::SESSION_MAX_MESSAGES, parse::count);
@@ -38,7 +48,7 @@ impl Store {
         bus?;
         let mut limits = StoreLimits::default();
         (limits.session_messages, limits.owner_sessions, limits.outbox_events) = (messages?, sessions?, events?);
-        Some(Self { kind: kind?, data_dir: data_dir?, limits })
+        Some(Self { kind: kind?, data_dir: data_dir?, redis: redis?, limits })
     }
 
     /// The file that `STORE=sqlite` keeps everything in.
@@ -52,6 +62,7 @@ fn kind(text: &str) -> parse::Parsed<StoreKind> {
     match text.to_lowercase().as_str() {
         "sqlite" => Ok(StoreKind::Sqlite),
         "memory" => Ok(StoreKind::Memory),
-        _ => Err("sqlite or memory"),
+        "redis" => Ok(StoreKind::Redis),
+        _ => Err("sqlite, memory or redis"),
     }
 }

@@ -47,7 +47,7 @@ table! {
         PORT = "8000", "The port to listen on; 0 for any free one.";
         HTTP_WORKERS = "", "Threads that serve HTTP; one for each core unless given.";
         DATA_DIR = "./data", "The directory of the SQLite file and of a made-up JWT secret.";
-        SHUTDOWN_GRACE = "30s", "How long open turns may go on after SIGTERM; the program ends within it.";
+        SHUTDOWN_GRACE = "30s", "How long the program may take to end after SIGTERM. Open turns go on for all of it but 3.5s, in which their answers go out.";
         CORS_ALLOWED_ORIGINS = "", "Origins that browsers may call from, with commas between; `*` for all, `none`. `*` unless DEBUG is false.";
     }
     "Logs" {
@@ -56,12 +56,20 @@ table! {
         LOG_FILE = "", "A file to append the logs to; stdout unless given, and stderr for the worker.";
     }
     "The parts" {
-        STORE = "sqlite", "Where sessions live: `sqlite` (a file under DATA_DIR) or `memory`.";
+        STORE = "", "Where sessions live: `sqlite` (a file under DATA_DIR; the default), `memory`, or `redis` (default once REDIS_URL or REDIS_HOST is set).";
         BUS = "local", "Where events go: `local`, the store's own log.";
         AI = "", "Who answers: `demo`, or `native` (default once AI_API_URL is set).";
     }
+    "Redis" {
+        REDIS_URL = "" secret, "`redis://user:password@host:6379/0`, or `rediss://` for TLS; several with commas between are nodes of one cluster.";
+        REDIS_HOST = "", "Instead of REDIS_URL: where it listens.";
+        REDIS_PORT = "6379", "Beside REDIS_HOST: its port.";
+        REDIS_PASSWORD = "" secret, "Beside REDIS_HOST: its password.";
+        REDIS_DB = "0", "Beside REDIS_HOST: the number of the database.";
+        REDIS_KEY_PREFIX = "c:", "What every key's name begins with; several systems can share a Redis.";
+    }
     "Logging in" {
-        JWT_SECRET_KEY = "" secret, "What tokens are signed with, 32 bytes or more. Without it a random one is made once and kept under DATA_DIR.";
+        JWT_SECRET_KEY = "" secret, "What tokens are signed with, 32 bytes or more. Without it a random one is made once and kept in the store: under DATA_DIR, or in Redis.";
         JWT_TTL = "24h", "How long a token is good for.";
         JWT_ISSUER = "", "The `iss` that tokens carry and must carry; none unless given.";
         JWT_AUDIENCE = "", "The `aud` that tokens carry and must carry; none unless given.";
@@ -89,8 +97,14 @@ table! {
         OUTBOX_MAX = "1000000", "Events that the store's log keeps; the oldest are dropped.";
     }
     "The worker" {
-        WORKER_HANDLERS = "log", "What is done with each event, with commas between: `log`.";
+        WORKER_HANDLERS = "log,counters", "What is done with each event, in this order and with commas between: `log` (a line on stdout), `counters` (on /metrics), `archive`, `webhook`; or `none`.";
         WORKER_LANES = "8", "Events that are worked off at once; those of a session always one after the other.";
+        WORKER_TRIES = "5", "How often a handler tries an event, with growing pauses, before the event goes to the dead letters.";
+        WORKER_PORT = "8001", "The port of the worker's /livez, /readyz and /metrics, on HOST; 0 for any free one, `off` for none.";
+        ARCHIVE_DIR = "", "The directory of the handler `archive`: JSON lines in `<topic>-<partition>-<date>-<n>.jsonl`. Workers may share it.";
+        ARCHIVE_MAX_BYTES = "64MiB", "How large a file of the archive becomes before the next one begins.";
+        WEBHOOK_URL = "", "Where the handler `webhook` posts events to.";
+        WEBHOOK_SECRET = "" secret, "What it signs them with: `X-Chatcore-Signature` is `t=<unix seconds>,v1=<hex of HMAC-SHA256 of t.body>`.";
     }
 }
 

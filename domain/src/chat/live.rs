@@ -8,6 +8,7 @@ use crate::turn::TurnId;
 use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A turn that has been taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +56,8 @@ pub(super) struct State {
     pub poked: bool,
     /// The process stops: the turn ends with what it has.
     pub halted: bool,
-    /// The answer is known, but the store would not take it at once.
-    pub settling: bool,
+    /// Since when the answer is known, where the store would not take it at once.
+    pub settling: Option<Duration>,
     pub end: Option<End>,
 }
 

@@ -15,7 +15,8 @@ pub struct SendMessage {
     pub target: Target,
     /// The client's idempotency key, if it has one. Without one, a repeated message is another message.
     pub key: Option<Key>,
-    /// The text: not blank, at most [`max_message`](crate::policy::ChatPolicy::max_message) bytes.
+    /// The text: something that can be seen, without U+0000, at most
+    /// [`max_message`](crate::policy::ChatPolicy::max_message) bytes.
     pub text: String,
     /// The request that asks, for logs, the AI and events.
     pub request_id: Option<RequestId>,
@@ -25,9 +26,12 @@ pub struct SendMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidMessage {
-    /// Nothing but white space.
+    /// Nothing that can be seen: white space, control characters and characters without a shape.
     #[error("the message is empty")]
     Empty,
+    /// The character U+0000 is in it: some stores refuse a text with it, and many tools take it for the end of the text.
+    #[error("the message holds the character U+0000")]
+    Nul,
     /// More bytes than a message may have.
     #[error("the message is longer than {max} bytes")]
     TooLong {
@@ -39,12 +43,7 @@ pub enum InvalidMessage {
 impl Core {
     pub(super) fn new_turn(&self, message: SendMessage) -> Result<NewTurn, InvalidMessage> {
         let SendMessage { owner, target, key, text, request_id } = message;
-        if text.trim().is_empty() {
-            return Err(InvalidMessage::Empty);
-        }
-        if text.len() > self.policy.max_message {
-            return Err(InvalidMessage::TooLong { max: self.policy.max_message });
-        }
+        check(&text, self.policy.max_message)?;
         Ok(NewTurn {
             owner,
             target,
@@ -69,8 +68,68 @@ impl Core {
     }
 }
 
+fn check(text: &str, max: usize) -> Result<(), InvalidMessage> {
+    if text.len() > max {
+        Err(InvalidMessage::TooLong { max })
+    } else if text.chars().all(is_invisible) {
+        Err(InvalidMessage::Empty)
+    } else if text.contains('\0') {
+        Err(InvalidMessage::Nul)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether nothing is seen of it: white space, control characters, the blank of Braille, and what Unicode has nothing drawn for
+/// (`Default_Ignorable_Code_Point`: joiners, marks of direction, fillers, selectors, tags).
+fn is_invisible(letter: char) -> bool {
+    letter.is_whitespace()
+        || letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// FNV-1a, 64 bits: the same on every build and machine, since stores keep it. It tells honest mistakes, not forgeries,
 /// and a forger could only fool himself: keys are an owner's own.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_something_that_can_be_seen() {
+        let blank = [
+            "",
+            " ",
+            "\n\t\u{3000}",
+            "\u{200b}",
+            "\0",
+            "\u{feff}\u{7f} \u{85}",
+            "\u{2028}\u{2029}",
+            "\u{202e}\u{ad}",
+            "\u{3164}\u{2800}",
+            "\u{fe0f}\u{e0041}",
+        ];
+        for text in blank {
+            assert_eq!(check(text, 100), Err(InvalidMessage::Empty), "{text:?}");
+        }
+        for text in ["?", " . ", "ư", "🙂", "👨\u{200d}👩", "\u{200b}x", "\u{202e}hi", "\u{1}x\u{1b}"] {
+            assert_eq!(check(text, 100), Ok(()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_holds_no_nul_and_no_more_than_it_may() {
+        assert_eq!(check("a\0b", 3), Err(InvalidMessage::Nul));
+        assert_eq!(check("abc", 3), Ok(()));
+        for long in ["abcd", "    ", "\0\0\0\0", "ab\u{200b}"] {
+            assert_eq!(check(long, 3), Err(InvalidMessage::TooLong { max: 3 }), "{long:?}");
+        }
+    }
 }

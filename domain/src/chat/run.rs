@@ -50,27 +50,31 @@ impl Core {
                 End::Failed(ChatError::Running { begun, retry_after })
             }
             Ok(Began::Refused(refusal)) => End::Failed(refusal.into()),
-            Err(error) => {
-                tracing::warn!(%error, source = %error.source, "a question could not be taken");
-                End::Failed(ChatError::Unavailable { turn: None, source: Some(error) })
+            Err(source) => {
+                let said = source.as_ref().map(|error| tracing::field::display(&error.source));
+                tracing::warn!(source = said, "a question could not be taken");
+                End::Failed(ChatError::Unavailable { turn: None, source })
             }
         }
     }
 
-    /// A lost reply is asked for again: the attempt tells the store that it is the same call. Answers also when the call
-    /// was made, since a lease counts from there.
-    async fn begin(&self, new: &NewTurn) -> (Result<Began, BackendError>, Duration) {
-        let deadline = self.runtime.elapsed() + self.policy.patience;
-        let mut backoff = Backoff::default();
-        loop {
-            let asked = self.runtime.elapsed();
-            match self.store.begin_turn(new).await {
-                Err(error) if error.may_pass() && self.runtime.elapsed() < deadline => {
-                    self.runtime.sleep(backoff.pause()).await;
+    /// A lost reply is asked for again while patience lasts: the attempt tells the store that it is the same call. Answers
+    /// also when the call was made, since a lease counts from there, and of a store that fails what it said last.
+    async fn begin(&self, new: &NewTurn) -> (Result<Began, Option<BackendError>>, Duration) {
+        let (mut asked, mut said) = (self.runtime.elapsed(), None);
+        let began = self.within(self.policy.patience, async {
+            let mut backoff = Backoff::default();
+            loop {
+                asked = self.runtime.elapsed();
+                match self.store.begin_turn(new).await {
+                    Err(error) if error.may_pass() => said = Some(error),
+                    began => return began.map_err(Some),
                 }
-                began => return (began, asked),
+                self.runtime.sleep(backoff.pause()).await;
             }
-        }
+        });
+        let began = began.await;
+        (began.unwrap_or(Err(said)), asked)
     }
 
     async fn answer(&self, started: Started, new: NewTurn, asked: Duration, live: &Live) -> End {
@@ -127,7 +131,8 @@ impl Core {
         let turn = Turn { id: begun.turn, fence: begun.fence };
         // A fallback's text reaches those who read along as well.
         live.update(|state| state.text.clone_from(&answer.content));
-        let deadline = self.runtime.elapsed() + self.policy.settle;
+        let since = self.runtime.elapsed();
+        let deadline = since + self.policy.settle;
         let mut backoff = Backoff::default();
         loop {
             match self.store.finish_turn(&turn, answer).await {
@@ -138,7 +143,7 @@ impl Core {
                 Ok(Finished::Fenced) => return End::Lost(begun),
                 Ok(Finished::Gone) => return End::Failed(Refusal::NotFound.into()),
                 Err(error) if error.may_pass() && self.runtime.elapsed() < deadline => {
-                    live.update(|state| state.settling = true);
+                    live.update(|state| state.settling = Some(since));
                     self.runtime.sleep(backoff.pause()).await;
                 }
                 Err(error) => {

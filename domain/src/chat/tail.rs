@@ -133,20 +133,22 @@ impl Tail {
 impl Core {
     /// The end of a turn of this process, or `Unavailable` once the store has refused the answer for too long.
     pub(super) async fn end_of(&self, live: &Live) -> End {
-        live.wait(|state| (state.settling || state.end.is_some()).then_some(())).await;
-        let end = self.within(self.policy.patience, live.wait(|state| state.end.clone())).await;
+        let since = live.wait(|state| state.settling.or(state.end.as_ref().map(|_| Duration::ZERO))).await;
+        let waited = self.runtime.elapsed().saturating_sub(since);
+        let end = self.within(self.policy.patience.saturating_sub(waited), live.wait(|state| state.end.clone())).await;
         end.unwrap_or_else(|| End::Failed(ChatError::Unavailable { turn: live.turn(), source: None }))
     }
 
-    /// The end of a turn that another attempt took over, if it comes soon.
+    /// The end of a turn that another attempt took over, if it comes soon. It is no replay: the turn is this call's own, and
+    /// had no answer when the call came.
     pub(super) async fn stored_end(&self, owner: &Owner, begun: Begun) -> Result<Answered, ChatError> {
-        let Begun { turn, seq, .. } = begun;
+        let Begun { turn, seq, left, .. } = begun;
         let mut at = Cursor { turn, from: Position::default() };
         let look = async {
             loop {
                 let followed = self.follow_once(owner, &at).await?;
                 match followed.end {
-                    Some(answer) => return Ok(Answered { turn, seq, answer, replayed: true, left: None }),
+                    Some(answer) => return Ok(Answered { turn, seq, answer, replayed: false, left }),
                     None => at.from = followed.to,
                 }
             }

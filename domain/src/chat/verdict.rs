@@ -39,9 +39,10 @@ pub(super) fn verdict(halt: Halt, text: String, fallback: &str) -> Verdict {
         Halt::Gone => return Verdict::Gone,
         Halt::Drained if empty => return Verdict::LeaveOpen,
         Halt::Stopped => (Status::Cancelled, text, AiReply::default()),
-        Halt::Done(_) | Halt::Broken if empty => (Status::Fallback, fallback.to_owned(), AiReply::default()),
-        Halt::Done(reply) => (Status::Completed, text, reply),
-        Halt::Broken | Halt::Drained => (Status::Failed, text, AiReply::default()),
+        Halt::Done(reply) if !empty || !reply.products.is_empty() => (Status::Completed, text, reply),
+        Halt::Broken | Halt::Drained if !empty => (Status::Failed, text, AiReply::default()),
+        // No text and no product: an intent alone answers nobody.
+        Halt::Done(_) | Halt::Broken | Halt::Drained => (Status::Fallback, fallback.to_owned(), AiReply::default()),
     };
     Verdict::Store(Answer { status, content, reply })
 }

@@ -75,6 +75,9 @@ struct Versioned {
 }
 
 impl Event {
+    /// The newest version of the JSON form, which is written.
+    pub const VERSION: u32 = VERSION;
+
     /// The event as one line of JSON. The request id is not part of it: a bus carries it as a header.
     #[must_use]
     pub fn to_json(&self) -> String {

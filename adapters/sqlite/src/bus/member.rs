@@ -59,7 +59,7 @@ async fn keep_alive(runtime: Arc<dyn Runtime>, member: Weak<Member>, state: Arc<
 
 impl Member {
     fn lease(&self) -> Duration {
-        self.sqlite.inner.redeliver
+        self.sqlite.inner.config.redeliver
     }
 
     fn is_closed(&self) -> bool {

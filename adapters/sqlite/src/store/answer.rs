@@ -13,8 +13,8 @@ use chatcore::turn::{Finished, Turn};
 use rusqlite::params;
 
 const ANSWER: &str = "INSERT INTO messages
-    (no, session, turn, content, products, intent, confidence, status, reply_to, fence, at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    (no, session, turn, content, products, intent, confidence, status, fence, at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 const END_TURN: &str = "DELETE FROM turns WHERE session = ?1";
 const MOVE_FENCE: &str = "UPDATE sessions SET fence = ?2 WHERE no = ?1";
 
@@ -32,7 +32,7 @@ pub(super) fn finish(step: &Tx<'_>, turn: &Turn, answer: &Answer) -> rusqlite::R
     }
     let Some(open) = session.open_as(&turn.id.message).cloned() else { return Ok(Finished::Fenced) };
     // What a follower has read is the beginning of the answer, or it has to read anew.
-    let live = extend::live_text(step, session.no, 0)?.1;
+    let live = extend::whole_text(step, session.no, &open)?;
     let continued = if answer.content.starts_with(&live) { session.fence } else { Fence(0) };
     let (_, stored) = write(step, session, &open, answer.clone(), continued)?;
     Ok(Finished::Stored(Box::new(stored)))
@@ -48,7 +48,7 @@ fn stored_before(step: &Tx<'_>, turn: &Turn, session: &Stored) -> rusqlite::Resu
 /// Ends the open turn as failed, with its text so far. The fence moves, so that its server writes no more.
 pub(super) fn close(step: &Tx<'_>, session: Stored) -> rusqlite::Result<Stored> {
     let Some(open) = session.open.clone() else { return Ok(session) };
-    let content = extend::live_text(step, session.no, 0)?.1;
+    let content = extend::whole_text(step, session.no, &open)?;
     let answer = Answer { status: Status::Failed, content, reply: AiReply::default() };
     let continued = session.fence;
     let (session, _) = write(step, session, &open, answer, continued)?;
@@ -81,7 +81,6 @@ fn write(
             reply.intent,
             reply.confidence,
             message.status.as_str(),
-            int(open.seq),
             int(continued.0),
             step.now,
         ],

@@ -147,7 +147,8 @@ fn counted(step: &Tx<'_>, new: &NewTurn, messages: u64) -> rusqlite::Result<Resu
 
 /// Writes the question with its event and opens its turn.
 fn accept(step: &Tx<'_>, new: &NewTurn, session: Stored, left: Option<Left>) -> rusqlite::Result<Began> {
-    let session = active(step, new, session.clone(), session.messages + 1)?;
+    let asked = session.messages + 1;
+    let session = active(step, new, session, asked)?;
     let (no, seq, turn) = (session.no, session.messages, new.message.as_uuid());
     let (key, body_hash) = (new.key.as_str(), new.body_hash.cast_signed());
     step.add(QUESTION, params![place(no, seq), no, turn, key, body_hash, new.text, step.now])?;

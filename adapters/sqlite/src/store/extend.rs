@@ -79,6 +79,14 @@ pub(super) fn live_text(step: &Tx<'_>, session: i64, offset: usize) -> rusqlite:
     Ok((start, pieces.into_iter().map(|(_, text)| text).collect()))
 }
 
+/// All live text of an open turn.
+pub(super) fn whole_text(step: &Tx<'_>, session: i64, open: &Open) -> rusqlite::Result<String> {
+    if open.length == 0 {
+        return Ok(String::new());
+    }
+    live_text(step, session, 0).map(|(_, text)| text)
+}
+
 /// Leaves a mark that the turn's server finds when it extends.
 pub(super) fn request_stop(step: &Tx<'_>, owner: &Owner, turn: &TurnId) -> Access<Stopping> {
     let session = match Stored::of(step, owner, &turn.session)? {

@@ -90,5 +90,5 @@ pub(super) fn page(step: &Tx<'_>, session: i64, page: &MessagesPage) -> rusqlite
 
 /// One message, with the fence whose text it continues.
 pub(super) fn message(step: &Tx<'_>, session: i64, seq: u64) -> rusqlite::Result<Option<(Message, Fence)>> {
-    step.one(MESSAGE, params![place(session, seq)], |row| Ok((codec::message(row)?, Fence(row.nat(9)?))))
+    step.one(MESSAGE, params![place(session, seq)], |row| Ok((codec::message(row)?, Fence(row.nat(8)?))))
 }

@@ -1,0 +1,236 @@
+//! The client that reads as a member of a group (krafka). This file alone knows it.
+
+use crate::config::{GroupProtocol, KafkaConfig, Mechanism, Sasl};
+use crate::error::NAME;
+use crate::lanes::Commit;
+use crate::member::Member;
+use crate::record::Fetched;
+use crate::topic::{Part, Topic};
+use chatcore::error::BackendError;
+use krafka::admin::{AdminClient, ListConsumerGroupOffsetsOptions, ListOffsetsOptions, OffsetSpec};
+use krafka::auth::{AuthConfig, TlsConfig};
+use krafka::consumer::{
+    AutoOffsetReset, Consumer, ConsumerRebalanceListener, ConsumerRecord, GroupProtocol as Protocol, OffsetAndMetadata,
+    PartitionAssignmentStrategy, TopicPartition,
+};
+use krafka::error::KrafkaError;
+use krafka::{CloseOptions, Kafka};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+/// The broker answers a fetch after this time at the latest, and a poll ends.
+const POLL: Duration = Duration::from_millis(100);
+/// As much is handed out by one poll.
+const POLL_RECORDS: i32 = 500;
+/// So much longer than it may take to give records back, and no less than this, the group waits for a member.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
+
+/// A place in a group, and what can be asked about the group.
+pub(crate) struct Group {
+    id: String,
+    config: Arc<KafkaConfig>,
+    consumer: Consumer,
+    admin: AdminClient,
+    listener: Arc<Listener>,
+}
+
+/// Tells the member what it is given and what is taken from it. The client waits for it.
+#[derive(Default)]
+struct Listener {
+    config: OnceLock<Arc<KafkaConfig>>,
+    member: OnceLock<Weak<Member>>,
+}
+
+impl Group {
+    /// Connects, and asks for a place. The place is given by the first polls.
+    pub(crate) async fn join(config: Arc<KafkaConfig>, group: &str) -> Result<Self, BackendError> {
+        let (id, timeout) = (format!("{}{group}", config.group_prefix), config.call_timeout);
+        let kafka = Kafka::builder(config.bootstrap_servers.join(",")).client_id("chatcore");
+        let kafka = kafka.connect_timeout(timeout).request_timeout(timeout).security(security(&config));
+        let kafka = kafka.connect().await.map_err(failed)?;
+        let listener = Arc::new(Listener { config: config.clone().into(), ..Listener::default() });
+        let heartbeat = (config.session_timeout / 6).min(Duration::from_millis(500));
+        let consumer = kafka
+            .consumer(id.clone())
+            .auto_offset_reset(AutoOffsetReset::Earliest)
+            .enable_auto_commit(false)
+            .fetch_max_wait(POLL)
+            .heartbeat_interval(heartbeat)
+            // A buffer that paused partitions fill would keep the others from being fetched.
+            .max_buffered_records(0)
+            .max_poll_interval(MAX_POLL_INTERVAL)
+            .max_poll_records(POLL_RECORDS)
+            .metrics_push(false)
+            // Partitions of one number go to one member, and with them all topics of a session.
+            .partition_assignment_strategy(PartitionAssignmentStrategy::Range)
+            .rebalance_listener(listener.clone())
+            .session_timeout(config.session_timeout);
+        let consumer = match config.group_protocol {
+            GroupProtocol::Classic => consumer,
+            GroupProtocol::Consumer => consumer.group_protocol(Protocol::Consumer).group_remote_assignor("range"),
+        };
+        let consumer = consumer.build().await.map_err(failed)?;
+        consumer.subscribe(Topic::ALL.map(|topic| config.topics.name(topic))).await.map_err(failed)?;
+        Ok(Self { id, config, consumer, admin: kafka.admin(), listener })
+    }
+
+    /// From now on this member is told of changes.
+    pub(crate) fn tell(&self, member: &Arc<Member>) {
+        _ = self.listener.member.set(Arc::downgrade(member));
+    }
+
+    /// The next records; none after a while without. Changes of the group happen within it. A dropped call loses nothing.
+    pub(crate) async fn poll(&self) -> Result<Vec<Fetched>, BackendError> {
+        let records = self.consumer.poll(POLL).await.map_err(failed)?;
+        Ok(records.into_iter().filter_map(|record| fetched(&self.config, record)).collect())
+    }
+
+    /// Partitions of which all that was there at the last fetch has been handed out.
+    pub(crate) async fn caught_up(&self) -> BTreeSet<Part> {
+        let lags = self.consumer.lag().await;
+        lags.iter().filter(|(_, lag)| lag.lag == Some(0)).filter_map(|(part, _)| part_of(&self.config, part)).collect()
+    }
+
+    /// Makes the client ask each partition at once. After an outage it would wait for up to 30 s.
+    pub(crate) async fn nudge(&self) {
+        for (part, lag) in self.consumer.lag().await {
+            if let Some(position) = lag.position {
+                _ = self.consumer.seek(&part.topic, part.partition, position).await;
+            }
+        }
+    }
+
+    /// Stops fetching from a partition, or goes on.
+    pub(crate) async fn pause(&self, part: Part, pause: bool) {
+        let topic = self.config.topics.name(part.topic);
+        match pause {
+            true => self.consumer.pause(topic, &[part.number]).await,
+            false => self.consumer.resume(topic, &[part.number]).await,
+        }
+    }
+
+    /// Where the member goes on reading.
+    pub(crate) async fn position(&self, part: Part) -> Option<i64> {
+        self.consumer.position(self.config.topics.name(part.topic), part.number).await
+    }
+
+    pub(crate) async fn commit(&self, commits: &[Commit]) -> Result<(), BackendError> {
+        let offsets = commits.iter().map(|commit| {
+            (self.named(&commit.part), OffsetAndMetadata::with_metadata(commit.position, commit.beside.clone()))
+        });
+        self.consumer.commit_offsets(offsets).await.map_err(failed)
+    }
+
+    /// What the group has committed, and what stands beside it.
+    pub(crate) async fn committed(&self, parts: &[Part]) -> Result<BTreeMap<Part, (i64, String)>, BackendError> {
+        let named = parts.iter().map(|part| self.named(part)).collect();
+        let options = ListConsumerGroupOffsetsOptions::default().timeout(self.config.call_timeout).partitions(named);
+        let offsets = self.admin.list_consumer_group_offsets(self.id.clone(), options).await.map_err(failed)?;
+        let mut committed = BTreeMap::new();
+        for (part, offset) in offsets {
+            let offset = offset.map_err(failed)?;
+            let known = part_of(&self.config, &part).zip(offset.offset.filter(|offset| *offset >= 0));
+            committed.extend(known.map(|(part, at)| (part, (at, offset.metadata.unwrap_or_default()))));
+        }
+        Ok(committed)
+    }
+
+    /// Where the logs end.
+    pub(crate) async fn ends(&self, parts: &[Part]) -> Result<BTreeMap<Part, i64>, BackendError> {
+        self.offsets(parts, OffsetSpec::Latest).await
+    }
+
+    /// Where the logs start.
+    pub(crate) async fn starts(&self, parts: &[Part]) -> Result<BTreeMap<Part, i64>, BackendError> {
+        self.offsets(parts, OffsetSpec::Earliest).await
+    }
+
+    async fn offsets(&self, parts: &[Part], of: OffsetSpec) -> Result<BTreeMap<Part, i64>, BackendError> {
+        let specs = parts.iter().map(|part| (self.named(part), of));
+        let options = ListOffsetsOptions::default().timeout(self.config.call_timeout);
+        let mut offsets = BTreeMap::new();
+        for (part, listed) in self.admin.list_offsets(specs, options).await.map_err(failed)? {
+            let offset = listed.map_err(failed)?.offset;
+            offsets.extend(part_of(&self.config, &part).map(|part| (part, offset)));
+        }
+        Ok(offsets)
+    }
+
+    /// Gives up the place.
+    pub(crate) async fn leave(&self) -> Result<(), BackendError> {
+        let options = CloseOptions::new().timeout(self.config.call_timeout);
+        self.consumer.close_with(options).await.map_err(failed)
+    }
+
+    fn named(&self, part: &Part) -> TopicPartition {
+        TopicPartition::new(self.config.topics.name(part.topic), part.number)
+    }
+}
+
+impl Listener {
+    fn told(&self, named: &[TopicPartition]) -> Option<(Arc<Member>, Vec<Part>)> {
+        let (config, member) = (self.config.get()?, self.member.get()?.upgrade()?);
+        Some((member, named.iter().filter_map(|part| part_of(config, part)).collect()))
+    }
+}
+
+impl ConsumerRebalanceListener for Listener {
+    async fn on_partitions_assigned(&self, named: &[TopicPartition]) {
+        if let Some((member, parts)) = self.told(named) {
+            member.assigned(&parts).await;
+        }
+    }
+
+    async fn on_partitions_revoked(&self, named: &[TopicPartition]) {
+        if let Some((member, parts)) = self.told(named) {
+            member.revoked(&parts).await;
+        }
+    }
+
+    async fn on_partitions_lost(&self, named: &[TopicPartition]) {
+        if let Some((member, parts)) = self.told(named) {
+            member.lost(&parts);
+        }
+    }
+}
+
+fn part_of(config: &KafkaConfig, named: &TopicPartition) -> Option<Part> {
+    Some(Part { number: named.partition, topic: config.topics.topic(&named.topic)? })
+}
+
+fn fetched(config: &KafkaConfig, record: ConsumerRecord) -> Option<Fetched> {
+    let part = Part { number: record.partition, topic: config.topics.topic(&record.topic)? };
+    let ConsumerRecord { offset, timestamp: at, key, value, headers, .. } = record;
+    Some(Fetched { part, offset, at, key, value, headers })
+}
+
+fn security(config: &KafkaConfig) -> AuthConfig {
+    let sasl = |Sasl { mechanism, username, password }: &Sasl| match mechanism {
+        Mechanism::Plain => AuthConfig::sasl_plain(username, password),
+        Mechanism::ScramSha256 => AuthConfig::sasl_scram_sha256(username, password),
+        Mechanism::ScramSha512 => AuthConfig::sasl_scram_sha512(username, password),
+    };
+    let auth = config.security.sasl.as_ref().map_or_else(AuthConfig::plaintext, sasl);
+    match &config.security.tls {
+        Some(tls) => auth.with_tls(match &tls.ca_file {
+            Some(path) => TlsConfig::new().with_ca_cert(path.to_string_lossy()),
+            None => TlsConfig::new(),
+        }),
+        None => auth,
+    }
+}
+
+fn failed(error: KrafkaError) -> BackendError {
+    match error.is_fatal() || matches!(error, KrafkaError::Config { .. }) {
+        true => BackendError::never(NAME, error),
+        false => BackendError::later(NAME, error),
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("id", &self.id).finish_non_exhaustive()
+    }
+}

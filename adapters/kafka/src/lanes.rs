@@ -1,0 +1,269 @@
+//! What a member has of its partitions: what was fetched, what is in hand, and how far each is worked off.
+//!
+//! Plain state without I/O. A record goes from its partition's queue into the lane of its key, from there into a hand, and is
+//! then done. A lane has one record in hand at most. Only the lowest offset below which all is done is committed.
+
+use crate::attempts::Before;
+use crate::merge;
+use crate::record::Fetched;
+use crate::topic::Part;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A partition with so many records that are not done is not fetched from, until there are half as many.
+const FULL: usize = 1000;
+/// Nor is one with so many bytes of them.
+const FULL_BYTES: usize = 4 << 20;
+/// Nor is one whose oldest record that is not done is so far behind: as much comes again after a crash.
+const WINDOW: i64 = 20_000;
+
+/// What a member has.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    pub(crate) parts: BTreeMap<Part, Tenure>,
+    lanes: BTreeMap<Bytes, Lane>,
+    /// Keys of lanes that have a record and none in hand, each once.
+    ready: VecDeque<Bytes>,
+    in_hand: BTreeMap<u64, Hand>,
+    last: u64,
+    /// Since when partitions of a number wait for a sibling.
+    pub(crate) waiting: BTreeMap<i32, Duration>,
+}
+
+/// A partition, for as long as the member has it.
+#[derive(Debug, Default)]
+pub(crate) struct Tenure {
+    /// Fetched, in no lane yet.
+    pub(crate) queue: VecDeque<Arc<Fetched>>,
+    /// Offsets that are not done.
+    open: BTreeSet<i64>,
+    /// Their bytes.
+    bytes: usize,
+    /// Behind the last one fetched; `None` before it is known.
+    next: Option<i64>,
+    /// Behind the last one handed out.
+    shown: i64,
+    before: Before,
+    dirty: bool,
+    paused: bool,
+    /// It moves to another member: nothing of it is handed out.
+    pub(crate) leaving: bool,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<Arc<Fetched>>,
+    busy: bool,
+}
+
+#[derive(Debug)]
+struct Hand {
+    record: Arc<Fetched>,
+    attempt: u32,
+}
+
+/// A record that was handed out.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) number: u64,
+    pub(crate) attempt: u32,
+    pub(crate) record: Arc<Fetched>,
+}
+
+/// A position to commit, and what to write beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Commit {
+    pub(crate) part: Part,
+    pub(crate) position: i64,
+    pub(crate) beside: String,
+}
+
+impl Tenure {
+    fn position(&self) -> Option<i64> {
+        self.open.first().copied().or(self.next)
+    }
+
+    fn is_full(&self) -> bool {
+        let span = self.next.zip(self.open.first()).map_or(0, |(next, first)| next - first);
+        let share = if self.paused { 2 } else { 1 };
+        self.open.len() >= FULL / share || self.bytes >= FULL_BYTES / share || span >= WINDOW
+    }
+}
+
+impl Lanes {
+    /// The member has a partition from now on.
+    pub(crate) fn assign(&mut self, part: Part, next: Option<i64>, before: Before) {
+        self.parts.insert(part, Tenure { next, before, ..Tenure::default() });
+    }
+
+    /// Takes what was fetched; `skip` tells what is not for this group.
+    pub(crate) fn fetched(&mut self, records: Vec<Fetched>, skip: impl Fn(&Fetched) -> bool) {
+        for record in records {
+            let Some(tenure) = self.parts.get_mut(&record.part).filter(|tenure| !tenure.leaving) else { continue };
+            tenure.next = Some(record.offset + 1);
+            if skip(&record) {
+                tenure.dirty = true;
+                continue;
+            }
+            tenure.open.insert(record.offset);
+            tenure.bytes += record.bytes();
+            tenure.queue.push_back(Arc::new(record));
+        }
+    }
+
+    /// Moves records from the queues into their lanes. Partitions without anything more to fetch are `caught_up`.
+    pub(crate) fn admit(&mut self, caught_up: &BTreeSet<Part>, now: Duration) {
+        for record in merge::next(self, caught_up, now) {
+            let key = record.lane();
+            let lane = self.lanes.entry(key.clone()).or_default();
+            if lane.waiting.is_empty() && !lane.busy {
+                self.ready.push_back(key);
+            }
+            // Of two topics, the later may have been fetched first.
+            let later = |other: &Arc<Fetched>| other.part.topic != record.part.topic && other.seq() > record.seq();
+            let behind = lane.waiting.iter().rev().take_while(|other| later(other)).count();
+            lane.waiting.insert(lane.waiting.len() - behind, record);
+        }
+    }
+
+    /// Whether there is something to hand out.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Hands out a record.
+    pub(crate) fn take(&mut self) -> Option<Taken> {
+        let key = self.ready.pop_front()?;
+        let lane = self.lanes.get_mut(&key)?;
+        let record = lane.waiting.pop_front()?;
+        lane.busy = true;
+        let tenure = self.parts.get_mut(&record.part)?;
+        tenure.shown = tenure.shown.max(record.offset + 1);
+        self.last += 1;
+        let attempt = tenure.before.of(record.offset) + 1;
+        self.in_hand.insert(self.last, Hand { record: record.clone(), attempt });
+        Some(Taken { number: self.last, attempt, record })
+    }
+
+    /// What is in that hand, if it is still this member's.
+    pub(crate) fn look(&self, number: u64) -> Option<(Arc<Fetched>, u32)> {
+        self.in_hand.get(&number).map(|hand| (hand.record.clone(), hand.attempt))
+    }
+
+    /// It was worked off. Answers whether it was in hand.
+    pub(crate) fn done(&mut self, number: u64) -> bool {
+        let Some(Hand { record, .. }) = self.in_hand.remove(&number) else { return false };
+        if let Some(tenure) = self.parts.get_mut(&record.part) {
+            tenure.open.remove(&record.offset);
+            tenure.bytes = tenure.bytes.saturating_sub(record.bytes());
+            tenure.dirty = true;
+        }
+        self.free(&record.lane());
+        true
+    }
+
+    /// It was not worked off, and is handed out again.
+    pub(crate) fn give_back(&mut self, number: u64) {
+        let Some(Hand { record, .. }) = self.in_hand.remove(&number) else { return };
+        let (key, stays) = (record.lane(), !self.is_leaving(record.part));
+        if let Some(lane) = self.lanes.get_mut(&key).filter(|_| stays) {
+            lane.waiting.push_front(record);
+        }
+        self.free(&key);
+    }
+
+    fn free(&mut self, key: &Bytes) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.busy = false;
+        if lane.waiting.is_empty() {
+            self.lanes.remove(key);
+        } else {
+            self.ready.push_back(key.clone());
+        }
+    }
+
+    /// Partitions move to others: what is not in hand is dropped.
+    pub(crate) fn leave(&mut self, parts: &[Part]) {
+        for part in parts {
+            if let Some(tenure) = self.parts.get_mut(part) {
+                tenure.queue.clear();
+                tenure.leaving = true;
+            }
+        }
+        self.lanes.retain(|_, lane| {
+            lane.waiting.retain(|record| !parts.contains(&record.part));
+            lane.busy || !lane.waiting.is_empty()
+        });
+        let lanes = &self.lanes;
+        self.ready.retain(|key| lanes.get(key).is_some_and(|lane| !lane.waiting.is_empty()));
+    }
+
+    /// Whether something of these partitions is in hand.
+    pub(crate) fn holds(&self, parts: &[Part]) -> bool {
+        self.in_hand.values().any(|hand| parts.contains(&hand.record.part))
+    }
+
+    /// Partitions are another member's now: what is in hand of them is revoked. Answers what to commit at the last.
+    pub(crate) fn release(&mut self, parts: &[Part]) -> Vec<Commit> {
+        self.leave(parts);
+        let gone = |hand: &Hand| parts.contains(&hand.record.part);
+        let revoked: Vec<_> = self.in_hand.iter().filter(|(_, hand)| gone(hand)).map(|(number, _)| *number).collect();
+        for number in revoked {
+            self.give_back(number);
+        }
+        let last = |part: &Part| {
+            let tenure = self.parts.remove(part)?;
+            let position = tenure.position()?;
+            Some(Commit { part: *part, position, beside: tenure.before.closed(position, tenure.shown) })
+        };
+        parts.iter().filter_map(last).collect()
+    }
+
+    /// What to commit since it was asked last.
+    pub(crate) fn commits(&mut self) -> Vec<Commit> {
+        let dirty = |(part, tenure): (&Part, &mut Tenure)| {
+            let position = tenure.position().filter(|_| std::mem::take(&mut tenure.dirty))?;
+            Some(Commit { part: *part, position, beside: tenure.before.open(position) })
+        };
+        self.parts.iter_mut().filter_map(dirty).collect()
+    }
+
+    /// A commit failed; it is asked for again.
+    pub(crate) fn not_committed(&mut self, commits: &[Commit]) {
+        for commit in commits {
+            if let Some(tenure) = self.parts.get_mut(&commit.part) {
+                tenure.dirty = true;
+            }
+        }
+    }
+
+    /// Partitions to stop (`true`) or to go on fetching from, where that changed.
+    pub(crate) fn flow(&mut self) -> Vec<(Part, bool)> {
+        let changed = |(part, tenure): (&Part, &mut Tenure)| {
+            let full = tenure.is_full();
+            (std::mem::replace(&mut tenure.paused, full) != full).then_some((*part, full))
+        };
+        self.parts.iter_mut().filter_map(changed).collect()
+    }
+
+    /// How many records of a partition are not done, where the log ends there; `None` where the member does not know.
+    pub(crate) fn lag(&self, part: Part, end: i64) -> Option<u64> {
+        let tenure = self.parts.get(&part)?;
+        let unfetched = u64::try_from(end - tenure.next?).unwrap_or_default();
+        Some(unfetched + tenure.open.len() as u64)
+    }
+
+    /// The partitions that the member has.
+    pub(crate) fn assigned(&self) -> Vec<Part> {
+        self.parts.keys().copied().collect()
+    }
+
+    fn is_leaving(&self, part: Part) -> bool {
+        self.parts.get(&part).is_none_or(|tenure| tenure.leaving)
+    }
+}
+
+#[cfg(test)]
+mod tests;

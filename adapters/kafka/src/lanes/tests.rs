@@ -1,0 +1,143 @@
+//! What the lanes promise, without a broker.
+
+use super::*;
+use crate::topic::Topic;
+
+fn part(topic: Topic) -> Part {
+    Part { number: 0, topic }
+}
+
+const ASKED: Topic = Topic::Requests;
+
+/// A record of a key, at its offset; the time is the offset too.
+fn record(topic: Topic, offset: i64, key: &str, seq: u64) -> Fetched {
+    let headers = vec![("event-id".to_owned(), Some(format!("{key}-{seq}").into()))];
+    let (key, value) = (Some(key.to_owned().into()), Some("value".into()));
+    Fetched { part: part(topic), offset, at: offset, key, value, headers }
+}
+
+fn with(topics: &[Topic]) -> Lanes {
+    let mut lanes = Lanes::default();
+    topics.iter().for_each(|topic| lanes.assign(part(*topic), Some(0), Before::default()));
+    lanes
+}
+
+fn feed(lanes: &mut Lanes, records: Vec<Fetched>) {
+    lanes.fetched(records, |_| false);
+    let all = lanes.assigned().into_iter().collect();
+    lanes.admit(&all, Duration::ZERO);
+}
+
+fn take(lanes: &mut Lanes) -> Option<(u64, i64)> {
+    lanes.take().map(|taken| (taken.number, taken.record.offset))
+}
+
+fn positions(commits: &[Commit]) -> Vec<i64> {
+    commits.iter().map(|commit| commit.position).collect()
+}
+
+#[test]
+fn keys_go_side_by_side_and_each_in_its_order() {
+    let mut lanes = with(&[ASKED]);
+    feed(&mut lanes, vec![record(ASKED, 0, "a", 1), record(ASKED, 1, "a", 2), record(ASKED, 2, "b", 1)]);
+    let (first, offset) = take(&mut lanes).unwrap();
+    assert_eq!((offset, take(&mut lanes).unwrap().1, take(&mut lanes)), (0, 2, None), "one of each key is in hand");
+    assert!(lanes.done(first) && !lanes.done(first), "a hand is emptied once");
+    assert_eq!(take(&mut lanes).unwrap().1, 1);
+}
+
+#[test]
+fn only_what_is_done_without_a_gap_is_committed() {
+    let mut lanes = with(&[ASKED]);
+    feed(&mut lanes, (0..3).map(|offset| record(ASKED, offset, &offset.to_string(), 1)).collect());
+    let hands: Vec<u64> = (0..3).map(|_| take(&mut lanes).unwrap().0).collect();
+    lanes.done(hands[1]);
+    assert_eq!(positions(&lanes.commits()), [0]);
+    lanes.done(hands[0]);
+    let commits = lanes.commits();
+    assert_eq!((positions(&commits), &*commits[0].beside), (vec![2], "open 0"));
+    assert_eq!(lanes.commits(), [], "nothing new");
+    lanes.not_committed(&commits);
+    assert_eq!(lanes.commits(), commits, "a commit that failed comes again");
+    assert_eq!((lanes.lag(part(ASKED), 10), lanes.lag(part(Topic::Sessions), 10)), (Some(8), None));
+    lanes.done(hands[2]);
+    assert_eq!(positions(&lanes.commits()), [3]);
+}
+
+#[test]
+fn a_partition_that_leaves_takes_along_what_is_not_in_hand() {
+    let mut lanes = with(&[ASKED, Topic::Responses]);
+    let answer = record(Topic::Responses, 9, "a", 2);
+    feed(&mut lanes, vec![record(ASKED, 0, "a", 1), record(ASKED, 1, "b", 1), answer]);
+    let (held, _) = take(&mut lanes).unwrap();
+    lanes.leave(&[part(ASKED)]);
+    assert_eq!(take(&mut lanes), None, "b's record is gone, and a's answer waits for the question in hand");
+    lanes.fetched(vec![record(ASKED, 2, "c", 1)], |_| false);
+    lanes.admit(&BTreeSet::from([part(Topic::Responses)]), Duration::ZERO);
+    assert!(lanes.holds(&[part(ASKED)]) && take(&mut lanes).is_none());
+    let last = lanes.release(&[part(ASKED)]);
+    assert_eq!(last, [Commit { part: part(ASKED), position: 0, beside: "1 1".into() }], "0 was handed out once");
+    assert!(!lanes.done(held), "it was revoked");
+    assert_eq!(take(&mut lanes).unwrap().1, 9, "what stays goes on");
+}
+
+#[test]
+fn what_is_given_back_comes_first() {
+    let mut lanes = with(&[ASKED]);
+    feed(&mut lanes, vec![record(ASKED, 0, "a", 1), record(ASKED, 1, "a", 2)]);
+    let (first, _) = take(&mut lanes).unwrap();
+    lanes.give_back(first);
+    assert!(!lanes.done(first));
+    assert_eq!(take(&mut lanes).unwrap().1, 0);
+}
+
+#[test]
+fn what_is_for_others_is_done_at_once() {
+    let mut lanes = with(&[ASKED]);
+    lanes.fetched(vec![record(ASKED, 0, "a", 1), record(ASKED, 1, "b", 1)], |record| record.offset == 1);
+    lanes.admit(&BTreeSet::new(), Duration::ZERO);
+    let (held, _) = take(&mut lanes).unwrap();
+    assert_eq!(take(&mut lanes), None);
+    lanes.done(held);
+    assert_eq!(positions(&lanes.commits()), [2]);
+}
+
+#[test]
+fn a_full_partition_is_not_fetched_from_until_half_of_it_is_done() {
+    let mut lanes = with(&[ASKED]);
+    let full = i64::try_from(FULL).unwrap();
+    feed(&mut lanes, (0..full).map(|offset| record(ASKED, offset, &offset.to_string(), 1)).collect());
+    assert_eq!(lanes.flow(), [(part(ASKED), true)]);
+    let mut done = 0;
+    while lanes.flow().is_empty() {
+        let (number, _) = take(&mut lanes).unwrap();
+        lanes.done(number);
+        done += 1;
+    }
+    assert_eq!(done, FULL / 2 + 1);
+    let large = Fetched { value: Some(vec![0; FULL_BYTES].into()), ..record(ASKED, full, "large", 1) };
+    feed(&mut lanes, vec![large]);
+    assert_eq!(lanes.flow(), [(part(ASKED), true)], "a few large ones fill it too");
+}
+
+#[test]
+fn a_question_waits_for_no_answer_but_an_answer_for_its_question() {
+    let mut lanes = with(&[ASKED, Topic::Responses]);
+    lanes.fetched(vec![record(Topic::Responses, 5, "a", 2)], |_| false);
+    lanes.admit(&BTreeSet::new(), Duration::ZERO);
+    assert_eq!(take(&mut lanes), None, "there may be an older question");
+    lanes.fetched(vec![record(ASKED, 4, "a", 1)], |_| false);
+    lanes.admit(&BTreeSet::new(), Duration::ZERO);
+    let (question, offset) = take(&mut lanes).unwrap();
+    assert_eq!((offset, take(&mut lanes)), (4, None));
+    lanes.done(question);
+    lanes.admit(&BTreeSet::from([part(ASKED)]), Duration::ZERO);
+    let (answer, offset) = take(&mut lanes).unwrap();
+    assert_eq!(offset, 5, "no more questions are there");
+    lanes.done(answer);
+    lanes.fetched(vec![record(Topic::Responses, 6, "b", 2)], |_| false);
+    lanes.admit(&BTreeSet::new(), Duration::from_secs(7));
+    assert_eq!(take(&mut lanes), None);
+    lanes.admit(&BTreeSet::new(), Duration::from_secs(8));
+    assert_eq!(take(&mut lanes).unwrap().1, 6, "it waits for a second at most");
+}

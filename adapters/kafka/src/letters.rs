@@ -1,0 +1,171 @@
+//! Dead letters: records of their topic, all in its first partition, so that they have one order.
+//!
+//! Kafka deletes no single record. A letter that was replayed is crossed out by a marker, a record behind it with the header
+//! `dlq-replayed`; who lists the letters reads to the end of the log and leaves out those that are crossed out.
+
+use crate::Kafka;
+use crate::error::Failed;
+use crate::record::{Fetched, REPLAY_FOR, time};
+use async_trait::async_trait;
+use bytes::Bytes;
+use chatcore::error::BackendError;
+use chatcore::port::{DeadLetter, DeadLetterId, DeadLetters, DeadLettersPage, Replay};
+use rskafka::record::{Record, RecordAndOffset};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+/// The only partition that holds letters.
+const PART: i32 = 0;
+
+const TOPIC: &str = "dlq-topic";
+const PARTITION: &str = "dlq-partition";
+const OFFSET: &str = "dlq-offset";
+const REASON: &str = "dlq-reason";
+const ATTEMPTS: &str = "dlq-attempts";
+const GROUP: &str = "dlq-group";
+const REPLAYED: &str = "dlq-replayed";
+const OURS: [&str; 6] = [TOPIC, PARTITION, OFFSET, REASON, ATTEMPTS, GROUP];
+
+/// What is told of a record that is parked.
+pub(crate) struct Parked<'a> {
+    pub(crate) record: &'a Fetched,
+    pub(crate) group: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) attempts: u32,
+}
+
+impl Kafka {
+    /// Writes a letter: the record's key, bytes and headers, and what is to be told of it.
+    pub(crate) async fn write_letter(&self, parked: Parked<'_>) -> Result<(), BackendError> {
+        let Parked { record, group, reason, attempts } = parked;
+        let topic = self.inner.config.topics.name(record.part.topic);
+        let bytes = |value: &Option<Bytes>| value.as_ref().map(|value| value.to_vec());
+        let given = record.headers.iter().map(|(name, value)| (name.clone(), bytes(value).unwrap_or_default()));
+        let mut headers: BTreeMap<String, Vec<u8>> = given.collect();
+        headers.remove(REPLAY_FOR);
+        let (partition, offset) = (record.part.number.to_string(), record.offset.to_string());
+        let told = [topic, &partition, &offset, reason, &attempts.to_string(), group];
+        headers.extend(OURS.iter().zip(told).map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
+        let (key, value) = (bytes(&record.key), bytes(&record.value));
+        let timestamp = time(self.now_millis());
+        self.append_letter(Record { key, value, headers, timestamp }).await
+    }
+
+    async fn append_letter(&self, record: Record) -> Result<(), BackendError> {
+        Ok(self.inner.link.append(&self.inner.config.topics.dlq, PART, vec![record]).await?)
+    }
+
+    /// Reads letters and markers from an offset to the end that the log has now, until it is told to stop. Each fetch has the
+    /// deadline of a call.
+    async fn read_letters(
+        &self,
+        from: i64,
+        mut each: impl FnMut(RecordAndOffset) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        self.counts().await?;
+        let topic = &self.inner.config.topics.dlq;
+        let (first, end) = self.inner.link.ends(topic, PART).await?;
+        let mut next = from.max(first);
+        while next < end {
+            let records = match self.inner.link.fetch(topic, PART, next).await {
+                // It was cut off meanwhile.
+                Err(Failed::OutOfRange) => break,
+                fetched => fetched?,
+            };
+            let Some(last) = records.last().map(|record| record.offset) else { break };
+            if records.into_iter().try_for_each(&mut each).is_break() {
+                break;
+            }
+            next = last + 1;
+        }
+        Ok(())
+    }
+
+    /// The letters from an offset on that are crossed out.
+    async fn crossed_out(&self, from: i64) -> Result<BTreeSet<i64>, BackendError> {
+        let mut crossed_out = BTreeSet::new();
+        let note = |record: RecordAndOffset| {
+            crossed_out.extend(number(&record.record, REPLAYED).filter(|offset| *offset >= from));
+            ControlFlow::Continue(())
+        };
+        self.read_letters(from, note).await?;
+        Ok(crossed_out)
+    }
+
+    fn now_millis(&self) -> i64 {
+        chatcore::stamp::micros(self.inner.runtime.now()) / 1000
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Kafka {
+    async fn list(&self, page: &DeadLettersPage) -> Result<Vec<DeadLetter>, BackendError> {
+        let from = page.after.as_ref().and_then(offset).map_or(0, |after| after.saturating_add(1));
+        let crossed_out = self.crossed_out(from).await?;
+        let mut letters = Vec::new();
+        if page.limit == 0 {
+            return Ok(letters);
+        }
+        let note = |record: RecordAndOffset| {
+            if !crossed_out.contains(&record.offset) {
+                letters.extend(letter(record));
+            }
+            if letters.len() < page.limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        self.read_letters(from, note).await?;
+        Ok(letters)
+    }
+
+    /// The marker is written last: a crash between the two leaves the letter, and it can be replayed again.
+    async fn replay(&self, id: &DeadLetterId) -> Result<Replay, BackendError> {
+        let Some(at) = offset(id) else { return Ok(Replay::NotFound) };
+        let mut found = None;
+        let mut crossed_out = false;
+        let note = |record: RecordAndOffset| {
+            crossed_out |= number(&record.record, REPLAYED) == Some(at);
+            if record.offset == at {
+                found = Some(record.record);
+            }
+            ControlFlow::Continue(())
+        };
+        self.read_letters(at, note).await?;
+        let Some((topic, partition, record)) = found.filter(|_| !crossed_out).and_then(revived) else {
+            return Ok(Replay::NotFound);
+        };
+        self.inner.link.append(&topic, partition, vec![record]).await?;
+        let headers = BTreeMap::from([(REPLAYED.to_owned(), at.to_string().into_bytes())]);
+        let timestamp = time(self.now_millis());
+        self.append_letter(Record { key: None, value: None, headers, timestamp }).await?;
+        Ok(Replay::Queued)
+    }
+}
+
+/// The record of a letter, as it goes back to where it was, for the group that parked it.
+fn revived(mut record: Record) -> Option<(String, i32, Record)> {
+    let (topic, partition) = (text(&record, TOPIC)?, text(&record, PARTITION)?.parse().ok()?);
+    let group = record.headers.get(GROUP).cloned();
+    record.headers.retain(|name, _| !OURS.contains(&name.as_str()));
+    record.headers.extend(group.map(|group| (REPLAY_FOR.to_owned(), group)));
+    Some((topic, partition, record))
+}
+
+/// `None` for what is no letter: a marker, or what others wrote.
+fn letter(RecordAndOffset { record, offset }: RecordAndOffset) -> Option<DeadLetter> {
+    let (group, reason) = (text(&record, GROUP).unwrap_or_default(), text(&record, REASON)?);
+    let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+    let raw = record.value.unwrap_or_default();
+    Some(DeadLetter { id: DeadLetterId(format!("{offset:019}")), key, group, reason, raw })
+}
+
+fn text(record: &Record, header: &str) -> Option<String> {
+    record.headers.get(header).map(|value| String::from_utf8_lossy(value).into_owned())
+}
+
+fn number(record: &Record, header: &str) -> Option<i64> {
+    text(record, header)?.parse().ok()
+}
+
+/// Ids have a fixed length, so that they sort as numbers do.
+fn offset(id: &DeadLetterId) -> Option<i64> {
+    id.0.parse().ok().filter(|offset| *offset >= 0)
+}

@@ -1,0 +1,83 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Inside
+//! | module | holds |
+//! |---|---|
+//! | `deadline` | no call hangs |
+//! | `link`, `tls` | the client that writes (rskafka), with deadlines; its encryption |
+//! | `topics`, `topic`, `partition` | which topics and partitions there are, and where a key goes |
+//! | `record`, `publish` | events as records; publishing in order |
+//! | `group` | the client that reads as a member of a group (krafka) |
+//! | `lanes`, `merge`, `attempts` | what a member has in hand and how far it is, without I/O |
+//! | `member`, `subscription` | a member at work, and what a program holds of it |
+//! | `letters` | the dead letters |
+//!
+//! Architecture invariant: nothing of the two clients shows outside, and `group` alone knows the one that reads.
+
+mod attempts;
+mod config;
+mod deadline;
+mod error;
+mod group;
+mod lanes;
+mod letters;
+mod link;
+mod member;
+mod merge;
+mod partition;
+mod probe;
+mod publish;
+mod record;
+mod subscription;
+mod tls;
+mod topic;
+mod topics;
+
+pub use config::{Compression, GroupProtocol, KafkaConfig, Mechanism, Sasl, Security, Tls, Topics};
+pub use error::OpenError;
+
+use chatcore::error::BackendError;
+use chatcore::port::Runtime;
+use link::Link;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use topics::Counts;
+
+/// The bus and its dead letters, in a Kafka cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Kafka {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Arc<KafkaConfig>,
+    link: Link,
+    runtime: Arc<dyn Runtime>,
+    counts: Mutex<Option<Counts>>,
+}
+
+impl Kafka {
+    /// Takes the settings. Nothing is sent: a broker that is away is seen by the first call, and by the probe. Tasks and
+    /// timers are tokio's, so the runtime has to be one of tokio.
+    ///
+    /// # Errors
+    /// The settings cannot be right; the error's text says which.
+    pub fn open(config: KafkaConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
+        config.check()?;
+        let link = Link::new(&config, runtime.clone())?;
+        let inner = Inner { config: Arc::new(config), link, runtime, counts: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Does some work within the time of a call.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+        deadline::within((&self.inner.runtime, self.inner.config.call_timeout), work).await
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka").field("servers", &self.inner.config.bootstrap_servers).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! A member of a group at work: a task that polls, and one that commits.
+
+mod rebalance;
+
+use crate::deadline::within;
+use crate::group::Group;
+use crate::lanes::{Lanes, Taken};
+use crate::record::{Fetched, REPLAY_FOR};
+use chatcore::error::BackendError;
+use chatcore::port::Runtime;
+use chatcore::watch::Watch;
+use futures_util::future::select;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Mutex as Turns, Notify};
+
+/// As long as acknowledgements gather before they are committed together.
+const GATHER: Duration = Duration::from_millis(20);
+/// Between a failure and the next try.
+const PAUSE: Duration = Duration::from_millis(200);
+/// After this time without a record the client is made to ask at once.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// A member of a group at work.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) group: Group,
+    name: String,
+    runtime: Arc<dyn Runtime>,
+    handover: Duration,
+    call_timeout: Duration,
+    lanes: Mutex<Lanes>,
+    /// There is something to hand out, or the member has ended.
+    ready: Notify,
+    /// There is something to commit.
+    dirty: Notify,
+    /// A hand is free, or the member has ended.
+    freed: Notify,
+    state: Watch<State>,
+    /// Commits go out one after the other, each with what is true when it goes.
+    commits: Turns<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    end: Option<End>,
+    left: Option<Result<(), BackendError>>,
+    /// Its place in the group is known; not so while the group is being rearranged.
+    settled: bool,
+    fault: Option<BackendError>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It leaves the group.
+    Closed,
+    /// Nobody holds it: as if its process had died.
+    Dropped,
+}
+
+impl Member {
+    /// Starts the tasks of a member whose group knows it by this name.
+    pub(crate) fn start(group: Group, name: &str, runtime: Arc<dyn Runtime>, times: (Duration, Duration)) -> Arc<Self> {
+        let (call_timeout, handover) = times;
+        let member = Arc::new(Self {
+            group,
+            name: name.to_owned(),
+            runtime: runtime.clone(),
+            handover,
+            call_timeout,
+            lanes: Mutex::default(),
+            ready: Notify::new(),
+            dirty: Notify::new(),
+            freed: Notify::new(),
+            state: Watch::default(),
+            commits: Turns::default(),
+        });
+        member.group.tell(&member);
+        runtime.spawn(Box::pin(member.clone().read()));
+        runtime.spawn(Box::pin(member.clone().commit()));
+        member
+    }
+
+    pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next record; `None` once the member has ended. What a dropped call would have taken goes to the next call.
+    pub(crate) async fn next(&self) -> Result<Option<Taken>, BackendError> {
+        loop {
+            let told = self.ready.notified();
+            if self.ended() {
+                self.ready.notify_one();
+                return Ok(None);
+            }
+            if let Some(taken) = self.take() {
+                return Ok(Some(taken));
+            }
+            if let Some(fault) = self.state.update(|state| state.fault.take()) {
+                return Err(fault);
+            }
+            told.await;
+        }
+    }
+
+    /// Wakes the next who waits, where there is more.
+    fn take(&self) -> Option<Taken> {
+        let mut lanes = self.lanes();
+        let taken = lanes.take();
+        if lanes.is_ready() {
+            self.ready.notify_one();
+        }
+        taken
+    }
+
+    /// It was worked off. Answers whether it was still this member's.
+    pub(crate) fn done(&self, number: u64) -> bool {
+        let mut lanes = self.lanes();
+        let done = lanes.done(number);
+        if lanes.is_ready() {
+            self.ready.notify_one();
+        }
+        drop(lanes);
+        if done {
+            self.dirty.notify_one();
+            self.freed.notify_waiters();
+        }
+        done
+    }
+
+    /// It was not worked off, and is handed out again.
+    pub(crate) fn give_back(&self, number: u64) {
+        self.lanes().give_back(number);
+        self.freed.notify_waiters();
+        self.ready.notify_one();
+    }
+
+    /// Leaves the group. Calls of `next` end.
+    pub(crate) async fn close(&self) -> Result<(), BackendError> {
+        self.end(End::Closed);
+        self.state.wait(|state| state.left.clone()).await
+    }
+
+    /// Stops all work, without a word to the group.
+    pub(crate) fn drop_place(&self) {
+        self.end(End::Dropped);
+    }
+
+    fn end(&self, end: End) {
+        self.state.update(|state| _ = state.end.get_or_insert(end));
+        self.ready.notify_one();
+        self.dirty.notify_one();
+        self.freed.notify_waiters();
+    }
+
+    fn ended(&self) -> bool {
+        self.state.read(|state| state.end.is_some())
+    }
+
+    async fn read(self: Arc<Self>) {
+        let mut last = self.runtime.elapsed();
+        while !self.ended() {
+            let ended = pin!(self.state.wait(|state| state.end));
+            select(ended, pin!(self.step(&mut last))).await;
+        }
+        if self.state.read(|state| state.end) == Some(End::Closed) {
+            let left = self.leave().await;
+            let mut lanes = self.lanes();
+            let parts = lanes.assigned();
+            _ = lanes.release(&parts);
+            drop(lanes);
+            self.state.update(|state| state.left = Some(left));
+        }
+    }
+
+    async fn step(&self, last: &mut Duration) {
+        let now = self.runtime.elapsed();
+        match self.group.poll().await {
+            Ok(records) if !records.is_empty() => {
+                *last = now;
+                self.lanes().fetched(records, |record| self.is_for_others(record));
+            }
+            Ok(_) => {}
+            Err(error) => self.failed(error).await,
+        }
+        if now.saturating_sub(*last) >= QUIET {
+            *last = now;
+            self.group.nudge().await;
+        }
+        self.hand_over().await;
+    }
+
+    /// An outage is waited out; what somebody has to mend is told to who waits.
+    async fn failed(&self, error: BackendError) {
+        if error.may_pass() {
+            tracing::debug!(group = self.name, error = %error.source, "reading from Kafka failed");
+        } else {
+            tracing::warn!(group = self.name, error = %error.source, "reading from Kafka failed");
+            self.state.update(|state| state.fault = Some(error));
+            self.ready.notify_one();
+        }
+        self.runtime.sleep(PAUSE).await;
+    }
+
+    /// From the queues to the lanes; and fetching stops or goes on.
+    async fn hand_over(&self) {
+        let caught_up = self.group.caught_up().await;
+        let flow = {
+            let mut lanes = self.lanes();
+            lanes.admit(&caught_up, self.runtime.elapsed());
+            if lanes.is_ready() {
+                self.ready.notify_one();
+            }
+            lanes.flow()
+        };
+        for (part, pause) in flow {
+            self.group.pause(part, pause).await;
+        }
+    }
+
+    fn is_for_others(&self, record: &Fetched) -> bool {
+        record.header(REPLAY_FOR).is_some_and(|group| group != self.name)
+    }
+
+    /// A member that leaves while it is joining would be waited for by the group: so it joins first, if that is soon.
+    async fn leave(&self) -> Result<(), BackendError> {
+        let joined = async { while !self.state.read(|state| state.settled) && self.group.poll().await.is_ok() {} };
+        select(pin!(joined), self.runtime.sleep(self.call_timeout)).await;
+        self.group.leave().await
+    }
+
+    async fn commit(self: Arc<Self>) {
+        while !self.ended() {
+            self.dirty.notified().await;
+            self.runtime.sleep(GATHER).await;
+            let _turn = self.commits.lock().await;
+            let commits = self.lanes().commits();
+            if commits.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.within(self.group.commit(&commits)).await {
+                tracing::debug!(group = self.name, error = %error.source, "a commit failed, and is tried again");
+                self.lanes().not_committed(&commits);
+                self.runtime.sleep(PAUSE).await;
+                self.dirty.notify_one();
+            }
+        }
+    }
+
+    async fn within<T>(&self, work: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+        within((&self.runtime, self.call_timeout), work).await
+    }
+}

@@ -1,0 +1,78 @@
+//! What the group gives to a member and takes from it. The client that reads waits for each of these calls.
+
+use super::Member;
+use crate::attempts::Before;
+use crate::lanes::Commit;
+use crate::topic::Part;
+use chatcore::error::BackendError;
+use futures_util::future::{Either, select};
+use std::pin::pin;
+
+impl Member {
+    /// Partitions are this member's. That is noted beside their commits, so that a death will be seen.
+    pub(crate) async fn assigned(&self, parts: &[Part]) {
+        let known = self.within(self.known(parts)).await;
+        let known = known.unwrap_or_else(|error| {
+            tracing::warn!(group = self.name, error = %error.source, "who had the records before is not known");
+            parts.iter().map(|part| (*part, None, Before::default())).collect()
+        });
+        let mut commits = Vec::new();
+        for (part, position, before) in known {
+            commits.extend(position.map(|position| Commit { part, position, beside: before.open(position) }));
+            self.lanes().assign(part, position, before);
+        }
+        let _turn = self.commits.lock().await;
+        if let Err(error) = self.within(self.group.commit(&commits)).await {
+            tracing::debug!(group = self.name, error = %error.source, "the new holder could not be noted");
+        }
+        tracing::info!(group = self.name, partitions = parts.len(), "partitions are assigned");
+        self.state.update(|state| state.settled = true);
+    }
+
+    async fn known(&self, parts: &[Part]) -> Result<Vec<(Part, Option<i64>, Before)>, BackendError> {
+        let committed = self.group.committed(parts).await?;
+        let open: Vec<Part> =
+            committed.iter().filter(|(_, (_, beside))| Before::is_open(beside)).map(|(part, _)| *part).collect();
+        let ends = if open.is_empty() { Default::default() } else { self.group.ends(&open).await? };
+        let mut known = Vec::new();
+        for part in parts {
+            known.push(match committed.get(part) {
+                Some((at, beside)) => (*part, Some(*at), Before::read(beside, ends.get(part).copied().unwrap_or(*at))),
+                None => (*part, self.group.position(*part).await, Before::default()),
+            });
+        }
+        Ok(known)
+    }
+
+    /// Partitions move to others, once what is in hand of them is worked off, or was waited for long enough.
+    pub(crate) async fn revoked(&self, parts: &[Part]) {
+        self.state.update(|state| state.settled = false);
+        self.lanes().leave(parts);
+        let free = pin!(self.until_free(parts));
+        if let Either::Right(_) = select(free, self.runtime.sleep(self.handover)).await {
+            tracing::warn!(group = self.name, "records in hand are given to another member");
+        }
+        let _turn = self.commits.lock().await;
+        let commits = self.lanes().release(parts);
+        if let Err(error) = self.within(self.group.commit(&commits)).await {
+            tracing::warn!(group = self.name, error = %error.source, "the last commit failed; records come again");
+        }
+    }
+
+    async fn until_free(&self, parts: &[Part]) {
+        loop {
+            let freed = self.freed.notified();
+            if self.ended() || !self.lanes().holds(parts) {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// The group went on without this member: nothing of it counts.
+    pub(crate) fn lost(&self, parts: &[Part]) {
+        tracing::warn!(group = self.name, partitions = parts.len(), "partitions are lost");
+        self.state.update(|state| state.settled = false);
+        _ = self.lanes().release(parts);
+    }
+}

@@ -1,0 +1,195 @@
+//! Publishing: in rounds, so that no event overtakes another of its session, and in batches that a broker takes.
+
+use crate::Kafka;
+use crate::error::Failed;
+use crate::record;
+use crate::topic::Part;
+use crate::topics::Counts;
+use chatcore::error::BackendError;
+use chatcore::event::Event;
+use chatcore::id::SessionId;
+use chatcore::port::Published;
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+
+/// As many records share a batch, and as many bytes: half of what a broker takes unless it is told otherwise.
+const BATCH: usize = 1000;
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// What goes to each partition at once; events by their place in the call.
+type Round = BTreeMap<Part, Vec<usize>>;
+
+/// Publishes events: one result for each, in order.
+pub(crate) async fn publish(kafka: &Kafka, events: &[Event]) -> Result<Vec<Published>, BackendError> {
+    let counts = kafka.counts().await?;
+    let mut call = Call { kafka, events, results: vec![Published::Done; events.len()], failed: BTreeMap::new() };
+    for round in rounds(events, &counts) {
+        call.run(round).await;
+    }
+    if !call.failed.is_empty() {
+        kafka.forget_topics();
+    }
+    Ok(call.results)
+}
+
+/// An event whose predecessor goes to another topic waits for a later round, until that one is acknowledged.
+fn rounds(events: &[Event], counts: &Counts) -> Vec<Round> {
+    let mut last: BTreeMap<SessionId, (usize, Part)> = BTreeMap::new();
+    let mut rounds: Vec<Round> = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        let part = counts.part_of(event);
+        let round = match last.get(&event.session) {
+            Some((round, before)) if *before == part => *round,
+            Some((round, _)) => round + 1,
+            None => 0,
+        };
+        last.insert(event.session, (round, part));
+        if rounds.len() == round {
+            rounds.push(Round::new());
+        }
+        rounds[round].entry(part).or_default().push(index);
+    }
+    rounds
+}
+
+struct Call<'a> {
+    kafka: &'a Kafka,
+    events: &'a [Event],
+    results: Vec<Published>,
+    /// Partitions that failed: nothing more is tried there in this call, which so keeps its deadline.
+    failed: BTreeMap<Part, BackendError>,
+}
+
+impl Call<'_> {
+    async fn run(&mut self, round: Round) {
+        let blocked = self.blocked();
+        let mut sends = Vec::new();
+        for (part, indexes) in round {
+            let failed = self.failed.get(&part).cloned();
+            let mut open = Vec::new();
+            for index in indexes {
+                match failed.as_ref().or_else(|| blocked.get(&self.events[index].session)) {
+                    Some(error) => self.results[index] = Published::Later(error.clone()),
+                    None => open.push(index),
+                }
+            }
+            sends.push(send(self.kafka, self.events, part, open));
+        }
+        for (part, results) in join_all(sends).await {
+            for (index, result) in results {
+                if let Published::Later(error) = &result {
+                    self.failed.insert(part, error.clone());
+                }
+                self.results[index] = result;
+            }
+        }
+    }
+
+    /// Sessions of which an event failed.
+    fn blocked(&self) -> BTreeMap<SessionId, BackendError> {
+        let failed = |(event, result): (&Event, &Published)| match result {
+            Published::Later(error) => Some((event.session, error.clone())),
+            _ => None,
+        };
+        self.events.iter().zip(&self.results).filter_map(failed).collect()
+    }
+}
+
+/// Sends events to a partition, one batch after the other. Once a batch fails, none behind it is sent. A batch that is too
+/// large is halved, until it is one record: that one is never taken, and those behind it go on.
+async fn send(kafka: &Kafka, events: &[Event], part: Part, open: Vec<usize>) -> (Part, Vec<(usize, Published)>) {
+    let topic = kafka.inner.config.topics.name(part.topic);
+    let mut batches = batches(events, open);
+    let mut results = Vec::new();
+    while let Some(batch) = batches.pop() {
+        let records = batch.iter().map(|index| record::of_event(&events[*index])).collect();
+        let result = match kafka.inner.link.append(topic, part.number, records).await {
+            Ok(()) => Published::Done,
+            Err(Failed::TooLarge) if batch.len() > 1 => {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                batches.extend([second.to_vec(), first.to_vec()]);
+                continue;
+            }
+            Err(Failed::TooLarge) => Published::Refused(format!("larger than the topic {topic} takes")),
+            Err(failed) => Published::Later(failed.into()),
+        };
+        let behind = matches!(result, Published::Later(_)).then(|| std::mem::take(&mut batches));
+        let settled = batch.into_iter().chain(behind.into_iter().flatten().flatten());
+        results.extend(settled.map(|index| (index, result.clone())));
+    }
+    (part, results)
+}
+
+/// The first batch is the last of the list.
+fn batches(events: &[Event], open: Vec<usize>) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut bytes = 0;
+    for index in open {
+        let size = size(&events[index]);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH && bytes + size <= BATCH_BYTES => batch.push(index),
+            _ => {
+                batches.push(vec![index]);
+                bytes = 0;
+            }
+        }
+        bytes += size;
+    }
+    batches.reverse();
+    batches
+}
+
+/// About what the record takes.
+fn size(event: &Event) -> usize {
+    const FRAME: usize = 600;
+    event.message().map_or(0, |message| message.content.len() + message.reply.products.as_json().len()) + FRAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatcore::event::EventBody;
+    use chatcore::id::UserId;
+    use chatcore::message::Message;
+    use chatcore::owner::Owner;
+    use chatcore::stamp::from_micros;
+    use uuid::Uuid;
+
+    fn event(session: u128, seq: u64, asked: bool) -> Event {
+        let (session, at) = (SessionId::from(Uuid::from_u128(session)), from_micros(0));
+        let body = match asked {
+            true => {
+                let turn = Uuid::from_u128(1).into();
+                EventBody::ChatRequested(Box::new(Message::question(turn, seq, "x".repeat(400_000), at)))
+            }
+            false => EventBody::SessionDeleted,
+        };
+        let owner = Owner::User(UserId::parse("ann").expect("a user id"));
+        Event { session, owner, seq, at, request_id: None, body }
+    }
+
+    #[test]
+    fn an_event_waits_for_those_of_its_session_in_other_topics_alone() {
+        let counts = Counts::of_each(1);
+        let events = [
+            event(1, 1, true),
+            event(1, 2, true),
+            event(2, 1, true),
+            event(1, 3, false),
+            event(1, 4, true),
+            event(2, 2, true),
+        ];
+        let rounds: Vec<Vec<Vec<usize>>> =
+            rounds(&events, &counts).into_iter().map(|round| round.into_values().collect()).collect();
+        assert_eq!(rounds, [vec![vec![0, 1, 2, 5]], vec![vec![3]], vec![vec![4]]]);
+    }
+
+    #[test]
+    fn a_batch_is_what_a_broker_takes() {
+        let large: Vec<Event> = (1..=3).map(|seq| event(1, seq, true)).collect();
+        assert_eq!(batches(&large, vec![0, 1, 2]), [[2], [1], [0]], "the first is the last of the list");
+        let small: Vec<Event> = (0..1001).map(|seq| event(1, seq, false)).collect();
+        let batches = batches(&small[..], (0..1001).collect());
+        assert!(batches.iter().all(|batch| batch.len() <= BATCH) && batches.len() == 2, "{}", batches.len());
+    }
+}

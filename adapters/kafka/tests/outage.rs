@@ -1,0 +1,239 @@
+//! A broker that is killed or frozen, and members that die. One test at a time: they share the broker that they harm.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use chatcore::event::Event;
+use chatcore::id::SessionId;
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, Delivery, EventBus, Probe, Published, Subscription};
+use chatcore_kafka::Kafka;
+use common::{broker, new_session, next, open, publish, question, take};
+use futures_util::future::Either;
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// What lanes have seen: of each session its events, each once, in the order of their first delivery.
+type Seen = Arc<Mutex<BTreeMap<SessionId, Vec<u64>>>>;
+
+/// Works events off until the member is closed.
+async fn lane(member: Arc<dyn Subscription>, seen: Seen, work: Duration) {
+    while let Some(delivery) = member.next().await.unwrap_or_else(|error| panic!("{error:?}")) {
+        sleep(work).await;
+        let event = delivery.event.as_ref().expect("an event");
+        note(&seen, event);
+        _ = member.ack(&delivery.id).await.unwrap();
+    }
+}
+
+fn note(seen: &Seen, event: &Event) {
+    let mut all = seen.lock().unwrap();
+    let of_session = all.entry(event.session).or_default();
+    if !of_session.contains(&event.seq) {
+        of_session.push(event.seq);
+    }
+}
+
+fn lanes(member: &Arc<dyn Subscription>, seen: &Seen) -> Vec<tokio::task::JoinHandle<()>> {
+    (0..4).map(|_| tokio::spawn(lane(member.clone(), seen.clone(), Duration::from_millis(2)))).collect()
+}
+
+fn count(seen: &Seen) -> usize {
+    seen.lock().unwrap().values().map(Vec::len).sum()
+}
+
+async fn until_seen(seen: &Seen, wanted: usize, limit: Duration) {
+    let wait = async {
+        while count(seen) < wanted {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(limit, wait).await.is_ok(), "{} of {wanted} events within {limit:?}", count(seen));
+}
+
+fn in_order(seen: &Seen) {
+    for (session, seqs) in &*seen.lock().unwrap() {
+        assert!(seqs.is_sorted(), "the events of {session} came in another order: {seqs:?}");
+    }
+}
+
+/// Publishes 100 events a second in five sessions, as a relay does, until it is told to stop; answers how many.
+async fn relay(bus: Kafka, stop: Arc<Mutex<bool>>) -> usize {
+    let sessions: Vec<SessionId> = (0..5).map(|_| new_session()).collect();
+    let mut seq = 0;
+    while !*stop.lock().unwrap() {
+        seq += 1;
+        let events: Vec<_> = sessions.iter().map(|session| question(*session, seq, "?")).collect();
+        publish(&bus, &events).await;
+        sleep(Duration::from_millis(50)).await;
+    }
+    5 * usize::try_from(seq).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_broker_loses_nothing_and_is_read_again_within_ten_seconds() {
+    let _turn = TURN.lock().await;
+    let Some(broker) = broker().await else { return };
+    let mut config = broker.config();
+    // The member keeps its place, or a new one would make the client ask anew.
+    config.session_timeout = Duration::from_secs(60);
+    let (bus, seen, stop) = (open(config), Seen::default(), Arc::new(Mutex::new(false)));
+    let member = bus.subscribe("group").await.unwrap();
+    let lanes = lanes(&member, &seen);
+    let relay = tokio::spawn(relay(bus.clone(), stop.clone()));
+    until_seen(&seen, 50, Duration::from_secs(20)).await;
+    broker.kill().await;
+    // So long that a client left to itself would wait for 25 s more.
+    sleep(Duration::from_secs(26)).await;
+    assert!(bus.check().await.is_err(), "the probe sees that it is gone");
+    broker.run();
+    broker.answers().await;
+    let before = count(&seen);
+    until_seen(&seen, before + 50, Duration::from_secs(10)).await;
+    *stop.lock().unwrap() = true;
+    let published = relay.await.unwrap();
+    until_seen(&seen, published, Duration::from_secs(10)).await;
+    in_order(&seen);
+    bus.check().await.unwrap();
+    member.close().await.unwrap();
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_broker_fails_every_call_in_time() {
+    let _turn = TURN.lock().await;
+    let Some(broker) = broker().await else { return };
+    let mut config = broker.config();
+    config.call_timeout = Duration::from_secs(2);
+    let bus = open(config.clone());
+    let session = new_session();
+    publish(&bus, &[question(session, 1, "?"), question(session, 2, "?")]).await;
+    let member = bus.subscribe("group").await.unwrap();
+    let held = next(&member).await;
+    broker.signal("STOP");
+    let page = DeadLettersPage { after: None, limit: 10 };
+    let third = [question(session, 3, "?")];
+    let published = in_time(bus.publish(&third)).await;
+    assert!(!matches!(published.as_deref(), Ok([Published::Done])), "{published:?}");
+    assert!(in_time(bus.list(&page)).await.is_err());
+    assert!(in_time(bus.create_topics()).await.is_err());
+    assert!(in_time(bus.subscribe("another")).await.is_err());
+    assert!(in_time(member.lag()).await.is_err());
+    assert!(in_time(open(config).publish(&third)).await.is_err(), "connecting counts too");
+    let start = Instant::now();
+    assert!(bus.check().await.is_err() && start.elapsed() < Duration::from_millis(1300), "the probe has a second");
+    // The record in hand stays in hand, unless the group has gone on without this member.
+    assert!(in_time(member.ack(&held.id)).await.is_ok());
+    broker.signal("CONT");
+    let start = Instant::now();
+    publish(&bus, &third).await;
+    let mut last = 0;
+    while last < 3 {
+        let seq = take(&member).await.seq;
+        assert!(seq <= last + 1 || last == 0, "event {seq} came after {last}");
+        last = seq;
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    broker.signal("STOP");
+    assert!(in_time(member.close()).await.is_err(), "nobody hears that it leaves");
+    broker.signal("CONT");
+}
+
+/// Twice the deadline that the test has set: leaving waits for a place and then leaves.
+async fn in_time<T>(call: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(5), call).await.expect("an answer within the deadline")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_dies_under_load_leaves_its_work_to_the_others() {
+    let _turn = TURN.lock().await;
+    let Some(broker) = broker().await else { return };
+    let (bus, seen) = (open(broker.config()), Seen::default());
+    let sessions: Vec<SessionId> = (0..30).map(|_| new_session()).collect();
+    let events: Vec<_> =
+        (1..=40).flat_map(|seq| sessions.iter().map(move |session| question(*session, seq, "?"))).collect();
+    publish(&bus, &events).await;
+    let (first, second) = (bus.subscribe("group").await.unwrap(), bus.subscribe("group").await.unwrap());
+    let dying = lanes(&first, &seen);
+    let living = lanes(&second, &seen);
+    until_seen(&seen, 300, Duration::from_secs(20)).await;
+    // Its handlers are cut off, and nobody tells the group.
+    dying.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(first);
+    for lane in dying {
+        assert!(lane.await.unwrap_err().is_cancelled());
+    }
+    until_seen(&seen, events.len(), Duration::from_secs(20)).await;
+    in_order(&seen);
+    let wait = async {
+        while second.lag().await.unwrap() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), wait).await.expect("all is worked off");
+    second.close().await.unwrap();
+    for lane in living {
+        lane.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_hand_at_a_close_comes_at_once_and_says_so() {
+    let _turn = TURN.lock().await;
+    let Some(broker) = broker().await else { return };
+    let mut config = broker.config();
+    config.session_timeout = Duration::from_secs(60);
+    let (bus, session) = (open(config), new_session());
+    publish(&bus, &[question(session, 1, "?"), question(session, 2, "?")]).await;
+    let first = bus.subscribe("group").await.unwrap();
+    let held = next(&first).await;
+    first.close().await.unwrap();
+    assert_eq!(first.ack(&held.id).await.unwrap(), Acked::Revoked);
+    let second = bus.subscribe("group").await.unwrap();
+    let again = next(&second).await;
+    assert_eq!((again.place, again.attempt), (held.place, 2));
+    assert_eq!(second.ack(&again.id).await.unwrap(), Acked::Done);
+    let behind = next(&second).await;
+    assert_eq!(behind.attempt, 1, "that one was never handed out");
+    second.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_waits_for_what_is_in_hand_but_not_for_ever() {
+    let _turn = TURN.lock().await;
+    let Some(broker) = broker().await else { return };
+    let mut config = broker.config();
+    config.handover = Duration::from_secs(3);
+    let (bus, session) = (open(config), new_session());
+    publish(&bus, &[question(session, 1, "?"), question(session, 2, "?")]).await;
+    let first = bus.subscribe("group").await.unwrap();
+    let held = next(&first).await;
+    let second = bus.subscribe("group").await.unwrap();
+    // One of the two is given the partition, and with it the record that is still in hand.
+    let again = timeout(Duration::from_millis(1500), either(&first, &second)).await;
+    assert!(again.is_err(), "it is waited for: {again:?}");
+    let (member, again) = either(&first, &second).await;
+    assert_eq!((&again.place, again.attempt), (&held.place, 2));
+    assert_eq!(first.ack(&held.id).await.unwrap(), Acked::Revoked);
+    assert_eq!(member.ack(&again.id).await.unwrap(), Acked::Done);
+    let (member, behind) = either(&first, &second).await;
+    assert_eq!(behind.event.unwrap().seq, 2);
+    member.ack(&behind.id).await.unwrap();
+    first.close().await.unwrap();
+    second.close().await.unwrap();
+}
+
+type Member = Arc<dyn Subscription>;
+
+async fn either<'a>(first: &'a Member, second: &'a Member) -> (&'a Member, Delivery) {
+    match futures_util::future::select(pin!(next(first)), pin!(next(second))).await {
+        Either::Left((delivery, _)) => (first, delivery),
+        Either::Right((delivery, _)) => (second, delivery),
+    }
+}

@@ -1,0 +1,229 @@
+//! What lies in the topics, as Kafka's own tools and another client see and write it; and who may connect.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use chatcore::event::{Event, EventBody, Malformed};
+use chatcore::id::RequestId;
+use chatcore::message::Role;
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published};
+use chatcore_kafka::{Compression, Kafka, KafkaConfig, Mechanism, Sasl, Tls};
+use chatcore_ports::tokio::TokioRuntime;
+use common::{Broker, broker, new_session, next, open, publish, question, take};
+use krafka::producer::{Producer, Record};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Another client, with a partitioner of its own, which is the Java client's.
+async fn producer(broker: &Broker) -> Producer {
+    let kafka = krafka::Kafka::builder(format!("127.0.0.1:{}", broker.port)).connect().await.unwrap();
+    kafka.producer().build().await.unwrap()
+}
+
+/// What the console consumer prints of a topic.
+async fn printed(broker: &Broker, topic: &str, count: &str) -> String {
+    let show = "print.key=true print.headers=true print.partition=true print.offset=true";
+    let mut args = vec!["consume", "--topic", topic, "--from-beginning", "--max-messages", count];
+    args.extend(show.split(' ').flat_map(|property| ["--formatter-property", property]));
+    broker.tool(&args).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_lies_in_its_topic_as_old_consumers_expect_it() {
+    let Some(broker) = broker().await else { return };
+    let (mut config, session) = (broker.config(), new_session());
+    config.compression = Compression::Gzip;
+    let bus = open(config.clone());
+    let event = Event { request_id: RequestId::parse("r-1").ok(), ..question(session, 1, "Tìm iPhone") };
+    publish(&bus, std::slice::from_ref(&event)).await;
+    let printed = printed(broker, &config.topics.requests, "1").await;
+    for part in [format!("event-id:{session}-1"), "request-id:r-1,".into(), "type:chat.requested,v:1".into()] {
+        assert!(printed.contains(&part), "{part} in {printed}");
+    }
+    assert!(printed.contains(&format!("\t{session}\t{}", event.to_json())), "key and value in {printed}");
+    let member = bus.subscribe("group").await.unwrap();
+    let delivery = next(&member).await;
+    assert_eq!(delivery.event.as_ref(), Ok(&event));
+    assert!(printed.contains(&format!("Partition:{}", delivery.place.partition)), "{printed}");
+    member.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_the_old_system_are_read_and_garbage_is_told() {
+    let Some(broker) = broker().await else { return };
+    let (config, session) = (broker.config(), new_session());
+    let bus = open(config.clone());
+    publish(&bus, &[question(session, 1, "ours")]).await;
+    let (producer, topics) = (producer(broker).await, config.topics);
+    let old = format!(
+        r#"{{"message_id": "550e8400-e29b-41d4-a716-446655440000", "session_id": "{session}", "user_id": "user_123",
+            "message": "theirs", "timestamp": "2025-10-28T10:30:00.123456"}}"#
+    );
+    for value in [old, "garbage".to_owned(), r#"{"v": 2}"#.to_owned()] {
+        let record = Record::new(topics.requests.clone(), value).key(session.to_string());
+        _ = producer.send(record).await.unwrap();
+    }
+    let member = bus.subscribe("group").await.unwrap();
+    let ours = next(&member).await;
+    member.ack(&ours.id).await.unwrap();
+    let old = next(&member).await;
+    assert_eq!(old.place.partition, ours.place.partition, "a Java client puts a session where we do");
+    let event = old.event.clone().unwrap();
+    assert!(matches!(&event.body, EventBody::ChatRequested(message) if message.content == "theirs"), "{event:?}");
+    assert_eq!(event.message().map(|message| message.role), Some(Role::User));
+    member.ack(&old.id).await.unwrap();
+    let garbage = next(&member).await;
+    assert_eq!(garbage.key, session.to_string(), "its key is told");
+    assert!(matches!(garbage.event, Err(Malformed::Other(_))), "{garbage:?}");
+    assert_eq!(member.park(&garbage.id, "malformed").await.unwrap(), Acked::Done);
+    let newer = next(&member).await;
+    assert_eq!(newer.event, Err(Malformed::NewerVersion));
+    assert_eq!(member.park(&newer.id, "newer_version").await.unwrap(), Acked::Done);
+    let letters = printed(broker, &topics.dlq, "2").await;
+    let (partition, offset) = (garbage.place.partition, garbage.place.offset);
+    let told = format!(
+        "dlq-attempts:1,dlq-group:group,dlq-offset:{offset},dlq-partition:{partition},dlq-reason:malformed,dlq-topic:{}\t{session}\tgarbage",
+        topics.requests
+    );
+    assert!(letters.contains(&told), "{told} in {letters}");
+    let left = bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
+    assert_eq!(left.iter().map(|letter| &*letter.raw).collect::<Vec<_>>(), [&b"garbage"[..], br#"{"v": 2}"#]);
+    member.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_too_large_is_refused_alone() {
+    let Some(broker) = broker().await else { return };
+    let (bus, session) = (open(broker.config()), new_session());
+    let large = "x".repeat(2 << 20);
+    let events: Vec<_> = (1..=30).map(|seq| question(session, seq, if seq == 17 { &large } else { "?" })).collect();
+    let results = bus.publish(&events).await.unwrap();
+    for (event, result) in events.iter().zip(&results) {
+        match event.seq {
+            17 => assert!(matches!(result, Published::Refused(_)), "{result:?}"),
+            _ => assert!(matches!(result, Published::Done), "{} {result:?}", event.seq),
+        }
+    }
+    let member = bus.subscribe("group").await.unwrap();
+    for seq in (1..=30).filter(|seq| *seq != 17) {
+        assert_eq!(take(&member).await.seq, seq);
+    }
+    member.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_are_made_once_and_left_as_they_are() {
+    let Some(broker) = broker().await else { return };
+    let mut config = broker.config();
+    config.partitions = 5;
+    let topics = config.topics.clone();
+    let made = [&topics.requests, &topics.responses, &topics.sessions, &topics.dlq].map(Clone::clone);
+    assert_eq!(open(config.clone()).create_topics().await.unwrap(), made);
+    config.partitions = 2;
+    let bus = open(config);
+    assert_eq!(bus.create_topics().await.unwrap(), [""; 0]);
+    let listed = broker.tool(&["topics", "--describe", "--topic", &topics.requests]).await;
+    assert!(listed.contains("PartitionCount: 5"), "{listed}");
+    let events: Vec<_> = (0..20).map(|_| question(new_session(), 1, "?")).collect();
+    publish(&bus, &events).await;
+    let member = bus.subscribe("group").await.unwrap();
+    let mut partitions = std::collections::BTreeSet::new();
+    for _ in &events {
+        let delivery = next(&member).await;
+        partitions.insert(delivery.place.partition);
+        member.ack(&delivery.id).await.unwrap();
+    }
+    assert!(partitions.len() > 2, "all partitions that are there are used: {partitions:?}");
+    member.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_deleted_is_made_again_and_read_on() {
+    let Some(broker) = broker().await else { return };
+    let (config, session) = (broker.config(), new_session());
+    let bus = open(config.clone());
+    publish(&bus, &[question(session, 1, "?")]).await;
+    let member = bus.subscribe("group").await.unwrap();
+    assert_eq!(take(&member).await.seq, 1);
+    broker.tool(&["topics", "--delete", "--topic", &config.topics.requests]).await;
+    publish(&bus, &[question(session, 2, "?"), question(session, 3, "?")]).await;
+    // It goes on at the offset where it was, and may so miss what lies before that in the new topic.
+    assert!(take(&member).await.seq >= 2);
+    let other = bus.subscribe("other").await.unwrap();
+    assert_eq!((take(&other).await.seq, take(&other).await.seq), (2, 3));
+    member.close().await.unwrap();
+    other.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_settings_are_told_at_once_and_an_absent_broker_in_time() {
+    type Change = fn(&mut KafkaConfig);
+    let wrong: [Change; 8] = [
+        |config| config.bootstrap_servers.clear(),
+        |config| config.bootstrap_servers = vec!["localhost".to_owned()],
+        |config| config.topics.dlq = config.topics.requests.clone(),
+        |config| config.topics.sessions = "no topic".to_owned(),
+        |config| config.partitions = 0,
+        |config| config.call_timeout = Duration::ZERO,
+        |config| config.security.tls = Some(Tls { ca_file: Some("no/such/file".into()) }),
+        |config| {
+            config.security.tls = Some(Tls { ca_file: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()) })
+        },
+    ];
+    let runtime = || Arc::new(TokioRuntime::current());
+    for (number, change) in wrong.iter().enumerate() {
+        let mut config = KafkaConfig::new(vec!["127.0.0.1:1".to_owned()]);
+        change(&mut config);
+        assert!(Kafka::open(config, runtime()).is_err(), "fault {number}");
+    }
+    let mut config = KafkaConfig::new(vec!["127.0.0.1:1".to_owned()]);
+    config.call_timeout = Duration::from_secs(1);
+    let (bus, start) = (Kafka::open(config, runtime()).unwrap(), Instant::now());
+    let published = bus.publish(&[question(new_session(), 1, "?")]).await;
+    assert!(published.is_err_and(|error| error.may_pass()));
+    assert!(bus.subscribe("group").await.is_err_and(|error| error.may_pass()));
+    assert!(bus.check().await.is_err());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+fn secured(broker: &Broker, mechanism: Mechanism, username: &str) -> KafkaConfig {
+    let mut config = broker.config();
+    config.bootstrap_servers = vec![format!("localhost:{}", broker.port + 2)];
+    config.security.tls = Some(Tls { ca_file: Some(broker.dir.join("ca.pem")) });
+    config.security.sasl =
+        Some(Sasl { mechanism, username: username.to_owned(), password: format!("{username}-secret") });
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_and_every_mechanism_of_sasl_carry_events_both_ways() {
+    let Some(broker) = broker().await else { return };
+    let mechanisms =
+        [(Mechanism::Plain, "plain"), (Mechanism::ScramSha256, "scram256"), (Mechanism::ScramSha512, "scram512")];
+    for (mechanism, username) in mechanisms {
+        let (bus, event) = (open(secured(broker, mechanism, username)), question(new_session(), 1, "?"));
+        bus.check().await.unwrap_or_else(|error| panic!("{mechanism:?}: {:?}", error.source));
+        publish(&bus, std::slice::from_ref(&event)).await;
+        let member = bus.subscribe("group").await.unwrap_or_else(|error| panic!("{mechanism:?}: {:?}", error.source));
+        assert_eq!(take(&member).await, event, "{mechanism:?}");
+        member.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_in_with_a_wrong_password_or_trusts_a_stranger() {
+    let Some(broker) = broker().await else { return };
+    let mut wrong = secured(broker, Mechanism::ScramSha256, "scram256");
+    wrong.call_timeout = Duration::from_secs(2);
+    let mut stranger = wrong.clone();
+    wrong.security.sasl.as_mut().unwrap().password = "wrong".to_owned();
+    assert!(!format!("{wrong:?}").contains("wrong"), "a password is not shown");
+    stranger.security.tls = Some(Tls::default());
+    for config in [wrong, stranger] {
+        let bus = open(config);
+        assert!(bus.check().await.is_err());
+        assert!(bus.publish(&[question(new_session(), 1, "?")]).await.is_err());
+        assert!(bus.subscribe("group").await.is_err());
+    }
+}

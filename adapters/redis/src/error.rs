@@ -1,0 +1,105 @@
+//! What can go wrong: when the store is opened, and when it is used.
+
+use chatcore::error::BackendError;
+use deadpool_redis::redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::time::Duration;
+
+/// The adapter's name in errors and health reports.
+pub(crate) const NAME: &str = "redis";
+
+/// Why the store cannot be used, and what to do about it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL is not one of Redis.
+    #[error("{url} is not a URL of Redis ({why}): write redis://host:port/database, or rediss:// for TLS")]
+    Url {
+        /// The URL, without its password.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The prefix would break the names of the keys.
+    #[error("the key prefix {prefix:?} is not usable: leave out braces, spaces and control characters")]
+    Prefix {
+        /// The prefix.
+        prefix: String,
+    },
+    /// There may be 1 to 16 partitions.
+    #[error("{partitions} partitions are not possible: choose 1 to 16")]
+    Partitions {
+        /// How many were asked for.
+        partitions: u8,
+    },
+    /// The server knows no `#!lua` scripts.
+    #[error("the server is Redis {found}: version 7.0 or newer is needed")]
+    Version {
+        /// Its version.
+        found: String,
+    },
+    /// The server throws keys away when its memory is full.
+    #[error("the server throws keys away when its memory is full (maxmemory-policy {policy}): set it to noeviction")]
+    Evicts {
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
+    /// The sessions under this prefix are spread in another way.
+    #[error(
+        "the sessions under {prefix:?} are spread over {found} partitions, not {asked}: \
+         set the partitions to {found}, or choose another key prefix"
+    )]
+    OtherPartitions {
+        /// The key prefix.
+        prefix: String,
+        /// How many there are.
+        found: String,
+        /// How many were asked for.
+        asked: u8,
+    },
+    /// The server does not let this user in, or not do what is needed.
+    #[error("the server refuses: {why}; check user, password and the ACL that the README of chatcore-redis shows")]
+    Denied {
+        /// What it said.
+        why: String,
+    },
+}
+
+/// No answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} ms", .0.as_millis())]
+pub(crate) struct NoAnswer(pub(crate) Duration);
+
+/// A call failed. Whatever has to do with where the server is, how it does and how full it is may pass; a script that is
+/// wrong or a user that may not stays until somebody mends it.
+pub(crate) fn failed(error: RedisError) -> BackendError {
+    if stays(&error) { BackendError::never(NAME, error) } else { BackendError::later(NAME, error) }
+}
+
+fn stays(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::UnexpectedReturnType | ErrorKind::InvalidClientConfig | ErrorKind::Client => true,
+        // There are too many clients, or the slot is moving to another node.
+        ErrorKind::Server(ServerErrorKind::ResponseError) => {
+            let passes = |why: &str| why.contains("max number of clients") || why.contains("non local key");
+            !error.detail().is_some_and(passes)
+        }
+        ErrorKind::Server(ServerErrorKind::CrossSlot) => true,
+        _ => is_denied(error),
+    }
+}
+
+/// Whether the server does not let this user do it.
+pub(crate) fn is_denied(error: &RedisError) -> bool {
+    let denied = |text: &str| ["NOAUTH", "NOPERM", "WRONGPASS"].iter().any(|code| text.contains(code));
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::NoPerm) => true,
+        ErrorKind::Extension => error.code().is_some_and(denied),
+        ErrorKind::AuthenticationFailed => error.detail().is_none_or(denied),
+        _ => false,
+    }
+}
+
+/// The server answered something that no script of ours says.
+pub(crate) fn unreadable(what: impl std::fmt::Display) -> BackendError {
+    BackendError::never(NAME, format!("an answer that cannot be read: {what}"))
+}

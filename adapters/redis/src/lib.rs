@@ -1,0 +1,119 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Inside
+//! | module | holds |
+//! |---|---|
+//! | `config`, `error` | how it is opened, and what can go wrong |
+//! | `link`, `client`, `breaker`, `check` | connections, and calls on the one that all callers share |
+//! | `script`, `value` | calls of Lua scripts, and what they answer |
+//! | `keys`, `event` | the names of keys, and the fields of entries |
+//! | `hub`, `wakes` | who waits on a channel, or for events, is woken |
+//! | `outbox`, `bus`, `letters`, `throttle` | the ports of these names, and the scripts that they run |
+//! | `store`, `lua` | [`SessionStore`](chatcore::port::SessionStore): its calls, and the scripts that they run |
+//!
+//! Architecture invariant: a script does all its checks before its first write, and touches one slot.
+
+mod breaker;
+mod bus;
+mod check;
+mod client;
+mod config;
+mod error;
+mod event;
+mod hub;
+mod keys;
+mod letters;
+mod link;
+mod once;
+mod outbox;
+mod probe;
+mod script;
+mod store;
+mod throttle;
+mod value;
+mod wakes;
+
+pub use config::RedisConfig;
+pub use error::OpenError;
+
+use chatcore::policy::StoreLimits;
+use chatcore::port::Runtime;
+use client::Client;
+use config::{MOST_PARTITIONS, OUTBOX_SHARE};
+use hub::Hub;
+use keys::Keys;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+/// The store, the outbox, the local log of events and the throttle, on a server or a cluster that several processes share.
+///
+/// Cheap to clone. All clones share one connection.
+#[derive(Clone)]
+pub struct Redis {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    hub: Hub,
+    keys: Keys,
+    limits: StoreLimits,
+    come_back: Duration,
+    runtime: Arc<dyn Runtime>,
+    /// Which partition a claim begins with.
+    turn: AtomicUsize,
+    /// Which partition is swept first.
+    sweeps: AtomicUsize,
+}
+
+impl Redis {
+    /// Opens the store. A server that cannot be reached now is no error: it is looked for again by each call, and its
+    /// probe fails until it is there.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or the server is not fit to be used; the error's text says what to mend.
+    pub async fn open(config: RedisConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
+        if !(1..=MOST_PARTITIONS).contains(&config.partitions) {
+            return Err(OpenError::Partitions { partitions: config.partitions });
+        }
+        if config
+            .key_prefix
+            .contains(|letter: char| "{}*?[]".contains(letter) || letter.is_whitespace() || letter.is_control())
+        {
+            return Err(OpenError::Prefix { prefix: config.key_prefix });
+        }
+        let client = Client::new(&config, runtime.clone())?;
+        let hub = Hub::new(client.maker().clone(), runtime.clone());
+        let keys = Keys::new(config.key_prefix, config.partitions);
+        let (limits, come_back) = (config.limits, config.come_back);
+        let (turn, sweeps) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let redis = Self { inner: Arc::new(Inner { client, hub, keys, limits, come_back, runtime, turn, sweeps }) };
+        redis.look().await.map(|()| redis)
+    }
+
+    /// How many events each partition holds: its share of all, but for small limits.
+    fn outbox_share(&self) -> u64 {
+        let all = self.inner.limits.outbox_events;
+        all.div_ceil(u64::from(self.inner.keys.count())).max(all.min(OUTBOX_SHARE))
+    }
+
+    async fn look(&self) -> Result<(), OpenError> {
+        use chatcore::port::Probe;
+        let Err(error) = self.check().await else { return Ok(()) };
+        match self.inner.client.unfit() {
+            Some(why) => Err(why),
+            None => {
+                tracing::warn!(error = %error.source, "Redis is not there yet");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("client", &self.inner.client).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,45 @@
+#!lua
+-- The next delivery for a member: of a session that waits for somebody, or else of one that has no lane yet.
+-- ARGV  1 member  2 lease ms
+local most, looked = 64, 0
+while looked < most do
+  local session = redis.call('ZRANGEBYSCORE', when, '-inf', now, 'LIMIT', 0, 1)[1]
+  if not session then break end
+  local head, attempt = lane_of(session)
+  local record = record_of(head)
+  if record then
+    hold(session, head, attempt + 1, ARGV[1], ARGV[2])
+    return {'TAKEN', session, attempt + 1, {head, record}}
+  end
+  move_on(session, head) -- the log has dropped it
+  looked = looked + 1
+end
+
+local start = redis.call('HMGET', cursor, 'c', 'n')
+local from, added, found, more = start[1] or '0-0', tonumber(start[2] or 0), nil, 1
+local at = from
+while looked < most and not found do
+  -- The first one is the one that was read last, unless the log has dropped it, and maybe others behind it: then they are counted
+  -- again from the log's own end.
+  local batch = redis.call('XRANGE', log, at, '+', 'COUNT', more + 1)
+  if batch[1] and batch[1][1] == at then
+    table.remove(batch, 1)
+  elseif batch[1] then
+    local told = told_of_log()
+    added = told['entries-added'] - told['length']
+  end
+  if not batch[1] then break end
+  for _, entry in ipairs(batch) do
+    at, added, looked = entry[1], added + 1, looked + 1
+    local session, name = session_of(entry[2]), name_of(at)
+    if redis.call('HEXISTS', lanes, session) == 0 then
+      hold(session, name, 1, ARGV[1], ARGV[2])
+      found = {'TAKEN', session, 1, {name, entry[2]}}
+      break
+    end
+    redis.call('ZADD', behind, 0, session .. '|' .. name)
+  end
+  more = more * 2 -- most often the first one is of a session that is free
+end
+if at ~= from then redis.call('HSET', cursor, 'c', at, 'n', added) end
+return found or {looked < most and 'NOTHING' or 'MORE'}

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Deletes a session. A tombstone stays until the session's time would have been over.
+-- ARGV  2 owner  3 session  4 channel of followers  5 limit of the outbox  6 drop the oldest (0/1)  7 channel of the log
+local owner, sid = ARGV[2], ARGV[3]
+local S = of('s', sid)
+local s = redis.call('HMGET', S, 'o', 'n', 'x', 'ex', 'fo')
+if not s[1] or tonumber(s[4]) <= now then return {'NOT_FOUND'} end
+if s[1] ~= owner then return {s[3] and 'NOT_FOUND' or 'NOT_YOURS'} end
+if s[3] then return {'DELETED'} end
+redis.call('UNLINK', S, of('m', sid), of('i', sid), of('l', sid))
+redis.call('HSET', S, 'o', owner, 'x', 1, 'ex', s[4])
+redis.call('PEXPIREAT', S, ms(s[4]))
+redis.call('ZREM', of('u', owner), sid)
+redis.call('ZREM', of('e', owner), sid)
+redis.call('ZREM', slot .. 't', sid)
+tell({ARGV[5], ARGV[6], ARGV[7]}, sid, owner, s[2] + 1, 'd', '', '', '', '', '', '', '', '')
+wake(ARGV[4], sid, s[5])
+return {'DELETED'}

@@ -1,0 +1,23 @@
+#!lua
+-- For a question in a session that was adopted: it lies in another slot than its owner's quota, so the quota is asked here
+-- first. If nothing new is started, what was taken is given back (give_back.lua).
+-- ARGV  2 owner  3 quota (0 for none)  4 its window  5 time to live of the session
+local others, starts, quota = of('h', ARGV[2]), of('q', ARGV[2]), tonumber(ARGV[3])
+-- The list of the other slots has to live as long as the sessions there.
+local horizon = redis.call('HGET', others, 'x')
+local keep = ms(now + ARGV[5] * 1.05)
+if horizon and tonumber(horizon) < keep then
+  redis.call('HSET', others, 'x', keep)
+  redis.call('PEXPIREAT', others, keep)
+end
+if quota == 0 then return {'FREE'} end
+local oldest = redis.call('LINDEX', starts, quota - 1)
+if oldest and oldest + ARGV[4] > now then return {'THROTTLED', oldest + ARGV[4] - now} end
+redis.call('LPUSH', starts, now)
+oldest = redis.call('LINDEX', starts, -1)
+while oldest + ARGV[4] <= now do
+  redis.call('RPOP', starts)
+  oldest = redis.call('LINDEX', starts, -1)
+end
+redis.call('PEXPIRE', starts, ms(ARGV[4]))
+return {'TAKEN', now, math.max(quota - redis.call('LLEN', starts), 0), oldest + ARGV[4] - now}

@@ -1,0 +1,32 @@
+#!lua
+-- Makes some of a guest's sessions a user's, those of the newest activity first; all of a guest's sessions lie in this slot. A turn
+-- that runs goes on: its server holds a fence, not an owner.
+-- ARGV  2 guest  3 user  4 how many at most  5 most sessions, where this is the user's home too ('' elsewhere)
+local index, ends, u_index, u_ends = of('u', ARGV[2]), of('e', ARGV[2]), of('u', ARGV[3]), of('e', ARGV[3])
+local most, moved, keep, looked = tonumber(ARGV[4]), 0, 0, 0
+if ARGV[5] ~= '' then
+  local count = redis.call('ZCOUNT', u_ends, '(' .. text(now), '+inf')
+  local there = redis.call('HGETALL', of('h', ARGV[3]))
+  for k = 1, #there, 2 do
+    if there[k] ~= 'x' then count = count + there[k + 1] end
+  end
+  most = math.max(math.min(most, ARGV[5] - count), 0)
+end
+local found = most > 0 and redis.call('ZRANGE', index, '+inf', '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, most) or {}
+for _, id in ipairs(found) do
+  local s = redis.call('HMGET', of('s', id), 'o', 'la', 'x', 'ex', 'kx')
+  if s[1] == ARGV[2] and not s[3] and tonumber(s[4]) > now then
+    redis.call('HSET', of('s', id), 'o', ARGV[3])
+    redis.call('ZADD', u_index, s[2], id)
+    redis.call('ZADD', u_ends, s[4], id)
+    moved, keep = moved + 1, math.max(keep, tonumber(s[5]))
+  end
+  redis.call('ZREM', index, id)
+  redis.call('ZREM', ends, id)
+end
+if moved > 0 then
+  for _, name in ipairs({u_index, u_ends}) do
+    if redis.call('PTTL', name) < keep - now / 1000 then redis.call('PEXPIREAT', name, keep) end
+  end
+end
+return {'MOVED', moved, keep, redis.call('ZCOUNT', ends, '(' .. text(now), '+inf')}

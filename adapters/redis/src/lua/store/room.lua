@@ -1,0 +1,40 @@
+#!lua
+-- Runs in the home of an owner who adopts: keeps, for each other slot, how many of the owner's sessions are there at most. Such a
+-- number is never taken out, only lowered: the list of sessions goes by it.
+-- ARGV  2 owner  3 what: RESERVE, KEEP or RENEW
+--       RESERVE  4 slot's number ('' for the home itself)  5 how many are wanted  6 most sessions
+--       KEEP     4 slot's number  5 how many of those reserved were not moved  6 until when the moved ones live, in ms
+--       RENEW    4... slot's number, number as it was seen, number as it is now
+local others = of('h', ARGV[2])
+if ARGV[3] == 'RESERVE' then
+  local count = redis.call('ZCOUNT', of('e', ARGV[2]), '(' .. text(now), '+inf')
+  local there, seen = redis.call('HGETALL', others), {}
+  for k = 1, #there, 2 do
+    if there[k] ~= 'x' then
+      count = count + there[k + 1]
+      seen[#seen + 1] = there[k]
+      seen[#seen + 1] = there[k + 1]
+    end
+  end
+  local granted = math.max(math.min(tonumber(ARGV[5]), ARGV[6] - count), 0)
+  if granted > 0 and ARGV[4] ~= '' then
+    redis.call('HINCRBY', others, ARGV[4], granted)
+    if redis.call('HSETNX', others, 'x', 0) == 1 or redis.call('PTTL', others) < 0 then
+      -- Far away, until KEEP knows better.
+      redis.call('PEXPIRE', others, 400 * 86400000)
+    end
+  end
+  return {'GRANTED', granted, seen}
+elseif ARGV[3] == 'KEEP' then
+  if tonumber(ARGV[5]) > 0 then redis.call('HINCRBY', others, ARGV[4], -ARGV[5]) end
+  local keep = math.max(tonumber(redis.call('HGET', others, 'x') or 0), tonumber(ARGV[6]))
+  if keep > 0 then
+    redis.call('HSET', others, 'x', keep)
+    redis.call('PEXPIREAT', others, keep)
+  end
+  return {'KEPT'}
+end
+for k = 4, #ARGV, 3 do
+  if redis.call('HGET', others, ARGV[k]) == ARGV[k + 1] then redis.call('HSET', others, ARGV[k], ARGV[k + 2]) end
+end
+return {'RENEWED'}

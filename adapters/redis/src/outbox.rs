@@ -1,0 +1,193 @@
+//! The `Outbox`: one stream in each partition, as the relay sees them.
+//!
+//! A session's events are all in one partition, so the order of each stream is the order of its sessions. A claim takes a
+//! run from the head of each stream and locks nothing; what is settled is taken out, and not before.
+
+use crate::Redis;
+use crate::event::Entry as Record;
+use crate::keys::Partition;
+use crate::letters::{MOST_AT_ONCE, RELAY};
+use crate::script::{Call, Script};
+use crate::value::{Read, number};
+use crate::wakes::{LOOK, Wakes};
+use async_trait::async_trait;
+use chatcore::error::BackendError;
+use chatcore::policy::OutboxFull;
+use chatcore::port::{Backlog, Entry, EntryId, Outbox, Settled};
+use chatcore::stamp::from_micros;
+use deadpool_redis::redis::cmd;
+use futures_util::future::{Either, select, try_join_all};
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+static SETTLE: Script = Script::with(include_str!("lua/settle.lua"), include_str!("lua/bus/park.lua"));
+static DROPPED: Script = Script::new(include_str!("lua/dropped.lua"));
+
+#[async_trait]
+impl Outbox for Redis {
+    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError> {
+        let now = || self.inner.runtime.elapsed();
+        let end = now().saturating_add(wait);
+        let mut wakes = None;
+        loop {
+            let entries = self.oldest(max).await?;
+            let left = end.saturating_sub(now());
+            if !entries.is_empty() || left.is_zero() {
+                return Ok(entries);
+            }
+            // Whoever finds something at once listens to nothing.
+            let news = wakes.get_or_insert_with(|| Wakes::new(self));
+            let pause = left.min(LOOK);
+            let refused = match select(pin!(news.next()), self.inner.runtime.sleep(pause)).await {
+                Either::Left((news, _)) => news.is_err(),
+                Either::Right(_) => false,
+            };
+            if refused {
+                self.inner.runtime.sleep(pause).await;
+            }
+        }
+    }
+
+    async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError> {
+        let mut places: BTreeMap<Partition, Vec<(&str, &str)>> = BTreeMap::new();
+        for (id, settled) in entries {
+            let Some((partition, id)) = self.place(id) else { continue };
+            let reason = match settled {
+                Settled::Published => "",
+                Settled::Refused(reason) if reason.is_empty() => "refused",
+                Settled::Refused(reason) => reason,
+            };
+            places.entry(partition).or_default().push((id, reason));
+        }
+        let chunks = places.iter().flat_map(|(partition, of)| of.chunks(MOST_AT_ONCE).map(|chunk| (*partition, chunk)));
+        let calls: Vec<Call> = chunks.map(|(partition, chunk)| self.settling(partition, chunk)).collect();
+        self.inner.client.call_all(&calls).await.into_iter().try_for_each(|settled| settled.map(drop))
+    }
+
+    async fn backlog(&self) -> Result<Backlog, BackendError> {
+        let lengths = self.lengths().await?;
+        let heads = lengths.iter().filter(|(_, length)| *length > 0).map(|(partition, _)| self.head(*partition, 1));
+        let heads = try_join_all(heads).await?;
+        let micros = |head: &Record| head.text("at").ok().and_then(|at| at.parse().ok());
+        let oldest = heads.iter().flatten().filter_map(micros).min().map(from_micros);
+        Ok(Backlog { events: lengths.iter().map(|(_, length)| length).sum(), oldest })
+    }
+}
+
+impl Redis {
+    /// How many events were dropped from the log to make room, as long as the store has existed. For a program's metrics.
+    ///
+    /// # Errors
+    /// The server failed.
+    pub async fn dropped(&self) -> Result<u64, BackendError> {
+        if self.inner.limits.outbox_full == OutboxFull::Refuse {
+            return Ok(0);
+        }
+        let keys = &self.inner.keys;
+        let calls: Vec<Call> = keys.partitions().map(|partition| DROPPED.on(&[keys.outbox(partition)])).collect();
+        let dropped = self.inner.client.call_all(&calls).await;
+        dropped.into_iter().try_fold(0, |sum, dropped| Ok(sum + number::<u64>(dropped?)?))
+    }
+
+    /// How many events a partition's log may hold, and how many dead letters lie there.
+    pub(crate) fn most_events(&self) -> u64 {
+        self.outbox_share().max(1)
+    }
+
+    /// The oldest entries; of each partition that has some a fair share.
+    async fn oldest(&self, max: usize) -> Result<Vec<Entry>, BackendError> {
+        let mut lengths = self.lengths().await?;
+        // Where not all can have a share, each has its turn.
+        let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed) % lengths.len().max(1);
+        lengths.rotate_left(turn);
+        let shares = shares(max as u64, &lengths);
+        let heads = shares.iter().map(|(partition, share)| self.head(*partition, *share));
+        let heads = try_join_all(heads).await?;
+        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
+        for ((partition, _), head) in shares.iter().zip(heads) {
+            for record in head {
+                let id = EntryId(format!("{}/{}", partition.0, record.id));
+                match record.event() {
+                    Ok(event) => entries.push(Entry { id, event }),
+                    Err(reason) => unreadable.push((id, Settled::Refused(reason.to_string()))),
+                }
+            }
+        }
+        // A record of a newer build holds up nothing behind it.
+        if !unreadable.is_empty() {
+            self.settle(&unreadable).await?;
+        }
+        Ok(entries)
+    }
+
+    /// How many entries each partition has.
+    async fn lengths(&self) -> Read<Vec<(Partition, u64)>> {
+        let length = async |partition| {
+            let length = self.inner.client.command(cmd("XLEN").arg(self.inner.keys.outbox(partition))).await?;
+            Ok((partition, number(length)?))
+        };
+        try_join_all(self.inner.keys.partitions().map(length)).await
+    }
+
+    /// The first entries of a partition.
+    async fn head(&self, partition: Partition, count: u64) -> Read<Vec<Record>> {
+        let mut range = cmd("XRANGE");
+        range.arg(self.inner.keys.outbox(partition)).arg("-").arg("+").arg("COUNT").arg(count);
+        Record::read_all(self.inner.client.command(&range).await?)
+    }
+
+    fn settling(&self, partition: Partition, entries: &[(&str, &str)]) -> Call {
+        let keys = &self.inner.keys;
+        let call = SETTLE.on(&[keys.outbox(partition), keys.letters(partition)]);
+        let call = call.arg(self.most_events()).arg(RELAY);
+        entries.iter().fold(call, |call, (id, reason)| call.arg(*id).arg(*reason))
+    }
+
+    /// Reads an id that a claim made; `None` for any other.
+    fn place<'a>(&self, id: &'a EntryId) -> Option<(Partition, &'a str)> {
+        let (partition, id) = id.0.split_once('/')?;
+        let (ms, seq) = id.split_once('-')?;
+        (ms.parse::<u64>().is_ok() && seq.parse::<u64>().is_ok()).then_some(())?;
+        self.inner.keys.partition(partition).map(|partition| (partition, id))
+    }
+}
+
+/// Who gets how many of `max`: all the same, and what one does not need goes to the others.
+fn shares(max: u64, lengths: &[(Partition, u64)]) -> Vec<(Partition, u64)> {
+    let mut shares: Vec<(Partition, u64)> = lengths.iter().map(|(partition, _)| (*partition, 0)).collect();
+    let mut left = max;
+    loop {
+        let hungry = shares.iter().zip(lengths).filter(|(share, length)| share.1 < length.1).count() as u64;
+        if left == 0 || hungry == 0 {
+            break;
+        }
+        let each = (left / hungry).max(1);
+        for ((_, share), (_, length)) in shares.iter_mut().zip(lengths) {
+            let more = each.min(*length - *share).min(left);
+            *share += more;
+            left -= more;
+        }
+    }
+    shares.retain(|(_, share)| *share > 0);
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_partition_starves_no_other() {
+        let lengths =
+            |of: &[u64]| -> Vec<_> { of.iter().zip(0..).map(|(length, at)| (Partition(at), *length)).collect() };
+        let given =
+            |max, of: &[u64]| -> Vec<_> { shares(max, &lengths(of)).iter().map(|(at, n)| (at.0, *n)).collect() };
+        assert_eq!(given(100, &[1_000_000, 3, 0, 40]), [(0, 57), (1, 3), (3, 40)]);
+        assert_eq!(given(10, &[1_000_000, 3, 0, 40]), [(0, 4), (1, 3), (3, 3)]);
+        assert_eq!(given(2, &[5, 5, 5]), [(0, 1), (1, 1)]);
+        assert_eq!(given(100, &[0, 7]), [(1, 7)]);
+        assert_eq!(given(0, &[7]), []);
+    }
+}

@@ -1,0 +1,89 @@
+//! Scripts, and calls of them. A call is sent by the script's hash; a server that has lost the script is sent its text.
+
+use deadpool_redis::redis::{self, Cmd, ToRedisArgs, cmd};
+use std::sync::OnceLock;
+
+/// A Lua script.
+#[derive(Debug)]
+pub(crate) struct Script {
+    text: &'static str,
+    common: &'static str,
+    whole: OnceLock<Whole>,
+}
+
+/// A script as it is sent.
+#[derive(Debug)]
+struct Whole {
+    text: String,
+    hash: String,
+}
+
+impl Script {
+    /// A script whose file holds all of it, its header in the first line.
+    pub(crate) const fn new(text: &'static str) -> Self {
+        Self::with(text, "")
+    }
+
+    /// A script that begins, behind its header, with what it has in common with others.
+    pub(crate) const fn with(text: &'static str, common: &'static str) -> Self {
+        Self { text, common, whole: OnceLock::new() }
+    }
+
+    fn whole(&self) -> &Whole {
+        self.whole.get_or_init(|| {
+            let (header, body) = self.text.split_once('\n').unwrap_or((self.text, ""));
+            let text = format!("{header}\n{}{body}", self.common);
+            let hash = redis::Script::new(&text).get_hash().to_owned();
+            Whole { text, hash }
+        })
+    }
+
+    /// A call with these keys; its arguments are added to it.
+    pub(crate) fn on<K: ToRedisArgs>(&'static self, keys: &[K]) -> Call {
+        let mut call = Cmd::new();
+        call.arg(keys.len()).arg(keys);
+        Call { script: self, tail: call }
+    }
+}
+
+/// A script with its keys and arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    script: &'static Script,
+    /// What stands behind the script: the number of keys, the keys, the arguments.
+    tail: Cmd,
+}
+
+impl Call {
+    /// One more argument, or several.
+    pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
+        self.tail.arg(arg);
+        self
+    }
+
+    /// What stands behind the script.
+    pub(crate) fn tail(&self) -> &Cmd {
+        &self.tail
+    }
+
+    /// The call by hash.
+    pub(crate) fn by_hash(&self) -> Cmd {
+        self.with("EVALSHA", &self.script.whole().hash)
+    }
+
+    /// The call by text, which the server keeps from then on.
+    pub(crate) fn by_text(&self) -> Cmd {
+        self.with("EVAL", &self.script.whole().text)
+    }
+
+    fn with(&self, name: &str, script: &str) -> Cmd {
+        let mut whole = cmd(name);
+        whole.arg(script);
+        for arg in self.tail.args_iter() {
+            if let redis::Arg::Simple(arg) = arg {
+                whole.arg(arg);
+            }
+        }
+        whole
+    }
+}

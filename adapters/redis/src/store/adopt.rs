@@ -1,0 +1,93 @@
+//! Adoption. A session stays in its slot, where one step makes a hundred of them the user's; the user's home keeps how many
+//! are in which other slot at most, so that lists and limits reach them. Those numbers are raised before and set right
+//! afterwards: killed anywhere, an adoption leaves a number too high, which is set right when it matters.
+
+use super::script;
+use crate::Redis;
+use crate::error::unreadable;
+use crate::keys::Partition;
+use crate::script::{Call, Script};
+use crate::value::{Read, fixed, items, number, text};
+use chatcore::owner::Owner;
+use chatcore::session::{Adopted, AdoptionRest};
+use deadpool_redis::redis::Value;
+
+static COUNT: Script = script!("count");
+static ROOM: Script = script!("room");
+static MOVE: Script = script!("move");
+
+/// How many sessions one step moves.
+const STEP: u64 = 100;
+
+impl Redis {
+    pub(super) async fn adopt_some(&self, guest: &Owner, user: &Owner) -> Read<Adopted> {
+        let (there, home) = (self.inner.keys.home(guest), self.inner.keys.home(user));
+        let held = self.count_in(there, guest).await?;
+        if held == 0 {
+            return Ok(Adopted { moved: 0, rest: AdoptionRest::Nothing });
+        }
+        let granted = self.reserve(user, home, there, held.min(STEP)).await?;
+        let most = if there == home { self.inner.limits.owner_sessions.to_string() } else { String::new() };
+        let keys = [format!("u:{guest}"), format!("e:{guest}"), format!("u:{user}"), format!("e:{user}")];
+        let call = self.at(there, &MOVE, &keys).arg(&[guest.to_string(), user.to_string()]).arg(granted).arg(most);
+        let [moved, keep, left] = fixed(Value::Array(self.say(&call).await?.1))?;
+        let (moved, keep, left): (u64, u64, u64) = (number(moved)?, number(keep)?, number(left)?);
+        if there != home && granted > 0 {
+            let call = self.room(user, home, "KEEP").arg(there.0).arg(granted.saturating_sub(moved)).arg(keep);
+            self.say(&call).await?;
+        }
+        let rest = match left {
+            0 => AdoptionRest::Nothing,
+            _ if granted < held.min(STEP) => AdoptionRest::NoRoom,
+            _ => AdoptionRest::More,
+        };
+        Ok(Adopted { moved: usize::try_from(moved).unwrap_or(usize::MAX), rest })
+    }
+
+    /// How many of those that are wanted may become the user's. The numbers of other slots may be too high: where that
+    /// stands in the way they are set right first.
+    async fn reserve(&self, user: &Owner, home: Partition, there: Partition, wanted: u64) -> Read<u64> {
+        let place = if there == home { String::new() } else { there.0.to_string() };
+        let most = self.inner.limits.owner_sessions;
+        let call = |wanted: u64| self.room(user, home, "RESERVE").arg(place.as_str()).arg(wanted).arg(most);
+        let [granted, seen] = fixed(Value::Array(self.say(&call(wanted)).await?.1))?;
+        let (granted, seen) = (number::<u64>(granted)?, items(seen)?);
+        if granted == wanted || seen.is_empty() {
+            return Ok(granted);
+        }
+        if granted > 0 && there != home {
+            self.say(&self.room(user, home, "KEEP").arg(there.0).arg(granted).arg(0)).await?;
+        }
+        self.count_again(user, home, seen).await?;
+        let [granted, _] = fixed(Value::Array(self.say(&call(wanted)).await?.1))?;
+        number(granted)
+    }
+
+    /// Sets the numbers of other slots right, unless they have changed since they were `seen`: slot and number in turn.
+    pub(super) async fn count_again(&self, owner: &Owner, home: Partition, seen: Vec<Value>) -> Read<()> {
+        let seen = seen.into_iter().map(text).collect::<Read<Vec<String>>>()?;
+        let places = seen.chunks_exact(2).map(|pair| pair[0].parse().map(Partition).map_err(unreadable));
+        let places = places.collect::<Read<Vec<Partition>>>()?;
+        let calls: Vec<Call> = places
+            .iter()
+            .map(|place| self.at(*place, &COUNT, &[format!("e:{owner}")]).arg(owner.to_string()))
+            .collect();
+        let mut renew = self.room(owner, home, "RENEW");
+        for (pair, count) in seen.chunks_exact(2).zip(self.inner.client.call_all(&calls).await) {
+            let [_, count] = fixed(count?)?;
+            renew = renew.arg(pair).arg(number::<u64>(count)?);
+        }
+        self.say(&renew).await.map(drop)
+    }
+
+    async fn count_in(&self, partition: Partition, owner: &Owner) -> Read<u64> {
+        let [count] = fixed(Value::Array(
+            self.say(&self.at(partition, &COUNT, &[format!("e:{owner}")]).arg(owner.to_string())).await?.1,
+        ))?;
+        number(count)
+    }
+
+    fn room(&self, owner: &Owner, home: Partition, what: &str) -> Call {
+        self.at(home, &ROOM, &[format!("h:{owner}"), format!("e:{owner}")]).arg(owner.to_string()).arg(what)
+    }
+}

@@ -1,0 +1,240 @@
+//! `begin_turn`: one script, and the window read right behind it.
+
+use super::script;
+use crate::Redis;
+use crate::error::unreadable;
+use crate::event::Entry;
+use crate::keys::Partition;
+use crate::script::Script;
+use crate::value::{Read, bytes, items, micros, number, parsed, span, worded};
+use chatcore::id::{Fence, SessionId};
+use chatcore::message::Message;
+use chatcore::policy::Left;
+use chatcore::turn::{Began, NewTurn, Refusal, Replayed, Started, Target, Turn, TurnId};
+use deadpool_redis::redis::{Cmd, Value, cmd};
+use std::time::Duration;
+
+static BEGIN: Script = script!("begin");
+static HOME: Script = script!("home");
+static GIVE_BACK: Script = script!("give_back");
+
+/// What the quota of an adopted session's owner says.
+enum Taken {
+    /// Nothing was to be taken.
+    Free,
+    /// One was taken at this time.
+    One { at: Vec<u8>, left: Left },
+    /// None is left.
+    Wait(Duration),
+}
+
+/// A begin, and what is added to it where the owner has adopted sessions.
+struct Asked<'a> {
+    new: &'a NewTurn,
+    session: SessionId,
+    /// The quota is counted in this slot.
+    counts: bool,
+    /// What a quota counted elsewhere said.
+    throttled: Duration,
+    /// How many sessions the owner has in other slots is known exactly.
+    exact: bool,
+}
+
+impl Redis {
+    pub(super) async fn begin(&self, new: &NewTurn) -> Read<Began> {
+        let keys = &self.inner.keys;
+        let home = keys.home(&new.owner);
+        match new.target {
+            Target::New => {
+                let session = keys.session_id(self.inner.runtime.new_id(), home);
+                self.begin_new(new, session, home).await
+            }
+            Target::Existing(session) if keys.of_session(&session) == home => {
+                let asked = Asked { new, session, counts: true, throttled: Duration::ZERO, exact: true };
+                self.ask(&asked).await.and_then(|answer| began(answer, None))
+            }
+            Target::Existing(session) => self.begin_adopted(new, session, home).await,
+        }
+    }
+
+    /// Opens a session. Only where the owner has adopted some, and as many as one may have, are those counted first.
+    async fn begin_new(&self, new: &NewTurn, session: SessionId, home: Partition) -> Read<Began> {
+        let asked = Asked { new, session, counts: true, throttled: Duration::ZERO, exact: false };
+        let answer = self.ask(&asked).await?;
+        if answer.word != "COUNT" {
+            return began(answer, None);
+        }
+        self.count_again(&new.owner, home, items(answer.rest.into_iter().next().unwrap_or_default())?).await?;
+        began(self.ask(&Asked { exact: true, ..asked }).await?, None)
+    }
+
+    /// A session in another slot than its owner's quota. A call that fails keeps what it took: the question may have been
+    /// stored.
+    async fn begin_adopted(&self, new: &NewTurn, session: SessionId, home: Partition) -> Read<Began> {
+        let taken = self.take(new, home).await?;
+        let throttled = if let Taken::Wait(wait) = &taken { *wait } else { Duration::ZERO };
+        let answer = self.ask(&Asked { new, session, counts: false, throttled, exact: true }).await?;
+        match taken {
+            Taken::One { left, .. } if answer.is_new()? => began(answer, Some(left)),
+            Taken::One { at, .. } => {
+                self.say(&self.at(home, &GIVE_BACK, &[format!("q:{}", new.owner)]).arg(new.owner.to_string()).arg(at))
+                    .await?;
+                began(answer, None)
+            }
+            Taken::Free | Taken::Wait(_) => began(answer, None),
+        }
+    }
+
+    async fn take(&self, new: &NewTurn, home: Partition) -> Read<Taken> {
+        let (limit, window) = quota(new);
+        let call = self
+            .at(home, &HOME, &[format!("h:{}", new.owner), format!("q:{}", new.owner)])
+            .arg(new.owner.to_string())
+            .arg(limit)
+            .arg(window)
+            .arg(micros(new.ttl));
+        let (word, rest) = self.say(&call).await?;
+        let mut rest = rest.into_iter();
+        let mut next = || rest.next().unwrap_or_default();
+        match word.as_str() {
+            "FREE" => Ok(Taken::Free),
+            "THROTTLED" => span(next()).map(Taken::Wait),
+            "TAKEN" => {
+                let at = bytes(next())?;
+                Ok(Taken::One { at, left: Left { remaining: number(next())?, reset: span(next())? } })
+            }
+            other => Err(unreadable(other)),
+        }
+    }
+
+    async fn ask(&self, asked: &Asked<'_>) -> Read<Answer> {
+        let (new, session) = (asked.new, asked.session);
+        let limits = &self.inner.limits;
+        let (limit, window) = if asked.counts { quota(new) } else { (0, 0) };
+        let is_new = new.target == Target::New;
+        let owner = &new.owner;
+        let mut others: Vec<String> = ["u", "e", "h", "q"].map(|kind| format!("{kind}:{owner}")).into();
+        others.extend(["t".to_owned(), "ox".to_owned(), format!("k:{owner} {}", new.key)]);
+        let call = self
+            .at_session(&session, &BEGIN, "smil", &others)
+            .arg(new.owner.to_string())
+            .arg(session.to_string())
+            .arg(u8::from(is_new))
+            .arg(new.key.as_str())
+            .arg(format!("{:x}", new.body_hash))
+            .arg(new.message.to_string())
+            .arg(new.message.as_uuid().as_bytes().as_slice())
+            .arg(new.text.as_str())
+            .arg(&[micros(new.lease), micros(new.ttl)])
+            .arg(&[limits.session_messages, limits.owner_sessions])
+            .arg(limit)
+            .arg(window)
+            .arg(new.attempt.to_string())
+            .arg(new.request_id.as_ref().map(|request| request.as_str()).unwrap_or_default())
+            .arg(micros(asked.throttled))
+            .arg(u8::from(asked.exact))
+            .arg(self.followers());
+        let call = self.log_args(call);
+        // The first question of a session has nothing before it.
+        let then: Vec<Cmd> =
+            (!is_new && new.window > 0).then(|| self.window(&session, new.window)).into_iter().collect();
+        let mut answers = if then.is_empty() {
+            vec![self.inner.client.call(&call).await?]
+        } else {
+            self.inner.client.call_then(&call, &then).await?
+        }
+        .into_iter();
+        let (word, rest) = worded(answers.next().unwrap_or_default())?;
+        let window = answers.next().map(messages).transpose()?;
+        Ok(Answer { word, rest, window: window.unwrap_or_default() })
+    }
+
+    /// The newest messages, the question among them. While its lease holds nobody writes behind it.
+    fn window(&self, session: &SessionId, window: usize) -> Cmd {
+        let mut command = cmd("XREVRANGE");
+        command.arg(self.inner.keys.session('m', session)).arg("+").arg("-").arg("COUNT").arg(window.saturating_add(1));
+        command
+    }
+}
+
+/// What the script said, and the newest messages, oldest first.
+struct Answer {
+    word: String,
+    rest: Vec<Value>,
+    window: Vec<Message>,
+}
+
+impl Answer {
+    /// Whether a question was stored that was not there before.
+    fn is_new(&self) -> Read<bool> {
+        let fresh = || self.rest.get(5).cloned().map_or(Ok(0), number::<u8>);
+        Ok(self.word == "STARTED" && fresh()? == 1)
+    }
+}
+
+fn quota(new: &NewTurn) -> (u32, i64) {
+    new.quota.map_or((0, 0), |quota| (quota.limit.max(1), micros(quota.window)))
+}
+
+fn messages(window: Value) -> Read<Vec<Message>> {
+    Entry::read_all(window)?.iter().rev().map(Entry::message).collect()
+}
+
+/// What the script said, in the words of the port.
+fn began(answer: Answer, taken: Option<Left>) -> Read<Began> {
+    let Answer { word, rest, window } = answer;
+    let mut rest = rest.into_iter();
+    let mut next = || rest.next().unwrap_or_default();
+    Ok(match word.as_str() {
+        "STARTED" => {
+            let (session, fence, seq) = (parsed(next())?, Fence(number(next())?), number(next())?);
+            let turn = Turn { id: TurnId { session, message: parsed(next())? }, fence };
+            let resumed = number::<u8>(next())? == 1;
+            let counted = number::<u8>(next())? == 1;
+            let (remaining, reset) = (number::<i64>(next())?, span(next())?);
+            let here = u32::try_from(remaining).ok().map(|remaining| Left { remaining, reset });
+            let left = here.or(taken).filter(|_| counted);
+            Began::Started(Started { turn, seq, window: before(seq, window), resumed, left })
+        }
+        "REPLAYED" => {
+            let session = parsed(next())?;
+            Began::Replayed(Box::new(replayed(session, next())?))
+        }
+        "ATTACHED" | "BUSY" => {
+            let id = TurnId { session: parsed(next())?, message: parsed(next())? };
+            let (fence, seq, retry_after) = (Fence(number(next())?), number(next())?, span(next())?);
+            match word.as_str() {
+                "ATTACHED" => Began::Attached { turn: Turn { id, fence }, seq, retry_after },
+                _ => Began::Refused(Refusal::Busy { turn: id, retry_after }),
+            }
+        }
+        word => Began::Refused(refusal(word, next())?),
+    })
+}
+
+fn before(seq: u64, window: Vec<Message>) -> Vec<Message> {
+    window.into_iter().filter(|message| message.seq < seq).collect()
+}
+
+fn replayed(session: SessionId, entries: Value) -> Read<Replayed> {
+    let entries = Entry::read_all(entries)?;
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+        return Err(unreadable("a replay without messages"));
+    };
+    let (question, answer) = (first.message()?, last.message()?);
+    let turn = Turn { id: TurnId { session, message: question.turn }, fence: last.continues()? };
+    Ok(Replayed { turn, question, answer })
+}
+
+fn refusal(word: &str, detail: Value) -> Read<Refusal> {
+    Ok(match word {
+        "NOT_FOUND" => Refusal::NotFound,
+        "NOT_YOURS" => Refusal::NotYours,
+        "KEY_REUSED" => Refusal::KeyReused,
+        "SESSION_FULL" => Refusal::SessionFull,
+        "TOO_MANY_SESSIONS" => Refusal::TooManySessions,
+        "OVERLOADED" => Refusal::Overloaded,
+        "THROTTLED" => Refusal::Throttled { retry_after: span(detail)? },
+        other => return Err(unreadable(other)),
+    })
+}

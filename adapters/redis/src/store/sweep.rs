@@ -1,0 +1,65 @@
+//! `close_orphans`: on one server a single look at all slots, in a cluster one at each; and a step for each orphan.
+
+use super::script;
+use crate::Redis;
+use crate::keys::Partition;
+use crate::script::{Call, Script};
+use crate::value::{Read, fixed, items, micros, parsed, worded};
+use chatcore::id::SessionId;
+use deadpool_redis::redis::Value;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+static SWEEP: Script = script!("sweep");
+static CLOSE: Script = script!("close");
+
+/// How many orphans are closed side by side.
+const TOGETHER: usize = 32;
+
+impl Redis {
+    /// What fails keeps nobody else waiting; it is told if nothing was closed.
+    pub(super) async fn sweep(&self, grace: Duration, max: usize) -> Read<usize> {
+        let (mut due, mut failed, mut closed) = (Vec::new(), None, 0);
+        for looked in self.inner.client.call_all(&self.looks(grace, max)).await {
+            match looked.and_then(sessions) {
+                Ok(sessions) => due.extend(sessions),
+                Err(error) => failed = Some(error),
+            }
+        }
+        due.truncate(max);
+        for some in due.chunks(TOGETHER) {
+            let calls: Vec<Call> = some.iter().map(|session| self.close(session, grace)).collect();
+            for answer in self.inner.client.call_all(&calls).await {
+                match answer.and_then(worded) {
+                    Ok((word, _)) => closed += usize::from(word == "CLOSED"),
+                    Err(error) => failed = Some(error),
+                }
+            }
+        }
+        failed.filter(|_| closed == 0).map_or(Ok(closed), Err)
+    }
+
+    fn looks(&self, grace: Duration, max: usize) -> Vec<Call> {
+        let mut places: Vec<Partition> = self.inner.keys.partitions().collect();
+        // Each time another slot is the first, so that one with many orphans does not keep the others waiting.
+        let first = self.inner.sweeps.fetch_add(1, Ordering::Relaxed) % places.len().max(1);
+        places.rotate_left(first);
+        let together = if self.inner.client.maker().is_cluster() { 1 } else { places.len() };
+        let look = |places: &[Partition]| {
+            let others = places[1..].iter().map(|place| self.inner.keys.slot(*place));
+            let call = self.at(places[0], &SWEEP, &["t".into()]).arg(micros(grace)).arg(max);
+            others.fold(call, Call::arg)
+        };
+        places.chunks(together).map(look).collect()
+    }
+
+    fn close(&self, session: &SessionId, grace: Duration) -> Call {
+        let call = self.at_session(session, &CLOSE, "smil", &["t".into(), "ox".into()]);
+        self.log_args(call.arg(session.to_string()).arg(micros(grace)).arg(self.followers()))
+    }
+}
+
+fn sessions(answer: Value) -> Read<Vec<SessionId>> {
+    let [due] = fixed(Value::Array(worded(answer)?.1))?;
+    items(due)?.into_iter().map(parsed).collect()
+}

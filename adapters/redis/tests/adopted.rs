@@ -1,0 +1,117 @@
+//! Sessions that were adopted lie in other slots than their owner's own: limits, quota and lists reach them all the same.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::owner::Owner;
+use chatcore::policy::{Left, Quota};
+use chatcore::port::SessionStore;
+use chatcore::session::{Adopted, AdoptionRest, SessionsCursor, SessionsPage};
+use chatcore::turn::{Began, NewTurn, Refusal, Target};
+use chatcore_redis::Redis;
+use common::chat::{finish, question, start};
+use common::{Server, config, open};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn new(owner: &str, target: Target, key: &str, quota: Option<u32>) -> NewTurn {
+    let quota = quota.map(|limit| Quota { limit, window: Duration::from_secs(60) });
+    NewTurn { owner: owner.parse().unwrap(), quota, ..question(target, key) }
+}
+
+async fn talk(store: &Redis, owner: &str, target: Target, key: &str) -> SessionId {
+    let started = start(store, &new(owner, target, key, None)).await;
+    finish(store, &started).await;
+    started.turn.id.session
+}
+
+async fn adopt(store: &Redis, guest: &str) -> Adopted {
+    store.adopt(&DeviceId::parse(guest).unwrap(), &UserId::parse("ann").unwrap()).await.unwrap()
+}
+
+async fn refused(store: &Redis, new: &NewTurn) -> Option<Refusal> {
+    match store.begin_turn(new).await.unwrap() {
+        Began::Refused(refusal) => Some(refusal),
+        _ => None,
+    }
+}
+
+/// A store whose owners have so many sessions, and one session of each of these guests, in several slots, adopted by ann.
+async fn adopted(server: &Server, most: u64, guests: &[&str]) -> (Arc<Redis>, Vec<SessionId>) {
+    let mut config = config(&[server.url()]);
+    config.limits.owner_sessions = most;
+    let store = open(&config).await;
+    let mut sessions = Vec::new();
+    for guest in guests {
+        sessions.push(talk(&store, &format!("guest:{guest}"), Target::New, "k").await);
+        assert_eq!(adopt(&store, guest).await, Adopted { moved: 1, rest: AdoptionRest::Nothing });
+    }
+    (store, sessions)
+}
+
+#[tokio::test]
+async fn the_quota_counts_questions_in_adopted_sessions_and_nothing_else() {
+    let server = Server::start();
+    let (store, sessions) = adopted(&server, 10, &["phone", "tablet"]).await;
+    let here = Target::Existing(sessions[0]);
+    let first = start(&*store, &new("user:ann", here, "k1", Some(3))).await;
+    assert!(matches!(first.left, Some(Left { remaining: 2, reset }) if !reset.is_zero()), "{:?}", first.left);
+    for _ in 0..5 {
+        assert!(matches!(refused(&store, &new("user:ann", here, "busy", Some(3))).await, Some(Refusal::Busy { .. })));
+    }
+    finish(&*store, &first).await;
+    for _ in 0..5 {
+        let replayed = store.begin_turn(&new("user:ann", here, "k1", Some(3))).await.unwrap();
+        assert!(matches!(replayed, Began::Replayed(_)), "{replayed:?}");
+    }
+    let second = start(&*store, &new("user:ann", Target::New, "k2", Some(3))).await;
+    assert_eq!(second.left.map(|left| left.remaining), Some(1), "a question at home");
+    let third = start(&*store, &new("user:ann", Target::Existing(sessions[1]), "k3", Some(3))).await;
+    assert_eq!(third.left.map(|left| left.remaining), Some(0));
+    for target in [here, Target::New] {
+        let throttled = refused(&store, &new("user:ann", target, "k4", Some(3))).await;
+        assert!(matches!(throttled, Some(Refusal::Throttled { .. })), "{throttled:?}");
+    }
+    let replayed = store.begin_turn(&new("user:ann", here, "k1", Some(3))).await.unwrap();
+    assert!(matches!(replayed, Began::Replayed(_)), "what was taken before is not refused: {replayed:?}");
+}
+
+#[tokio::test]
+async fn the_limit_of_sessions_counts_adopted_ones_while_they_live() {
+    let server = Server::start();
+    let (store, sessions) = adopted(&server, 3, &["phone", "tablet"]).await;
+    let ann: Owner = "user:ann".parse().unwrap();
+    talk(&store, "user:ann", Target::New, "own").await;
+    let next = new("user:ann", Target::New, "next", None);
+    assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
+    talk(&store, "guest:watch", Target::New, "k").await;
+    assert_eq!(adopt(&store, "watch").await, Adopted { moved: 0, rest: AdoptionRest::NoRoom });
+    store.delete(&ann, &sessions[0]).await.unwrap();
+    assert_eq!(adopt(&store, "watch").await, Adopted { moved: 1, rest: AdoptionRest::Nothing }, "there is room again");
+    assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
+    store.delete(&ann, &sessions[1]).await.unwrap();
+    assert_eq!(refused(&store, &next).await, None, "there is room again");
+}
+
+#[tokio::test]
+async fn a_list_is_one_whatever_slots_its_sessions_lie_in() {
+    let server = Server::start();
+    let guests = ["a", "b", "c", "d", "e", "f"];
+    let (store, mut sessions) = adopted(&server, 10, &guests).await;
+    sessions.push(talk(&store, "user:ann", Target::New, "own").await);
+    let moved_up = sessions.remove(2);
+    talk(&store, "user:ann", Target::Existing(moved_up), "again").await;
+    sessions.push(moved_up);
+    sessions.reverse();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = SessionsPage { after, limit: 2 };
+        let found = store.sessions(&"user:ann".parse().unwrap(), &page).await.unwrap();
+        let Some(last) = found.last() else { break };
+        after = Some(SessionsCursor::from(last));
+        listed.extend(found.iter().map(|session| session.id));
+    }
+    assert_eq!(listed, sessions, "newest first, each once");
+}

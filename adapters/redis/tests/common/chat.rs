@@ -1,0 +1,45 @@
+//! An owner who asks, and a server that answers.
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
+use chatcore::id::{AttemptId, Key, MessageId, RequestId, UserId};
+use chatcore::message::{AiReply, Answer, Status};
+use chatcore::owner::Owner;
+use chatcore::policy::Quota;
+use chatcore::port::{Runtime, SessionStore};
+use chatcore::turn::{Began, Finished, NewTurn, Started, Target};
+use chatcore_ports::tokio::TokioRuntime;
+use std::time::Duration;
+
+pub(crate) fn question(target: Target, key: &str) -> NewTurn {
+    let runtime = TokioRuntime::current();
+    NewTurn {
+        owner: Owner::User(UserId::parse("ann").unwrap()),
+        target,
+        key: Key::parse(key).unwrap(),
+        body_hash: 7,
+        attempt: AttemptId::from(runtime.new_id()),
+        message: MessageId::from(runtime.new_id()),
+        text: "What is in stock?".into(),
+        request_id: Some(RequestId::parse("r1").unwrap()),
+        quota: Some(Quota { limit: 1000, window: Duration::from_secs(60) }),
+        window: 10,
+        lease: Duration::from_secs(15),
+        ttl: Duration::from_secs(3600),
+    }
+}
+
+pub(crate) async fn start(store: &dyn SessionStore, new: &NewTurn) -> Started {
+    match store.begin_turn(new).await.unwrap() {
+        Began::Started(started) => started,
+        other => panic!("to be started: {other:?}"),
+    }
+}
+
+pub(crate) async fn finish(store: &dyn SessionStore, started: &Started) {
+    let finished = store.finish_turn(&started.turn, &answer("Much.")).await.unwrap();
+    assert!(matches!(finished, Finished::Stored(_)), "{finished:?}");
+}
+
+pub(crate) fn answer(content: &str) -> Answer {
+    Answer { status: Status::Completed, content: content.to_owned(), reply: AiReply::default() }
+}

@@ -1,0 +1,41 @@
+//! What the tests of this package share: real servers, and stores on them.
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "each test binary uses some of it; a test fails by panicking"
+)]
+
+pub(crate) mod chat;
+pub(crate) mod events;
+mod server;
+
+pub(crate) use server::{Cluster, Server};
+
+use chatcore_ports::tokio::TokioRuntime;
+use chatcore_redis::{Redis, RedisConfig};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A key prefix that no other test of this binary has.
+pub(crate) fn own_prefix() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("t{}:", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A configuration for these servers, with a prefix of its own.
+pub(crate) fn config(urls: &[String]) -> RedisConfig {
+    let mut config = RedisConfig::new("");
+    config.urls = urls.to_vec();
+    config.key_prefix = own_prefix();
+    // A busy machine is slow; that a slow server is given up is tested elsewhere.
+    config.call_timeout = Duration::from_secs(5);
+    config.connect_timeout = Duration::from_secs(2);
+    config
+}
+
+pub(crate) async fn open(config: &RedisConfig) -> Arc<Redis> {
+    Arc::new(Redis::open(config.clone(), Arc::new(TokioRuntime::current())).await.expect("the server is fit"))
+}

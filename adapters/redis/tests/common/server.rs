@@ -1,0 +1,235 @@
+//! Real servers of the `redis-server` in the path: one, or a cluster of three, ended when they are dropped.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How many slots a cluster has.
+const SLOTS: usize = 16_384;
+/// How many times a server is looked for before it is given up.
+const LOOKS: usize = 1000;
+/// Runs the server until its own input is at its end, which comes with the end of the test at the latest, however it ends.
+const GUARD: &str = r#"
+trap '' TERM INT HUP
+redis-server "$@" </dev/null >/dev/null 2>&1 &
+server=$!
+echo $server
+read -r word
+kill -9 $server
+wait $server
+[ "$word" = keep ] || rm -rf "$0"
+"#;
+
+/// A server in a directory of its own.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    options: Vec<String>,
+    directory: PathBuf,
+    guard: Option<Child>,
+    pid: String,
+}
+
+impl Server {
+    /// A server that keeps nothing on the disk.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server with these options besides: `&["--appendonly", "yes"]`.
+    pub(crate) fn with(options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let directory = tempfile::tempdir().unwrap().keep();
+        let mut server = Self { port: 0, options, directory, guard: None, pid: String::new() };
+        let up = (0..3).any(|_| {
+            server.port = free_port();
+            server.comes_up()
+        });
+        assert!(up, "redis-server does not come up: is it in the path (Debian: redis-server)?");
+        server
+    }
+
+    /// Runs it again, on its port and in its directory.
+    pub(crate) fn run(&mut self) {
+        assert!(self.comes_up(), "redis-server does not come up again");
+    }
+
+    fn comes_up(&mut self) -> bool {
+        self.kill();
+        let directory = self.directory.to_str().unwrap();
+        let guard = Command::new("sh")
+            .args(["-c", GUARD, directory])
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", directory])
+            .args(&self.options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut guard = guard.expect("a shell");
+        let mut pid = String::new();
+        BufReader::new(guard.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        (self.guard, self.pid) = (Some(guard), pid.trim().to_owned());
+        (0..LOOKS).any(|_| {
+            // Another test may have found the same port free, and its server may be the one that answers.
+            let own = format!("process_id:{}\r", self.pid);
+            let answer = self.try_ask(&["INFO", "server"]);
+            let up = answer.is_some_and(|answer| answer.contains(&own) || answer.starts_with("NOAUTH"));
+            if !up {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            up
+        })
+    }
+
+    /// Kills it at once; `run` starts it again, with what it has on the disk.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut guard) = self.guard.take() {
+            guard.stdin.take().unwrap().write_all(b"keep\n").ok();
+            guard.wait().ok();
+        }
+    }
+
+    /// Sends it a signal: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.pid]).status().unwrap().success());
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// What it answers, as text; the items of an array a line each.
+    pub(crate) fn ask(&self, command: &[&str]) -> String {
+        self.try_ask(command).expect("the server answers")
+    }
+
+    fn try_ask(&self, command: &[&str]) -> Option<String> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let mut request = format!("*{}\r\n", command.len());
+        command.iter().for_each(|part| request += &format!("${}\r\n{part}\r\n", part.len()));
+        (&stream).write_all(request.as_bytes()).ok()?;
+        answer(&mut BufReader::new(&stream))
+    }
+
+    /// How often each command was run: `evalsha` 3, as `INFO commandstats` tells.
+    pub(crate) fn commands(&self) -> Vec<(String, u64)> {
+        let stats = self.ask(&["INFO", "commandstats"]);
+        let line = |line: &str| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        };
+        stats.lines().filter_map(line).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        match self.guard.take() {
+            Some(mut guard) => {
+                drop(guard.stdin.take());
+                guard.wait().ok();
+            }
+            None => drop(std::fs::remove_dir_all(&self.directory)),
+        }
+    }
+}
+
+/// One answer of the protocol.
+fn answer(reader: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let (kind, rest) = line.trim_end().split_at_checked(1)?;
+    match kind {
+        "$" => {
+            let Ok(length) = rest.parse::<usize>() else { return Some(String::new()) };
+            let mut text = vec![0; length + 2];
+            reader.read_exact(&mut text).ok()?;
+            text.truncate(length);
+            Some(String::from_utf8_lossy(&text).into_owned())
+        }
+        "*" => {
+            let items: Option<Vec<String>> = (0..rest.parse().unwrap_or(0)).map(|_| answer(reader)).collect();
+            items.map(|items| items.join("\n"))
+        }
+        _ => Some(rest.to_owned()),
+    }
+}
+
+/// A port that nobody listens on, and whose port on the cluster's bus is free, too.
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let bus = port.checked_add(10_000).filter(|bus| TcpListener::bind(("127.0.0.1", *bus)).is_ok());
+        if port < 55_000 && bus.is_some() {
+            return port;
+        }
+    }
+}
+
+/// A cluster of three, each with a third of the slots.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Server>,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let options =
+            ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"];
+        let nodes: Vec<Server> = (0..3).map(|_| Server::with(&options)).collect();
+        for (index, node) in nodes.iter().enumerate() {
+            let (first, after) = (index * SLOTS / 3, (index + 1) * SLOTS / 3);
+            node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &(after - 1).to_string()]);
+            node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
+            node.ask(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port.to_string()]);
+        }
+        let agreed = |node: &Server| {
+            let info = node.ask(&["CLUSTER", "INFO"]);
+            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+        };
+        let up = (0..LOOKS).any(|_| {
+            let up = nodes.iter().all(agreed);
+            if !up {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            up
+        });
+        assert!(up, "the nodes do not agree");
+        Self { nodes }
+    }
+
+    /// The slot of a session, and which node has it at first.
+    pub(crate) fn slot_of(&self, session: &str) -> (String, usize) {
+        let partition = u8::from_str_radix(&session[session.len() - 1..], 16).unwrap();
+        let slot = self.nodes[0].ask(&["CLUSTER", "KEYSLOT", &format!("{{p{partition}}}")]);
+        let node = (0..3).rfind(|node| node * SLOTS / 3 <= slot.parse().unwrap()).unwrap();
+        (slot, node)
+    }
+
+    /// Moves a slot from one node to another, a key with each step; the last step makes it known.
+    pub(crate) fn move_slot(&self, slot: &str, from: usize, to: usize) -> impl Iterator<Item = ()> {
+        let id = |node: usize| self.nodes[node].ask(&["CLUSTER", "MYID"]);
+        let (source, target, new) = (&self.nodes[from], &self.nodes[to], id(to));
+        assert_eq!(target.ask(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(from)]), "OK");
+        assert_eq!(source.ask(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &new]), "OK");
+        let mut done = false;
+        std::iter::from_fn(move || {
+            let key = source.ask(&["CLUSTER", "GETKEYSINSLOT", slot, "1"]);
+            if !key.is_empty() {
+                source.ask(&["MIGRATE", "127.0.0.1", &target.port.to_string(), &key, "0", "5000"]);
+                return Some(());
+            }
+            for node in [target, source] {
+                assert_eq!(node.ask(&["CLUSTER", "SETSLOT", slot, "NODE", &new]), "OK");
+            }
+            (!std::mem::replace(&mut done, true)).then_some(())
+        })
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(Server::url).collect()
+    }
+}

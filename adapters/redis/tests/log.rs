@@ -1,0 +1,303 @@
+//! The log at its edges: what it drops, who dies, what is lost on the way.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use chatcore::event::Event;
+use chatcore::id::SessionId;
+use chatcore::policy::Quota;
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Outbox, Replay, Settled, Subscription, Throttle};
+use chatcore_redis::RedisConfig;
+use common::events::{count, event, next, publish, seq, session};
+use common::{Server, config, open};
+use futures_util::future::select_all;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// A log of ten events in each partition.
+fn ten(server: &Server) -> RedisConfig {
+    let mut config = config(&[server.url()]);
+    config.limits.outbox_events = 10;
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_log_drops_the_oldest_and_counts_them() {
+    let server = Server::start();
+    let store = open(&ten(&server)).await;
+    let late = store.subscribe("late").await.unwrap();
+    let early = store.subscribe("early").await.unwrap();
+    publish(&store, &(1..=8).map(|number| event(session(number << 4), 1)).collect::<Vec<_>>()).await;
+    for _ in 0..4 {
+        early.ack(&next(&early).await.id).await.unwrap();
+    }
+    publish(&store, &(9..=30).map(|number| event(session(number << 4), 1)).collect::<Vec<_>>()).await;
+    assert_eq!((store.dropped().await.unwrap(), late.lag().await.unwrap(), early.lag().await.unwrap()), (20, 10, 10));
+    for member in [late, early] {
+        for left in (0..10).rev() {
+            assert_eq!(member.ack(&next(&member).await.id).await.unwrap(), Acked::Done);
+            assert_eq!(member.lag().await.unwrap(), left);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_dropped_holds_up_nobody() {
+    let server = Server::start();
+    let store = open(&ten(&server)).await;
+    let slow = store.subscribe("slow").await.unwrap();
+    let old = [session(0x10), session(0x20)];
+    publish(&store, &[1, 2].map(|seq| old.map(|session| event(session, seq))).concat()).await;
+    let held = [next(&slow).await, next(&slow).await];
+    // The second events of both are read, and wait behind the first; all four are dropped.
+    let looked = timeout(Duration::from_millis(50), slow.next()).await;
+    assert!(looked.is_err(), "both sessions are in hand: {looked:?}");
+    publish(&store, &(3..=12).map(|number| event(session(number << 4), 1)).collect::<Vec<_>>()).await;
+    assert_eq!(slow.ack(&held[0].id).await.unwrap(), Acked::Done);
+    assert_eq!(slow.park(&held[1].id, "too late").await.unwrap(), Acked::Done);
+    for _ in 0..10 {
+        let delivery = next(&slow).await;
+        assert!(held.iter().all(|held| held.key != delivery.key), "{delivery:?}");
+        slow.ack(&delivery.id).await.unwrap();
+    }
+    assert_eq!(slow.lag().await.unwrap(), 0);
+    let letters = store.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
+    assert_eq!(letters, [], "there is nothing left to park");
+}
+
+#[test]
+fn a_killed_members_delivery_comes_back() {
+    let server = Server::start();
+    let mut config = config(&[server.url()]);
+    config.come_back = Duration::from_millis(400);
+    let process = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (killed, living) = (process(), process());
+    let held = killed.block_on(async {
+        let store = open(&config).await;
+        publish(&store, &[event(session(1), 1), event(session(1), 2)]).await;
+        let member = store.subscribe("group").await.unwrap();
+        let held = next(&member).await;
+        // It lives for some time, and then everything of it is gone in the middle of its work.
+        tokio::time::sleep(config.come_back * 2).await;
+        std::mem::forget(member);
+        held
+    });
+    killed.shutdown_background();
+    living.block_on(async {
+        let store = open(&config).await;
+        let member = store.subscribe("group").await.unwrap();
+        let again = next(&member).await;
+        assert_eq!((again.attempt, again.event.as_ref()), (2, held.event.as_ref()));
+        assert_eq!(member.ack(&held.id).await.unwrap(), Acked::Revoked, "the name that the dead one had");
+        assert_eq!(member.ack(&again.id).await.unwrap(), Acked::Done);
+        assert_eq!(seq(&next(&member).await), 2, "the session goes on");
+    });
+}
+
+/// Works everything off, whatever fails meanwhile; answers what it acknowledged, in order.
+async fn work_off(member: Arc<dyn Subscription>, done: Arc<Mutex<Vec<Event>>>) {
+    loop {
+        match member.next().await {
+            Ok(None) => return,
+            Ok(Some(delivery)) => {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                if matches!(member.ack(&delivery.id).await, Ok(Acked::Done)) {
+                    done.lock().unwrap().push(delivery.event.unwrap());
+                }
+            }
+            Err(error) => {
+                assert!(error.may_pass(), "{error:?}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_between_deliveries_loses_nothing_and_keeps_the_order() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut config = config(&[server.url()]);
+    (config.come_back, config.call_timeout) = (Duration::from_millis(500), Duration::from_millis(500));
+    let stores = [open(&config).await, open(&config).await];
+    let sessions: Vec<SessionId> = (1..=20).map(session).collect();
+    let all: Vec<Event> = (1..=20).flat_map(|seq| sessions.iter().map(move |session| event(*session, seq))).collect();
+    publish(&stores[0], &all).await;
+    let (done, mut members, mut lanes) = (Arc::new(Mutex::new(Vec::new())), Vec::new(), Vec::new());
+    for store in &stores {
+        let member = store.subscribe("group").await.unwrap();
+        lanes.extend([0, 1, 2].map(|_| tokio::spawn(work_off(member.clone(), done.clone()))));
+        members.push(member);
+    }
+    for round in 0..4 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if round % 2 == 0 {
+            server.kill();
+            server.run();
+        } else {
+            server.ask(&["SCRIPT", "FLUSH"]);
+            server.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+            server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        }
+    }
+    let until = Instant::now() + Duration::from_secs(30);
+    while !matches!(members[0].lag().await, Ok(0)) {
+        assert!(Instant::now() < until, "something is stuck: {:?} are left", members[0].lag().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for member in members {
+        member.close().await.unwrap();
+    }
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+    let mut last: BTreeMap<SessionId, u64> = BTreeMap::new();
+    for event in done.lock().unwrap().iter() {
+        let last = last.entry(event.session).or_default();
+        // An acknowledgement may have been taken and its reply lost: then its event is not among those.
+        assert!(event.seq > *last, "event {} of a session came after {last}", event.seq);
+        *last = event.seq;
+    }
+    let missing = all.len() - done.lock().unwrap().len();
+    assert!(missing <= 4 * 6, "{missing} acknowledgements without a reply, of six lanes in four outages");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_come_and_go_lose_nothing() {
+    let server = Server::start();
+    let mut config = config(&[server.url()]);
+    config.come_back = Duration::from_millis(300);
+    let stores = [open(&config).await, open(&config).await];
+    let sessions: Vec<SessionId> = (1..=12).map(session).collect();
+    let all: Vec<Event> = (1..=15).flat_map(|seq| sessions.iter().map(move |session| event(*session, seq))).collect();
+    publish(&stores[0], &all).await;
+    let seen: Arc<Mutex<BTreeMap<SessionId, u64>>> = Arc::default();
+    let lanes = [0, 1, 2, 3, 4, 5].map(|lane| {
+        let (store, seen) = (stores[lane % 2].clone(), seen.clone());
+        tokio::spawn(async move {
+            let mut round = lane;
+            while seen.lock().unwrap().values().sum::<u64>() < 180 {
+                let member = store.subscribe("group").await.unwrap();
+                for _ in 0..12 {
+                    round += 1;
+                    // Some calls are dropped in the middle, some deliveries are left where they are.
+                    let patience = if round % 3 == 0 { 300 } else { 20_000 };
+                    let Ok(next) = timeout(Duration::from_micros(patience), member.next()).await else { continue };
+                    let delivery = next.unwrap().unwrap();
+                    let event = delivery.event.as_ref().unwrap();
+                    let before = seen.lock().unwrap().get(&event.session).copied().unwrap_or(0);
+                    assert_eq!(event.seq, before + 1, "{delivery:?} is in two hands, or out of order");
+                    if round % 11 != 0 {
+                        *seen.lock().unwrap().entry(event.session).or_default() += 1;
+                        assert_eq!(member.ack(&delivery.id).await.unwrap(), Acked::Done);
+                    }
+                }
+                if round % 2 == 0 {
+                    member.close().await.unwrap();
+                }
+            }
+        })
+    });
+    for lane in lanes {
+        timeout(Duration::from_secs(40), lane).await.expect("nothing is stuck").unwrap();
+    }
+    assert_eq!(stores[1].subscribe("group").await.unwrap().lag().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_woken_and_costs_one_look_a_second() {
+    let server = Server::start();
+    let config = config(&[server.url()]);
+    let (store, writer) = (open(&config).await, open(&config).await);
+    publish(&writer, &[event(session(0x100), 1)]).await;
+    let member = store.subscribe("group").await.unwrap();
+    member.ack(&next(&member).await.id).await.unwrap();
+    let waits = |()| {
+        let member = member.clone();
+        tokio::spawn(async move { next(&member).await })
+    };
+    let mut waiting = vec![(); 8].into_iter().map(waits).collect::<Vec<_>>();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = count(&server, "evalsha");
+    tokio::time::sleep(Duration::from_millis(2000)).await;
+    let looks = count(&server, "evalsha") - before;
+    assert!(looks <= 3 * 16, "{looks} looks in two seconds, by eight calls that wait");
+    let start = Instant::now();
+    for number in 1..=8 {
+        publish(&writer, &[event(session(number), 1)]).await;
+        let (delivery, _, left) = select_all(waiting).await;
+        assert_eq!(delivery.unwrap().key, session(number).to_string());
+        waiting = left;
+    }
+    assert!(start.elapsed() < Duration::from_millis(900), "each was woken, not found by the look of a second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_member_frees_another_gets_at_once() {
+    let server = Server::start();
+    let config = config(&[server.url()]);
+    let (store, elsewhere) = (open(&config).await, open(&config).await);
+    publish(&store, &(1..=6).map(|seq| event(session(1), seq)).collect::<Vec<_>>()).await;
+    let mut members = [store.subscribe("group").await.unwrap(), elsewhere.subscribe("group").await.unwrap()];
+    let mut held = next(&members[0]).await;
+    let start = Instant::now();
+    for expected in 2..=6 {
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            members[0].ack(&held.id).await.unwrap()
+        };
+        let (got, acked) = tokio::join!(next(&members[1]), work);
+        assert_eq!((seq(&got), acked), (expected, Acked::Done));
+        held = got;
+        members.swap(0, 1);
+    }
+    assert!(start.elapsed() < Duration::from_millis(900), "each was told, and found nothing by the look of a second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_wake_up_costs_a_second() {
+    let server = Server::start();
+    let config = config(&[server.url()]);
+    let store = open(&config).await;
+    let member = store.subscribe("group").await.unwrap();
+    let waits = tokio::spawn(async move { next(&member).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let log = format!("{}{{p1}}:ox", config.key_prefix);
+    // Written by nobody who would tell of it.
+    server.ask(&["XADD", &log, "*", "s", &session(1).to_string()]);
+    let delivery = timeout(Duration::from_millis(2500), waits).await.expect("a look each second").unwrap();
+    assert_eq!(delivery.key, session(1).to_string());
+    assert!(delivery.event.is_err(), "it has no other field");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_of_the_readme_may_do_all_that_the_log_and_the_throttle_need() {
+    let server = Server::start();
+    let readme = include_str!("../README.md");
+    let line = readme.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    assert_eq!(server.ask(&line.split(' ').collect::<Vec<_>>()), "OK", "{line}");
+    let mut config = config(&[format!("redis://chat:secret@127.0.0.1:{}", server.port)]);
+    config.key_prefix = "c:".into();
+    let store = open(&config).await;
+    let member = store.subscribe("group").await.unwrap();
+    let waits = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        publish(&store, &[1, 2].map(|seq| event(session(1), seq))).await;
+    };
+    let (first, ()) = tokio::join!(next(&member), waits);
+    assert_eq!(member.park(&first.id, "a reason").await.unwrap(), Acked::Done);
+    let letters = store.list(&DeadLettersPage { after: None, limit: 9 }).await.unwrap();
+    assert_eq!(store.replay(&letters[0].id).await.unwrap(), Replay::Queued);
+    assert_eq!(member.ack(&next(&member).await.id).await.unwrap(), Acked::Done);
+    assert_eq!((member.lag().await.unwrap(), store.dropped().await.unwrap()), (1, 0));
+    member.close().await.unwrap();
+    let claimed = store.claim(9, Duration::from_millis(100)).await.unwrap();
+    assert_eq!(store.backlog().await.unwrap().events, 2);
+    let settled = [Settled::Published, Settled::Refused("too large".into())];
+    let settled: Vec<_> = claimed.into_iter().map(|entry| entry.id).zip(settled).collect();
+    store.settle(&settled).await.unwrap();
+    assert_eq!(store.claim(9, Duration::from_millis(100)).await.unwrap(), []);
+    store.take("ann", &Quota { limit: 1, window: Duration::from_secs(9) }).await.unwrap();
+    store.give_back("ann").await.unwrap();
+}

@@ -1,0 +1,101 @@
+//! What is told when the store is opened, and that the user of the README may do all that is needed.
+
+mod common;
+
+use chatcore::port::{Probe, SessionStore};
+use chatcore::session::SessionsPage;
+use chatcore::turn::{Cursor, Position, Target};
+use chatcore_ports::tokio::TokioRuntime;
+use chatcore_redis::{OpenError, Redis, RedisConfig};
+use common::chat::{finish, question, start};
+use common::{Server, config, open};
+use std::sync::Arc;
+use std::time::Duration;
+
+async fn opened(config: &RedisConfig) -> Result<Redis, OpenError> {
+    Redis::open(config.clone(), Arc::new(TokioRuntime::current())).await
+}
+
+#[tokio::test]
+async fn another_number_of_partitions_than_the_data_has_is_refused() {
+    let server = Server::start();
+    let mut config = config(&[server.url()]);
+    config.partitions = 8;
+    opened(&config).await.unwrap();
+    config.partitions = 16;
+    let told = opened(&config).await.unwrap_err().to_string();
+    assert!(told.contains("spread over 8 partitions, not 16"), "{told}");
+    config.key_prefix = "other:".into();
+    opened(&config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_without_its_password() {
+    let mut wrong = RedisConfig::new("http://:hunter2@127.0.0.1");
+    let told = opened(&wrong).await.unwrap_err().to_string();
+    assert!(told.contains("http://***@127.0.0.1") && !told.contains("hunter2"), "{told}");
+    assert!(!format!("{wrong:?}").contains("hunter2"));
+    wrong.urls = vec!["redis://127.0.0.1".into()];
+    wrong.key_prefix = "a{b}".into();
+    assert!(matches!(opened(&wrong).await, Err(OpenError::Prefix { .. })));
+    (wrong.key_prefix, wrong.partitions) = ("c:".into(), 17);
+    assert!(matches!(opened(&wrong).await, Err(OpenError::Partitions { partitions: 17 })));
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_at_once_and_not_as_an_outage() {
+    let server = Server::with(&["--requirepass", "right"]);
+    for url in [server.url(), format!("redis://:wrong@127.0.0.1:{}", server.port)] {
+        let refused = opened(&config(&[url])).await;
+        assert!(matches!(refused, Err(OpenError::Denied { .. })), "{refused:?}");
+    }
+    opened(&config(&[format!("redis://:right@127.0.0.1:{}/3", server.port)])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_throws_keys_away_is_refused_unless_it_may() {
+    let server = Server::with(&["--maxmemory-policy", "allkeys-lru"]);
+    let mut config = config(&[server.url()]);
+    opened(&config).await.unwrap();
+    config.may_evict = false;
+    let told = opened(&config).await.unwrap_err().to_string();
+    assert!(told.contains("maxmemory-policy allkeys-lru"), "{told}");
+    server.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    opened(&config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_yet_is_found_when_it_comes() {
+    let mut server = Server::start();
+    let config = config(&[server.url()]);
+    server.kill();
+    let store = open(&config).await;
+    assert!(store.check().await.unwrap_err().may_pass());
+    server.run();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    store.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_user_of_the_readme_may_do_all_that_is_needed() {
+    let server = Server::start();
+    let readme = include_str!("../README.md");
+    let line = readme.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    assert_eq!(server.ask(&line.split(' ').collect::<Vec<_>>()), "OK", "{line}");
+    let mut config = config(&[format!("redis://chat:secret@127.0.0.1:{}", server.port)]);
+    config.key_prefix = "c:".into();
+    let store = open(&config).await;
+    let first = start(&*store, &question(Target::New, "k0")).await;
+    let owner = question(Target::New, "k").owner;
+    let cursor = Cursor { turn: first.turn.id, from: Position::default() };
+    store.follow(&owner, &cursor, Duration::from_millis(50)).await.unwrap();
+    store.request_stop(&owner, &first.turn.id).await.unwrap();
+    finish(&*store, &first).await;
+    let here = Target::Existing(first.turn.id.session);
+    finish(&*store, &start(&*store, &question(here, "k1")).await).await;
+    assert_eq!(store.sessions(&owner, &SessionsPage { after: None, limit: 9 }).await.unwrap().len(), 1);
+    store.close_orphans(Duration::ZERO, 9).await.unwrap();
+    store.delete(&owner, &first.turn.id.session).await.unwrap();
+    config.key_prefix = "d:".into();
+    assert!(matches!(opened(&config).await, Err(OpenError::Denied { .. })), "another prefix is not its own");
+}

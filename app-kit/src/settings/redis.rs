@@ -1,0 +1,100 @@
+//! Where Redis is.
+
+use super::parse::{self, Parsed};
+use super::reader::Reader;
+use super::secret::Secret;
+use super::table as t;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Where Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redis {
+    /// Its URL, with the password in it; several are nodes of a cluster.
+    pub urls: Vec<Secret>,
+    /// What every key's name begins with.
+    pub key_prefix: String,
+}
+
+impl Redis {
+    /// `Some(None)` where none is named.
+    pub(super) fn read(reader: &mut Reader) -> Option<Option<Self>> {
+        let (urls, host) = (reader.optional(&t::REDIS_URL, urls), reader.optional(&t::REDIS_HOST, parse::text));
+        let (port, password) = (reader.get(&t::REDIS_PORT, port), reader.optional(&t::REDIS_PASSWORD, parse::text));
+        let (db, key_prefix) = (reader.get(&t::REDIS_DB, db), reader.get(&t::REDIS_KEY_PREFIX, key_prefix));
+        if matches!((&urls, &host), (Some(Some(_)), Some(Some(_)))) {
+            reader.fault(&t::REDIS_HOST, "stands beside REDIS_URL: which of the two is meant?");
+        }
+        let (port, password, db, key_prefix) = (port?, password?, db?, key_prefix?);
+        let urls = urls?.or_else(|| Some(vec![url(&host.flatten()?, port, password.as_deref(), db)]));
+        Some(urls.map(|urls| Self { urls, key_prefix }))
+    }
+}
+
+fn url(host: &str, port: u16, password: Option<&str>, db: u32) -> Secret {
+    let password = password.map(|password| format!(":{}@", utf8_percent_encode(password, NON_ALPHANUMERIC)));
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    Secret::new(format!("redis://{}{host}:{port}/{db}", password.unwrap_or_default()))
+}
+
+/// The adapter looks closer; this much can be told with all other faults.
+fn urls(text: &str) -> Parsed<Vec<Secret>> {
+    let good = |url: &str| {
+        let rest = url.strip_prefix("redis://").or_else(|| url.strip_prefix("rediss://"));
+        rest.is_some_and(|rest| !rest.rsplit('@').next().unwrap_or_default().is_empty())
+    };
+    let urls: Vec<&str> = text.split(',').map(str::trim).collect();
+    let rule = "redis://host:6379/0 or rediss://..., with commas between the nodes of a cluster";
+    if urls.iter().all(|url| good(url)) { Ok(urls.into_iter().map(Secret::new).collect()) } else { Err(rule) }
+}
+
+fn port(text: &str) -> Parsed<u16> {
+    parse::port(text).ok().filter(|port| *port > 0).ok_or("a port, 1 to 65535")
+}
+
+fn db(text: &str) -> Parsed<u32> {
+    text.trim().parse().map_err(|_| "the number of a database, 0 to 15 unless Redis was told otherwise")
+}
+
+/// Braces would decide which slot of a cluster a key is in.
+fn key_prefix(text: &str) -> Parsed<String> {
+    let good = !text.contains(['{', '}']) && text.len() <= 64;
+    if good { Ok(text.to_owned()) } else { Err("a text of at most 64 bytes without braces") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Option<Option<Redis>> {
+        let mut reader = Reader::of_pairs(pairs.iter().copied());
+        let redis = Redis::read(&mut reader);
+        reader.finish(redis).ok()
+    }
+
+    fn first(redis: Option<Option<Redis>>) -> String {
+        redis.flatten().unwrap().urls[0].expose().to_owned()
+    }
+
+    #[test]
+    fn a_host_makes_a_url_in_which_a_password_may_hold_anything() {
+        assert_eq!(read(&[]), Some(None));
+        assert_eq!(first(read(&[("REDIS_HOST", "127.0.0.1")])), "redis://127.0.0.1:6379/0");
+        let pairs = [("REDIS_HOST", "::1"), ("REDIS_PORT", "7000"), ("REDIS_PASSWORD", "p@:/ß"), ("REDIS_DB", "2")];
+        assert_eq!(first(read(&pairs)), "redis://:p%40%3A%2F%C3%9F@[::1]:7000/2");
+    }
+
+    #[test]
+    fn several_urls_are_a_cluster_and_a_host_beside_them_is_a_fault() {
+        let redis = read(&[("REDIS_URL", "rediss://u:p@a:1, rediss://b:2")]).flatten().unwrap();
+        assert_eq!((redis.urls.len(), redis.key_prefix.as_str()), (2, "c:"));
+        assert!(!format!("{redis:?}").contains("u:p"));
+        for pairs in [
+            [("REDIS_URL", "redis://a"), ("REDIS_HOST", "b")],
+            [("REDIS_URL", "http://a"), ("REDIS_DB", "0")],
+            [("REDIS_URL", "redis://"), ("REDIS_DB", "0")],
+            [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "{c}")],
+        ] {
+            assert_eq!(read(&pairs), None, "{pairs:?}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The handler `archive`: each event as a line of JSON in files that grow under one directory.
+//!
+//! The files are called `<topic>-<partition>-<date>-<n>.jsonl`: another one begins with each day (UTC) and when the newest
+//! would grow beyond its size. A line is `{"topic", "partition", "offset", "event": {...}}`. It is on the disk before the
+//! event is acknowledged, and it is there **once**, also where the worker was killed between the two: before a worker adds to
+//! the files of a partition it reads what others added last, and what stands there is not written again. A last line that a
+//! crash cut off is taken away first.
+//!
+//! Several workers may share a directory, if its file system has locks. Who writes holds the lock of the partition while he
+//! does, and reads what others wrote since he last held it. So it does not matter which of them has the partition, nor that
+//! one was frozen meanwhile: when he goes on, he finds that the line is there. Only the lines of the last
+//! [`REMEMBERED`] events of a partition are known: what comes again after so many others is written again.
+//!
+//! Workers with a directory each know nothing of one another: a worker that was frozen until another had its partition, or
+//! that had no time left to acknowledge, may then write again what it had in hand. A dead letter that is replayed is a new
+//! record of the bus, with a new offset and so a line of its own. Who wants each event once for all of that goes by
+//! `event_id`.
+//!
+//! Old files may be moved away at any time, but not the newest of a partition with what is to be remembered of it.
+
+mod files;
+mod part;
+mod remembered;
+mod writer;
+
+pub use remembered::REMEMBERED;
+
+use async_trait::async_trait;
+use chatcore::consume::EventHandler;
+use chatcore::event::Event;
+use chatcore::port::{Place, Runtime};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use writer::{Line, Writer};
+
+/// How long it waits before it writes again where the disk takes nothing.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where the archive is, and how it is cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveConfig {
+    /// The directory; it is made if it is not there.
+    pub dir: PathBuf,
+    /// How large a file may become, in bytes. A longer line has a file of its own.
+    pub max_bytes: u64,
+}
+
+/// Keeps each event in files. One thread writes for all lanes, so that they share the waiting for the disk.
+#[derive(Debug)]
+pub struct Archive {
+    runtime: Arc<dyn Runtime>,
+    lines: Sender<Line>,
+}
+
+impl Archive {
+    /// Opens the directory. Blocks for a moment.
+    ///
+    /// # Errors
+    /// The directory cannot be made or has no locks, or the system gives no thread.
+    pub fn open(config: ArchiveConfig, runtime: Arc<dyn Runtime>) -> io::Result<Self> {
+        files::prepare(&config.dir)?;
+        let (lines, to_write) = channel();
+        let writer = Writer::new(config, runtime.clone());
+        std::thread::Builder::new().name("archive".into()).spawn(move || writer.run(&to_write))?;
+        Ok(Self { runtime, lines })
+    }
+
+    /// Is done when the line is on the disk.
+    async fn write(&self, event: &Event, place: &Place) -> Result<(), String> {
+        let (tell, told) = oneshot::channel();
+        self.lines.send(Line::new(event, place, tell)).map_err(|error| error.to_string())?;
+        told.await.map_err(|error| error.to_string())?
+    }
+}
+
+#[async_trait]
+impl EventHandler for Archive {
+    async fn handle(&self, event: &Event, place: &Place) -> Result<(), String> {
+        if !files::is_name(&place.topic) {
+            return Err("the topic's name cannot be part of a file's name".into());
+        }
+        // A disk that is full is no fault of the event, so it is no reason to park it: it waits until there is room again,
+        // and comes again where the worker is stopped meanwhile.
+        while let Err(error) = self.write(event, place).await {
+            tracing::error!(error, topic = place.topic, partition = place.partition, "cannot archive; trying again");
+            self.runtime.sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+}

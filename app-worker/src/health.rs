@@ -1,0 +1,91 @@
+//! The worker's own small server: whether it is well, and its numbers.
+
+use crate::pulse::Pulse;
+use actix_web::dev::Server;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpResponse, HttpServer};
+use app_kit::metrics::Metrics;
+use chatcore::port::Probe;
+use futures_util::future::join_all;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+/// How long an answer may take to go out once the worker ends, in seconds.
+const LAST_ANSWERS: u64 = 1;
+/// The type of Prometheus' text format.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the routes tell of.
+#[derive(Debug)]
+pub struct Health {
+    /// What nothing works without.
+    pub probes: Vec<Arc<dyn Probe>>,
+    /// The loops.
+    pub pulse: Arc<Pulse>,
+    /// The numbers; `None` where another gathers them.
+    pub metrics: Option<Metrics>,
+}
+
+/// Serves on a port that is open. Called inside a tokio runtime.
+///
+/// # Errors
+/// The port cannot be listened on.
+pub fn serve(listener: TcpListener, health: Health) -> io::Result<Server> {
+    let health = Data::new(health);
+    let factory = move || {
+        App::new()
+            .app_data(health.clone())
+            .route("/livez", web::get().to(livez))
+            .route("/readyz", web::get().to(readyz))
+            .route("/metrics", web::get().to(metrics))
+    };
+    // It is asked every few seconds.
+    let server = HttpServer::new(factory).workers(1).disable_signals().shutdown_timeout(LAST_ANSWERS);
+    Ok(server.listen(listener)?.run())
+}
+
+/// The process answers.
+async fn livez() -> HttpResponse {
+    lines(StatusCode::OK, "alive\n".into())
+}
+
+/// A line for the worker, its loops and each dependency; 503 unless all are well.
+async fn readyz(health: Data<Health>) -> HttpResponse {
+    let pulse = &health.pulse;
+    let mut ready = !pulse.is_stopping() && pulse.is_well();
+    let worker = if pulse.is_stopping() { "stopping" } else { "healthy" };
+    let mut text = format!("worker: {worker}\nconsumer: {}\n", word(pulse.is_well()));
+    for (name, healthy) in look(&health.probes).await {
+        ready &= healthy;
+        text += &format!("{name}: {}\n", word(healthy));
+    }
+    lines(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
+}
+
+async fn look(probes: &[Arc<dyn Probe>]) -> Vec<(&'static str, bool)> {
+    join_all(probes.iter().map(async |probe| {
+        let (name, checked) = (probe.name(), probe.check().await);
+        if let Err(error) = &checked {
+            tracing::warn!(dependency = name, source = %error.source, "a dependency is unhealthy");
+        }
+        (name, checked.is_ok())
+    }))
+    .await
+}
+
+async fn metrics(health: Data<Health>) -> HttpResponse {
+    match &health.metrics {
+        Some(metrics) => HttpResponse::Ok().content_type(PROMETHEUS).body(metrics.text()),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+fn word(healthy: bool) -> &'static str {
+    if healthy { "healthy" } else { "unhealthy" }
+}
+
+fn lines(status: StatusCode, text: String) -> HttpResponse {
+    HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(text)
+}

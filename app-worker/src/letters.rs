@@ -1,0 +1,127 @@
+//! `app-worker dead-letters`: shows what could not be worked off, or gives it back.
+
+use chatcore::error::BackendError;
+use chatcore::port::{DeadLetter, DeadLetterId, DeadLetters, DeadLettersPage, Replay};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::io::{self, Write, stderr, stdout};
+
+/// How many are asked for at once.
+const PAGE: usize = 100;
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LettersCommand {
+    /// Shows dead letters, the oldest first: id, group, session and reason, with tabs between.
+    List {
+        /// How many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+        limit: usize,
+        /// As JSON, one object a line, with the record itself: it holds the text of a message.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Gives dead letters back to the group that parked them. They come to all its handlers again, as new records.
+    Replay {
+        /// Which, as `list` shows them.
+        #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+        ids: Vec<String>,
+        /// All that are there now.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Does it.
+pub(crate) async fn run(command: &LettersCommand, letters: &dyn DeadLetters) -> Result<(), Failure> {
+    match command {
+        LettersCommand::List { limit, json } => list(letters, *limit, *json).await,
+        LettersCommand::Replay { ids, all: false } => {
+            let ids: Vec<_> = ids.iter().cloned().map(DeadLetterId).collect();
+            let missing = replay(letters, &ids).await?;
+            if missing == 0 { Ok(()) } else { Err(format!("{missing} of {} were not there", ids.len()).into()) }
+        }
+        LettersCommand::Replay { all: true, .. } => {
+            // Gathered before the first goes back: what is parked again meanwhile is not replayed for ever.
+            let mut ids = Vec::new();
+            let gather = |letter: DeadLetter| {
+                ids.push(letter.id);
+                Ok(())
+            };
+            walk(letters, usize::MAX, gather).await?;
+            // One that is gone meanwhile was replayed by another.
+            replay(letters, &ids).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn list(letters: &dyn DeadLetters, limit: usize, as_json: bool) -> Result<(), Failure> {
+    let mut shown = 0;
+    let more = walk(letters, limit, |letter| {
+        shown += 1;
+        writeln!(stdout(), "{}", if as_json { object(&letter).to_string() } else { line(&letter) })
+    });
+    if more.await? {
+        writeln!(stderr(), "these are {shown}, and there may be more: --limit")?;
+    } else if shown == 0 {
+        writeln!(stderr(), "no dead letters")?;
+    }
+    Ok(())
+}
+
+/// Goes through the letters, at most `limit`; whether there may be more.
+async fn walk(
+    letters: &dyn DeadLetters,
+    limit: usize,
+    mut each: impl FnMut(DeadLetter) -> io::Result<()>,
+) -> Result<bool, Failure> {
+    let (mut after, mut left) = (None, limit);
+    while left > 0 {
+        let asked = PAGE.min(left);
+        let page = letters.list(&DeadLettersPage { after: after.take(), limit: asked }).await.map_err(told)?;
+        let (found, last) = (page.len(), page.last().map(|letter| letter.id.clone()));
+        page.into_iter().try_for_each(&mut each)?;
+        if found < asked {
+            return Ok(false);
+        }
+        (after, left) = (last, left - found);
+    }
+    Ok(true)
+}
+
+/// How many of them there were not.
+async fn replay(letters: &dyn DeadLetters, ids: &[DeadLetterId]) -> Result<usize, Failure> {
+    let mut missing = 0;
+    for id in ids {
+        if letters.replay(id).await.map_err(told)? == Replay::Queued {
+            writeln!(stdout(), "{} goes back", id.0)?;
+        } else {
+            missing += 1;
+            writeln!(stderr(), "{}: no such dead letter", id.0)?;
+        }
+    }
+    Ok(missing)
+}
+
+/// An operator wants to know what the technology said.
+fn told(error: BackendError) -> Failure {
+    format!("{error}: {}", error.source).into()
+}
+
+/// A reason may be any text; here it is one line.
+fn line(letter: &DeadLetter) -> String {
+    let plain = |text: &str| text.replace(char::is_control, " ");
+    let DeadLetter { id, key, group, reason, .. } = letter;
+    format!("{}\t{}\t{}\t{}", id.0, plain(group), plain(key), plain(reason))
+}
+
+/// The record as JSON where it is, else as text.
+fn object(letter: &DeadLetter) -> Value {
+    let DeadLetter { id, key, group, reason, raw } = letter;
+    let record = serde_json::from_slice(raw).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(raw)));
+    json!({ "id": id.0, "group": group, "key": key, "reason": reason, "record": record })
+}

@@ -1,0 +1,106 @@
+//! What the worker is told.
+
+mod handlers;
+#[cfg(test)]
+mod tests;
+
+pub use handlers::HandlerKind;
+
+use app_kit::settings::{Faults, Logs, Reader, Store, StoreKind, parse, table as t};
+use std::net::ToSocketAddrs;
+use std::time::Duration;
+
+/// Everything that the worker is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Logs.
+    pub logs: Logs,
+    /// Where the events are.
+    pub store: Store,
+    /// What is done with each event, in this order.
+    pub handlers: Vec<HandlerKind>,
+    /// Events that are worked off at once.
+    pub lanes: usize,
+    /// How often a handler tries an event before the event goes to the dead letters.
+    pub tries: u32,
+    /// The address of its health and metrics.
+    pub host: String,
+    /// Their port, 0 for any free one; `None` for none.
+    pub port: Option<u16>,
+    /// How long stopping may take.
+    pub grace: Duration,
+    /// What is not wrong but should be looked at, a sentence each.
+    pub warnings: Vec<String>,
+    /// Every setting, a line each; secrets as `***`.
+    pub printed: String,
+}
+
+impl Settings {
+    /// Reads the environment and `.env`.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn load() -> Result<Self, Faults> {
+        Self::read(Reader::of_process())
+    }
+
+    /// Reads these pairs as if they were all that stands in the environment: for tests.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Faults> {
+        Self::read(Reader::of_pairs(pairs))
+    }
+
+    fn read(mut reader: Reader) -> Result<Self, Faults> {
+        let settings = Self::read_all(&mut reader);
+        reader.finish(settings)
+    }
+
+    /// `None` where something is missing; then the reader has a fault. Everything is read before anything is missed.
+    fn read_all(reader: &mut Reader) -> Option<Self> {
+        let (logs, store) = (Logs::read(reader), Store::read(reader));
+        if store.as_ref().is_some_and(|store| store.kind == StoreKind::Memory) {
+            reader.fault(&t::STORE, "is memory, which no other process can read: there is nothing for a worker to do");
+        }
+        let handlers = HandlerKind::read(reader);
+        let (lanes, tries) = (reader.get(&t::WORKER_LANES, lanes), reader.get(&t::WORKER_TRIES, tries));
+        let (host, port) = (reader.get(&t::HOST, host), reader.get(&t::WORKER_PORT, port));
+        let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
+        let mut settings = Self {
+            logs: logs?,
+            store: store?,
+            handlers: handlers?,
+            lanes: lanes?,
+            tries: tries?,
+            host: host?,
+            port: port?,
+            grace: grace?,
+            warnings: reader.warnings(),
+            printed: reader.print(),
+        };
+        settings.warnings.extend(settings.handlers.iter().filter_map(HandlerKind::warning));
+        Some(settings)
+    }
+}
+
+fn lanes(text: &str) -> parse::Parsed<usize> {
+    parse::size(text).ok().filter(|lanes| *lanes <= 1024).ok_or("a whole number, 1 to 1024")
+}
+
+fn tries(text: &str) -> parse::Parsed<u32> {
+    text.trim().parse().ok().filter(|tries| (1..=1000).contains(tries)).ok_or("a whole number, 1 to 1000")
+}
+
+fn port(text: &str) -> parse::Parsed<Option<u16>> {
+    if text.trim().eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    parse::port(text).map(Some).map_err(|_| "a port, 0 to 65535, or off")
+}
+
+/// A name is looked up here as it is when the worker listens, so that a wrong one is told with all other faults.
+fn host(text: &str) -> parse::Parsed<String> {
+    let found = (text, 0).to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some());
+    found.then(|| text.to_owned()).ok_or("an address like 127.0.0.1 or ::1, or a name that leads to one")
+}

@@ -1,0 +1,59 @@
+//! What is a fault, and what is not.
+
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> Result<Settings, Faults> {
+    Settings::from_pairs(pairs.iter().copied())
+}
+
+fn names(settings: &Settings) -> Vec<&'static str> {
+    settings.handlers.iter().map(HandlerKind::name).collect()
+}
+
+#[test]
+fn settings_of_the_server_do_not_concern_the_worker() {
+    let settings = read(&[("PORT", "junk"), ("DEBUG", "false"), ("WORKER_LANES", "3")]).unwrap();
+    assert_eq!((settings.lanes, names(&settings), settings.port), (3, vec!["log", "counters"], Some(8001)));
+    assert!(settings.printed.contains("\nPORT=junk\n"), "{}", settings.printed);
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let faults = [
+        ("STORE", "memory"),
+        ("WORKER_LANES", "0"),
+        ("WORKER_TRIES", "0"),
+        ("WORKER_PORT", "70000"),
+        ("WORKER_HANDLERS", "log,fax"),
+        ("ARCHIVE_MAX_BYTES", "much"),
+        ("WEBHOOK_URL", "ftp://example.org"),
+    ];
+    let told = read(&faults).unwrap_err().to_string();
+    assert!(faults.iter().all(|(name, _)| told.contains(&format!("{name} ("))), "{told}");
+}
+
+#[test]
+fn a_handler_needs_its_settings_and_stands_there_once() {
+    let missing = |handlers| read(&[("WORKER_HANDLERS", handlers)]).unwrap_err().to_string();
+    assert!(missing("archive").contains("ARCHIVE_DIR (default): is missing"));
+    let told = missing("log,webhook");
+    assert!(
+        told.contains("WEBHOOK_URL (default): is missing") && told.contains("WEBHOOK_SECRET (default): is missing")
+    );
+    assert!(missing("log,LOG").contains("each once"));
+    assert_eq!(names(&read(&[("WORKER_HANDLERS", "none"), ("WORKER_PORT", "Off")]).unwrap()), [""; 0]);
+}
+
+#[test]
+fn the_secret_of_the_webhook_is_shown_nowhere_and_looked_at() {
+    let with = |secret| {
+        let url = ("WEBHOOK_URL", "https://hooks.example/chat");
+        read(&[("WORKER_HANDLERS", " Webhook , archive"), url, ("WEBHOOK_SECRET", secret), ("ARCHIVE_DIR", "a")])
+            .unwrap()
+    };
+    let settings = with("hush-hush");
+    assert_eq!(names(&settings), ["webhook", "archive"]);
+    assert!(!format!("{settings:?}").contains("hush-hush") && settings.printed.contains("\nWEBHOOK_SECRET=***\n"));
+    assert!(settings.warnings[0].starts_with("WEBHOOK_SECRET is shorter than 32 bytes"), "{:?}", settings.warnings);
+    assert_eq!(with("b7e151628aed2a6abf7158809cf4f3c7").warnings, [""; 0]);
+}

@@ -1,0 +1,102 @@
+//! Several servers on one Redis are one system, and none of them is missed.
+
+use super::servers::Server as Redis;
+use super::{ANSWERED_WITHIN, durable};
+use crate::client::Client;
+use crate::process::Server;
+use crate::writers::{open, questions, within};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A server over this Redis, whose AI thinks so long.
+fn start(redis: &Redis, delay: &str) -> Server {
+    let url = redis.url();
+    Server::start(&[("REDIS_URL", &url), ("MESSAGE_QUOTA", "off"), ("TURN_LEASE", "1s"), ("AI_DEMO_DELAY", delay)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_share_sessions_and_tokens() {
+    let redis = durable();
+    // Both start at once, so that they have to agree on a secret that neither of them was given.
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| start(&redis, "0"));
+        (start(&redis, "0"), one.join().unwrap())
+    });
+    let (here, of_two) = (Client::login(&one).await, Client::login(&two).await);
+    let there = here.at(&two);
+    assert_eq!(of_two.at(&one).sessions().await, [0; 0], "a token of each is good at the other");
+
+    let session = open(&here).await;
+    assert_eq!(open(&there).await, session, "the same key is the same message");
+    there.ask(json!({"message": "laptop", "session_id": session})).await;
+    let history = here.history(&session).await;
+    assert_eq!(questions(&history), ["hello", "laptop"]);
+    assert_eq!(there.history(&session).await, history);
+    let sessions = there.sessions().await;
+    assert!(sessions.len() == 1 && sessions[0]["session_id"] == *session, "{sessions:?}");
+    assert_eq!(here.sessions().await, sessions);
+
+    assert_eq!(there.delete(&session).await, StatusCode::OK);
+    assert_eq!(here.sessions().await, [0; 0]);
+    let (status, ..) = here.try_ask(&json!({"message": "phone", "session_id": session})).await.unwrap();
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_killed_leaves_no_session_stuck_past_its_lease() {
+    let redis = durable();
+    let (mut dying, living) = (start(&redis, "20s"), start(&redis, "0"));
+    let here = Client::login(&living).await;
+    let ask = |session: &str, key: &str| json!({"message": key, "session_id": session, "client_message_id": key});
+    let (retried, passed) = (session(&here, "a").await, session(&here, "b").await);
+    let bodies = [ask(&retried, "2"), ask(&passed, "2"), json!({"message": "new", "client_message_id": "new"})];
+    let asked = bodies.clone().map(|body| {
+        let there = here.at(&dying);
+        tokio::spawn(async move { there.try_ask(&body).await })
+    });
+    let begun = within(Duration::from_secs(10), all_begun(&here)).await;
+    dying.kill();
+    let [again, other, new] = within(ANSWERED_WITHIN, async {
+        let [retry, _, new] = &bodies;
+        let (again, other) = (here.ask(retry.clone()), here.ask(ask(&passed, "3")));
+        let (again, other, new) = tokio::join!(again, other, here.ask(new.clone()));
+        [again, other, new]
+    })
+    .await;
+    for task in asked {
+        assert!(task.await.unwrap().is_err(), "the server died before it answered");
+    }
+    // The retried keys went on with the very questions that the dead server had taken.
+    assert!([&again, &other, &new].iter().all(|answer| answer["status"] == "completed"));
+    for (answer, questions_there) in [(&again, 2), (&new, 1)] {
+        let history = here.history(answer["session_id"].as_str().unwrap()).await;
+        assert_eq!(questions(&history).len(), questions_there);
+        assert!(begun.contains(&answer["message_id"]), "{answer}");
+    }
+    let history = here.history(&passed).await;
+    assert_eq!(questions(&history).len(), 3);
+    assert_eq!(history[3]["status"], "failed", "the question of the other key was closed");
+    assert_eq!(here.sessions().await.len(), 3, "no session was opened twice");
+}
+
+/// A session with one question, under a key of its own.
+async fn session(client: &Client, key: &str) -> String {
+    let answer = client.ask(json!({"message": key, "client_message_id": key})).await;
+    answer["session_id"].as_str().unwrap().to_owned()
+}
+
+/// Waits until three sessions have an open question each, and answers their ids.
+async fn all_begun(client: &Client) -> Vec<Value> {
+    loop {
+        let mut begun = Vec::new();
+        for session in client.sessions().await {
+            let newest = client.messages(session["session_id"].as_str().unwrap()).await.pop();
+            begun.extend(newest.filter(|message| message["role"] == "user").map(|message| message["id"].clone()));
+        }
+        if begun.len() == 3 {
+            return begun;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

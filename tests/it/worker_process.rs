@@ -1,0 +1,122 @@
+//! A worker with settings of its own, and a receiver for its webhook.
+
+use crate::process::{command, signal};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use std::future::pending;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A running `app-worker`. It is killed without mercy when it is dropped.
+pub(crate) struct Worker {
+    process: Child,
+    listens: Receiver<u64>,
+}
+
+impl Worker {
+    pub(crate) fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = command("app-worker", folder);
+        command.envs(settings.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let (log, (told, listens)) = (process.stderr.take().unwrap(), channel());
+        // Read to its end, so that the worker's log is never full.
+        std::thread::spawn(move || {
+            for line in BufReader::new(log).lines().map_while(Result::ok) {
+                let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if line["message"] == "listening" {
+                    let _ = told.send(line["port"].as_u64().unwrap_or_default());
+                }
+            }
+        });
+        Self { process, listens }
+    }
+
+    /// SIGSTOP: it stands still in the middle of whatever it does.
+    pub(crate) fn freeze(&self) {
+        signal(&self.process, "-STOP");
+    }
+
+    /// SIGCONT: it goes on as if nothing had happened.
+    pub(crate) fn thaw(&self) {
+        signal(&self.process, "-CONT");
+    }
+
+    /// Where its own server is.
+    pub(crate) fn url(&self, path: &str) -> String {
+        let port = self.listens.recv_timeout(Duration::from_secs(30)).unwrap();
+        format!("http://127.0.0.1:{port}{path}")
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// A call that came to the receiver.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// A server that takes calls, and answers each as it is told.
+#[derive(Clone)]
+pub(crate) struct Hook {
+    calls: Arc<Mutex<Vec<Call>>>,
+    answer: Arc<Answer>,
+    pub(crate) url: String,
+}
+
+type Answer = dyn Fn(&Call) -> Option<StatusCode> + Send + Sync;
+
+impl Hook {
+    /// `None` as an answer is none.
+    pub(crate) async fn start(answer: impl Fn(&Call) -> Option<StatusCode> + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let hook = Self { calls: Arc::default(), answer: Arc::new(answer), url };
+        let router = Router::new().route("/hook", post(take)).with_state(hook.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        hook
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Those that came, once there are so many.
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Call> {
+        eventually(|| (self.calls().len() >= count).then_some(()), || format!("{:?}", self.calls())).await;
+        self.calls()
+    }
+}
+
+async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> (StatusCode, &'static str) {
+    let call = Call { headers, body };
+    hook.calls.lock().unwrap().push(call.clone());
+    match (hook.answer)(&call) {
+        Some(status) => (status, "a body that nobody is told of"),
+        None => pending().await,
+    }
+}
+
+/// Looks until there is something, half a minute long.
+pub(crate) async fn eventually<T>(look: impl Fn() -> Option<T>, last: impl Fn() -> String) -> T {
+    for _ in 0..600 {
+        match look() {
+            Some(found) => return found,
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    panic!("it never came: {}", last())
+}

@@ -1,0 +1,49 @@
+//! Which answer a turn gets, and to whom it is new.
+
+use super::{Bench, hello};
+use chatcore::chat::{Answered, ChatService};
+use chatcore::message::{AiReply, Products, Status};
+use chatcore::policy::ChatPolicy;
+use chatcore::port::{AiChunk, Runtime, SessionStore};
+use chatcore_ports::memory::MemoryAi;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn an_answer_of_products_alone_is_kept_and_one_of_nothing_is_stood_in_for() {
+    let products = Products::from_json(r#"[{"product_id":"p1"}]"#).unwrap();
+    for (products, status) in [(products, Status::Completed), (Products::default(), Status::Fallback)] {
+        let bench = Bench::new();
+        let reply = AiReply { products: products.clone(), intent: Some("search".into()), confidence: None };
+        let ai = MemoryAi::scripted(move |_| vec![Ok(AiChunk::Done(reply.clone()))]);
+        let (store, runtime) = (bench.store.clone(), bench.sim.runtime(1));
+        let service = ChatService::new(Arc::new(store), Arc::new(ai), Arc::new(runtime), ChatPolicy::default());
+        bench.run(async move {
+            let Ok(Answered { answer, .. }) = service.send(hello()).await else { panic!("no answer") };
+            assert_eq!((answer.status, &answer.reply.products), (status, &products));
+            assert_eq!(answer.content.is_empty(), status == Status::Completed);
+        });
+    }
+}
+
+/// The server cannot reach the store for longer than a lease, and another one closes its turn.
+#[test]
+fn an_answer_that_another_gave_to_the_turn_of_this_call_is_no_replay() {
+    let bench = Bench::new();
+    let service = bench.service(30, Duration::from_secs(1));
+    let (runtime, net, store) = (bench.sim.runtime(0), bench.net.clone(), bench.store.clone());
+    bench.run(async move {
+        let policy = ChatPolicy::default();
+        let asked = futures_util::future::join(service.send(hello()), async {
+            runtime.sleep(Duration::from_secs(1)).await;
+            net.set(|weather| weather.outage = true);
+            runtime.sleep(policy.lease + policy.lease / 3).await;
+            assert_eq!(store.close_orphans(Duration::ZERO, 9).await.ok(), Some(1));
+            net.set(|weather| weather.outage = false);
+        });
+        let (Ok(answered), ()) = asked.await else { panic!("no answer") };
+        assert_eq!((answered.answer.status, answered.replayed), (Status::Failed, false));
+        let Ok(again) = service.send(hello()).await else { panic!("no answer") };
+        assert_eq!((again.answer, again.replayed), (answered.answer, true));
+    });
+}

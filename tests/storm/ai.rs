@@ -1,0 +1,97 @@
+//! The AI behind most servers: it gives each call an answer of its own, so that an answer in a history tells which attempt
+//! it is from.
+
+use crate::LEASE;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::post;
+use axum::{Json, Router};
+use chatcore::port::Runtime;
+use chatcore::stamp::{micros, rfc3339};
+use chatcore_ports::tokio::TokioRuntime;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What every question begins with whose answer takes long.
+pub(crate) const SLOW: &str = "q l";
+
+/// What it was asked.
+#[derive(Debug)]
+pub(crate) struct Ai {
+    runtime: TokioRuntime,
+    calls: Mutex<BTreeMap<String, Vec<Call>>>,
+}
+
+/// One call: for which request, when, and what it was answered.
+#[derive(Debug, Clone)]
+struct Call {
+    request: String,
+    at: String,
+    /// It came within a lease of the request that asked, so that no other attempt can have taken the turn meanwhile.
+    fresh: bool,
+    answer: String,
+}
+
+impl Ai {
+    /// Whether this is an answer to this question by the attempt that had the turn when it was stored; else what is wrong.
+    pub(crate) fn gave(&self, question: &str, answer: &str, stored: &str) -> Result<(), String> {
+        let calls = self.calls.lock().unwrap();
+        let calls = calls.get(question).map_or(&[][..], Vec::as_slice);
+        let Some(place) = calls.iter().position(|call| call.answer == answer) else {
+            return Err(format!("I5: an answer to another question was stored: {question:?} got {answer:?}"));
+        };
+        let (call, later) = (&calls[place], &calls[place + 1..]);
+        let taken = later.iter().find(|other| other.fresh && other.request != call.request && *other.at < *stored);
+        taken.map_or(Ok(()), |other| {
+            Err(format!(
+                "I5: a stale fence wrote: {question:?} was taken over by {other:?}, and at {stored} {call:?} was stored"
+            ))
+        })
+    }
+
+    fn note(&self, question: &str, request: &str) -> String {
+        let now = self.runtime.now();
+        let asked = request.split('-').next().and_then(|micros| micros.parse().ok());
+        let fresh = asked.is_some_and(|asked: i64| micros(now) - asked < LEASE.as_micros() as i64);
+        let mut calls = self.calls.lock().unwrap();
+        let calls = calls.entry(question.to_owned()).or_default();
+        let answer = format!("a {question} #{}", calls.len());
+        calls.push(Call { request: request.to_owned(), at: rfc3339(now), fresh, answer: answer.clone() });
+        answer
+    }
+}
+
+/// The name of a request: when it was made, and its number.
+pub(crate) fn request_id(runtime: &TokioRuntime, number: u64) -> String {
+    format!("{}-{number}", micros(runtime.now()))
+}
+
+/// Starts it; answers where it is.
+pub(crate) async fn start() -> (Arc<Ai>, String) {
+    let ai = Arc::new(Ai { runtime: TokioRuntime::current(), calls: Mutex::default() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/ai", listener.local_addr().unwrap());
+    let router = Router::new().route("/ai", post(answer)).with_state(ai.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (ai, url)
+}
+
+async fn answer(State(ai): State<Arc<Ai>>, headers: HeaderMap, Json(asked): Json<Value>) -> Json<Value> {
+    let question = asked["message"].as_str().unwrap_or_default();
+    let request = headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let answer = ai.note(question, request);
+    tokio::time::sleep(Duration::from_millis(delay(question))).await;
+    Json(json!({ "response": answer, "products": [{ "product_id": answer }], "intent": "storm" }))
+}
+
+/// Most answers come at once, some after a while, and some take longer than a lease.
+fn delay(question: &str) -> u64 {
+    match fastrand::u32(..100) {
+        _ if question.starts_with(SLOW) => fastrand::u64(800..2000),
+        0..65 => fastrand::u64(..30),
+        65..88 => fastrand::u64(50..300),
+        _ => fastrand::u64(500..1500),
+    }
+}

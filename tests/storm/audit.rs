@@ -1,0 +1,144 @@
+//! Looking at all sessions from outside: in each pause at those where something happened since, at the end at all.
+
+use crate::check::{self, Places};
+use crate::events::Events;
+use crate::world::{USERS, World};
+use futures_util::StreamExt;
+use futures_util::stream::iter;
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How many sessions are read at once.
+const AT_ONCE: usize = 8;
+/// How many of the deleted sessions are looked at in a pause.
+const SOME: usize = 40;
+/// How long the workers may take for what is left: longer than a delivery takes to come back.
+const EVENTS_WITHIN: Duration = Duration::from_secs(30);
+
+/// All has run well since `calm`: no question from before it may be open. Load goes on.
+pub(crate) async fn pause(world: &World, since: &str, calm: &str) {
+    let listed = list(world, Some(since)).await;
+    let mut pages = iter(listed).map(|(user, session)| async move {
+        let path = format!("/chat/session/{session}/messages?limit=100");
+        (session, world.read(user, &path).await)
+    });
+    let mut reading = pages.by_ref().buffer_unordered(AT_ONCE);
+    while let Some((session, page)) = reading.next().await {
+        let Some(page) = page else { continue };
+        let messages = page.body.as_array().map_or(&[][..], Vec::as_slice);
+        check::history(world, &session, messages, &mut Places::new());
+        if let Some(open) = check::unanswered(messages, calm) {
+            world.ledger.violation(format!("I4: unanswered since before {calm}, in session {session}: {open}"));
+        }
+    }
+    let mut deleted = deleted(world);
+    fastrand::shuffle(&mut deleted);
+    deleted.truncate(SOME);
+    stay_deleted(world, deleted).await;
+}
+
+/// All clients are done: everything is there, once, and the bus has told all of it.
+pub(crate) async fn last(world: &World, output: &Path) {
+    let (mut places, mut histories) = (Places::new(), Vec::new());
+    let listed = list(world, None).await;
+    let mut reading = iter(listed).map(|(user, session)| async move {
+        let history = whole(world, user, &session).await;
+        (session, history)
+    });
+    let mut reading = reading.by_ref().buffer_unordered(AT_ONCE);
+    while let Some((session, history)) = reading.next().await {
+        check::history(world, &session, &history, &mut places);
+        if history.first().is_none_or(|first| first["seq"] != 1) {
+            world.ledger.violation(format!("I2: session {session} does not begin at 1"));
+        }
+        histories.push((session, history));
+    }
+    check::all_there(&world.ledger, &places);
+    stay_deleted(world, deleted(world)).await;
+    all_answered(world, &histories).await;
+    all_told(world, output, &histories).await;
+}
+
+/// Those who hung up left questions behind; the last of them was asked a moment ago.
+async fn all_answered(world: &World, histories: &[(String, Vec<Value>)]) {
+    sleep(crate::LEASE + crate::UNANSWERED).await;
+    for (session, history) in histories {
+        if check::unanswered(history, "Z").is_none() {
+            continue;
+        }
+        for user in 0..USERS {
+            let path = format!("/chat/session/{session}/messages?limit=1");
+            let said = world.any(user, reqwest::Method::GET, &path, None, None).await;
+            let body = said.map(|said| said.body).unwrap_or_default();
+            if let Some(open) = check::unanswered(body.as_array().map_or(&[][..], Vec::as_slice), "Z") {
+                world.ledger.violation(format!("I4: unanswered at the end, in session {session}: {open}"));
+            }
+        }
+    }
+}
+
+/// The workers get what is left.
+async fn all_told(world: &World, output: &Path, histories: &[(String, Vec<Value>)]) {
+    let end = Instant::now() + EVENTS_WITHIN;
+    loop {
+        let events = Events::read(output);
+        let wrong = events.wrong(&world.ledger, histories);
+        if wrong.is_empty() || Instant::now() > end {
+            world.ledger.book().events = events.count;
+            wrong.into_iter().for_each(|wrong| world.ledger.violation(wrong));
+            return;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// The sessions of all users, as far back as there was activity since then.
+async fn list(world: &World, since: Option<&str>) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for user in 0..USERS {
+        let mut path = Some("/chat/sessions?limit=100".to_owned());
+        while let Some(page) = path.take() {
+            let Some(said) = world.read(user, &page).await else { break };
+            let rows = said.body.as_array().cloned().unwrap_or_default();
+            let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+            let new = |row: &&Value| since.is_none_or(|since| text(row, "last_activity").as_str() >= since);
+            let newer: Vec<_> = rows.iter().filter(new).map(|row| (user, text(row, "session_id"))).collect();
+            path = said.next.filter(|_| newer.len() == rows.len());
+            found.extend(newer);
+        }
+    }
+    found
+}
+
+async fn whole(world: &World, user: usize, session: &str) -> Vec<Value> {
+    let (mut history, mut before) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/chat/session/{session}/messages?limit=100{before}");
+        let Some(said) = world.read(user, &path).await else { break };
+        let mut page = said.body.as_array().cloned().unwrap_or_default();
+        let first = page.first().and_then(|message| message["seq"].as_u64()).unwrap_or(1);
+        page.append(&mut history);
+        history = page;
+        if first <= 1 {
+            break;
+        }
+        before = format!("&before={first}");
+    }
+    history
+}
+
+fn deleted(world: &World) -> Vec<(usize, String)> {
+    let book = world.ledger.book();
+    let deleted = book.sessions.iter().filter(|(_, session)| session.deleted);
+    deleted.map(|(id, session)| (session.user, id.clone())).collect()
+}
+
+async fn stay_deleted(world: &World, sessions: Vec<(usize, String)>) {
+    for (user, session) in sessions {
+        if let Some(said) = world.read(user, &format!("/chat/session/{session}")).await {
+            world.ledger.violation(format!("I5: a deleted session came back: {}", said.body));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A kill storm: real servers, workers and Redis, killed, frozen and started again at random under load; then the invariants
+//! are checked from outside. `cargo xtask storm` builds and runs it.
+//!
+//! A seed decides which faults come, how far apart and how long, for each process by itself. What the processes do between
+//! them is up to the machine, so the same seed is the same plan and not the same run.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what cannot be set up ends the storm")]
+#![expect(clippy::print_stdout, reason = "a command line program")]
+
+mod ai;
+mod audit;
+mod check;
+mod clients;
+mod events;
+mod field;
+mod ledger;
+mod options;
+mod plan;
+#[path = "../it/process.rs"]
+#[allow(dead_code, reason = "the scenarios use the rest")]
+mod process;
+#[path = "../../adapters/redis/tests/common/server.rs"]
+#[allow(dead_code, reason = "the adapter's own tests use the rest")]
+mod servers;
+mod talk;
+mod world;
+
+use field::Field;
+use options::Options;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use world::World;
+
+/// How long the faults go on before there is a pause to look.
+const ROUND: Duration = Duration::from_secs(8);
+/// The lease of a turn.
+const LEASE: Duration = Duration::from_secs(1);
+/// How long after its lease a question may be unanswered, with some room for a busy machine.
+const UNANSWERED: Duration = Duration::from_millis(2500);
+/// How long a client may wait for its last answer.
+const LAST_ANSWER: Duration = Duration::from_secs(30);
+
+#[tokio::main(flavor = "multi_thread")]
+async fn main() -> ExitCode {
+    let options = match Options::read(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(wrong) => {
+            println!("{wrong}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (ai, ai_url) = ai::start().await;
+    let mut field = Field::start(&options, folder.path(), &ai_url);
+    let world = Arc::new(World::new(&field, ai));
+    world.get_ready().await;
+    let start = Instant::now();
+    let clients = clients::start(&world);
+    field = storm(&options, field, &world).await;
+    world.ledger.stop();
+    see_off(&world, clients).await;
+    if !(options.until_found && world.ledger.found()) {
+        audit::last(&world, &field.worker_output()).await;
+    }
+    println!("{:.0} s, seed {}\n  faults: {}", start.elapsed().as_secs_f64(), options.seed, field.counts());
+    world.ledger.report(&options)
+}
+
+/// Round after round: faults, then a pause in which everything runs and is looked at.
+async fn storm(options: &Options, mut field: Field, world: &Arc<World>) -> Field {
+    let start = Instant::now();
+    let over = |world: &World| start.elapsed() >= options.length || (options.until_found && world.ledger.found());
+    while !over(world) {
+        let since = world.now();
+        let (length, ledger) = (ROUND.min(options.length), world.ledger.clone());
+        let until = options.until_found.then_some(ledger);
+        field = tokio::task::spawn_blocking(move || {
+            field.storm(length, &|| until.as_ref().is_some_and(|ledger| ledger.found()));
+            field
+        })
+        .await
+        .unwrap();
+        if over(world) && options.until_found {
+            break;
+        }
+        let calm = world.now();
+        sleep(LEASE + UNANSWERED).await;
+        audit::pause(world, &since, &calm).await;
+        println!("{:4.0} s: {}", start.elapsed().as_secs_f64(), world.ledger.line());
+    }
+    field
+}
+
+/// Each client gets its last answer.
+async fn see_off(world: &World, clients: Vec<JoinHandle<()>>) {
+    let end = Instant::now() + LAST_ANSWER;
+    for client in clients {
+        if timeout(end.saturating_duration_since(Instant::now()), client).await.is_err() {
+            world.ledger.violation("I1: a client waits for its last answer in vain");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which faults come, drawn from a seed: a lane for each process, so that the plan of one does not depend on how long another
+//! took.
+
+use fastrand::Rng;
+use std::time::Duration;
+
+/// What is done to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// SIGKILL, and started again.
+    Kill,
+    /// SIGSTOP, and SIGCONT.
+    Freeze,
+    /// SIGTERM, and started again.
+    Terminate,
+    /// Redis forgets all scripts.
+    Flush,
+    /// Redis cuts all connections.
+    Cut,
+    /// Redis cuts those that listen to channels.
+    CutListeners,
+}
+
+/// A fault, how long after the one before, and how long it lasts.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) after: Duration,
+    pub(crate) fault: Fault,
+    pub(crate) lasts: Duration,
+}
+
+/// The faults of one process. What it is decides which come.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    random: Rng,
+    kind: Kind,
+}
+
+/// What a lane is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Redis,
+    Server,
+    Worker,
+}
+
+impl Plan {
+    /// The plan of a lane.
+    pub(crate) fn new(seed: u64, lane: u64, kind: Kind) -> Self {
+        Self { random: Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(lane)), kind }
+    }
+
+    /// What comes next.
+    pub(crate) fn next(&mut self) -> Step {
+        let lot = self.random.u32(..100);
+        let (fault, longest) = match self.kind {
+            Kind::Redis => match lot {
+                0..35 => (Fault::Kill, 700),
+                35..60 => (Fault::Freeze, 1800),
+                60..80 => (Fault::Flush, 1),
+                80..90 => (Fault::Cut, 1),
+                _ => (Fault::CutListeners, 1),
+            },
+            Kind::Server => match lot {
+                0..50 => (Fault::Kill, 800),
+                50..92 => (Fault::Freeze, 2500),
+                _ => (Fault::Terminate, 300),
+            },
+            Kind::Worker => match lot {
+                0..50 => (Fault::Kill, 1000),
+                50..90 => (Fault::Freeze, 2500),
+                _ => (Fault::Terminate, 300),
+            },
+        };
+        let (soonest, latest) = match self.kind {
+            Kind::Redis => (800, 3000),
+            Kind::Server => (200, 2000),
+            Kind::Worker => (500, 3000),
+        };
+        let after = Duration::from_millis(self.random.u64(soonest..latest));
+        Step { after, fault, lasts: Duration::from_millis(self.random.u64(..longest)) }
+    }
+}

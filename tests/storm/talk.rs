@@ -1,0 +1,134 @@
+//! One question and its answer, however often it has to be asked.
+
+use crate::ai::SLOW;
+use crate::field::FALLBACK;
+use crate::ledger::Answer;
+use crate::world::{Said, World};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A question under a key that no other has. Its text is made of the key, so that a history tells which keys it holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) user: usize,
+    pub(crate) key: String,
+    /// `None` opens a session.
+    pub(crate) session: Option<String>,
+}
+
+impl Question {
+    pub(crate) fn text(&self) -> String {
+        format!("q {}", self.key)
+    }
+
+    fn body(&self) -> Value {
+        let mut body = json!({ "message": self.text(), "client_message_id": self.key });
+        if let Some(session) = &self.session {
+            body["session_id"] = json!(session);
+        }
+        body
+    }
+}
+
+impl World {
+    /// Asks until there is an answer, by any server; `None` where the session was deleted. Some tries hang up.
+    pub(crate) async fn talk(&self, question: &Question) -> Option<Answer> {
+        loop {
+            let hangs_up = fastrand::u32(..100) < 10;
+            let patience = hangs_up.then(|| Duration::from_millis(fastrand::u64(5..300)));
+            // What was over before the question was sent must not come back; what ends later may still be told.
+            let over = self.is_deleted(question.session.as_deref());
+            let wait = match self.try_once(question, patience).await {
+                Some(said) if said.status == StatusCode::OK => return self.take(question, said.body, over),
+                Some(said) if said.status == StatusCode::NOT_FOUND => return self.not_found(question),
+                Some(said) => said.wait,
+                None => Duration::from_millis(30),
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Asks once.
+    pub(crate) async fn try_once(&self, question: &Question, patience: Option<Duration>) -> Option<Said> {
+        self.any(question.user, Method::POST, "/chat/message", Some(&question.body()), patience).await
+    }
+
+    /// Deletes a session: until a server says that it is.
+    pub(crate) async fn delete(&self, user: usize, session: &str) {
+        if let Some(session) = self.ledger.book().sessions.get_mut(session) {
+            session.doomed = true;
+        }
+        let path = format!("/chat/session/{session}");
+        loop {
+            match self.any(user, Method::DELETE, &path, None, None).await {
+                Some(said) if said.status == StatusCode::OK => break,
+                Some(said) if said.status == StatusCode::NOT_FOUND => {
+                    self.ledger.violation(format!("I1: session {session} was lost: {}", said.body));
+                    break;
+                }
+                Some(said) => tokio::time::sleep(said.wait).await,
+                None => tokio::time::sleep(Duration::from_millis(30)).await,
+            }
+        }
+        if let Some(session) = self.ledger.book().sessions.get_mut(session) {
+            session.deleted = true;
+        }
+    }
+
+    pub(crate) fn is_deleted(&self, session: Option<&str>) -> bool {
+        session.is_some_and(|session| self.ledger.book().sessions.get(session).is_some_and(|known| known.deleted))
+    }
+
+    /// What is wrong with an answer, wherever it was found.
+    pub(crate) fn misfit(&self, question: &str, answer: &str, status: &str, stored: &str) -> Option<String> {
+        let (demo, ours) = (self.demo.get().map_or("", String::as_str), format!("a {question} #"));
+        let good = match status {
+            "completed" if answer == demo => true,
+            "completed" => return self.ai.gave(question, answer, stored).err(),
+            "fallback" => answer == FALLBACK,
+            // Its server died: as much as had come.
+            "failed" => demo.starts_with(answer) || answer.starts_with(&ours),
+            _ => false,
+        };
+        (!good).then(|| format!("I5: {question:?} has the answer {answer:?}, {status}"))
+    }
+
+    fn take(&self, question: &Question, body: Value, over: bool) -> Option<Answer> {
+        let text = |name: &str| body[name].as_str().unwrap_or_default();
+        let wrong = self.misfit(&question.text(), text("ai_response"), text("status"), text("timestamp"));
+        wrong.into_iter().for_each(|wrong| self.ledger.violation(wrong));
+        let elsewhere = question.session.as_ref().is_some_and(|session| text("session_id") != session);
+        if elsewhere || text("user_message") != question.text() {
+            self.ledger.violation(format!("I9: {question:?} was answered {body}"));
+        }
+        if over {
+            self.ledger.violation(format!("I5: a deleted session came back: {question:?} was answered {body}"));
+        }
+        let (user, key, target) = (question.user, question.key.clone(), question.session.clone());
+        let answer = Answer { user, key, target, body };
+        self.ledger.answered(&question.text(), answer.clone());
+        Some(answer)
+    }
+
+    /// Only what somebody deletes may be gone.
+    fn not_found(&self, question: &Question) -> Option<Answer> {
+        let book = self.ledger.book();
+        let known = book.answers.get(&question.text()).map(|answer| answer.session().to_owned());
+        let session = question.session.clone().or(known).unwrap_or_default();
+        let doomed = book.sessions.get(&session).is_some_and(|session| session.doomed);
+        drop(book);
+        if !doomed {
+            self.ledger.violation(format!("I1: nobody deleted the session of {question:?}, and it is not found"));
+        }
+        None
+    }
+}
+
+/// A question that opens a session, and whose answer takes long.
+pub(crate) fn slow(user: usize, name: &str) -> Question {
+    let key = format!("l{name}");
+    let question = Question { user, key, session: None };
+    debug_assert!(question.text().starts_with(SLOW));
+    question
+}

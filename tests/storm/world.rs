@@ -1,0 +1,159 @@
+//! The servers as clients see them.
+
+use crate::ai::{Ai, request_id};
+use crate::field::{Field, SECRET};
+use crate::ledger::Ledger;
+use chatcore::id::UserId;
+use chatcore::port::{Claims, Runtime, TokenIssuer};
+use chatcore::stamp::rfc3339;
+use chatcore_auth::{JwtConfig, JwtIssuer};
+use chatcore_ports::tokio::TokioRuntime;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How many users there are.
+pub(crate) const USERS: usize = 4;
+/// How long any answer may take. A server may be frozen meanwhile, and may wait for a slow AI.
+const HANGS_AFTER: Duration = Duration::from_secs(10);
+
+/// What clients know.
+#[derive(Debug)]
+pub(crate) struct World {
+    http: reqwest::Client,
+    servers: Vec<String>,
+    tokens: Vec<String>,
+    runtime: TokioRuntime,
+    requests: AtomicU64,
+    pub(crate) ledger: Ledger,
+    pub(crate) ai: Arc<Ai>,
+    /// What the demo's AI says to all questions of the storm.
+    pub(crate) demo: OnceLock<String>,
+    /// A session of each user that several clients ask in.
+    pub(crate) shared: Vec<Mutex<Option<String>>>,
+}
+
+/// What a server said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: StatusCode,
+    pub(crate) wait: Duration,
+    pub(crate) next: Option<String>,
+    pub(crate) body: Value,
+}
+
+impl World {
+    pub(crate) fn new(field: &Field, ai: Arc<Ai>) -> Self {
+        let runtime = TokioRuntime::current();
+        let issuer = JwtIssuer::new(JwtConfig { secret: SECRET.into(), issuer: None, audience: None });
+        let tokens = (0..USERS).map(|user| {
+            let (subject, issued_at) = (UserId::parse(format!("user-{user}")).unwrap(), runtime.now());
+            issuer.issue(&Claims { subject, issued_at, expires_at: issued_at + Duration::from_secs(86_400) }).unwrap()
+        });
+        Self {
+            http: reqwest::Client::builder().build().unwrap(),
+            servers: field.urls(),
+            tokens: tokens.collect(),
+            runtime: runtime.clone(),
+            requests: AtomicU64::new(0),
+            ledger: Ledger::default(),
+            ai,
+            demo: OnceLock::new(),
+            shared: (0..USERS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Waits until all servers answer, and learns what the demo's AI says.
+    pub(crate) async fn get_ready(&self) {
+        for server in 0..self.servers.len() {
+            let body = json!({ "message": "q ready" });
+            let said = self.ask(server, 0, Method::POST, "/chat/message", Some(&body), HANGS_AFTER).await;
+            let said = said.expect("a server answers before the storm");
+            assert_eq!(said.status, StatusCode::OK, "{}", said.body);
+            if server + 1 == self.servers.len() {
+                self.demo.set(said.body["ai_response"].as_str().unwrap().to_owned()).unwrap();
+            }
+        }
+    }
+
+    /// The time, as servers show it.
+    pub(crate) fn now(&self) -> String {
+        rfc3339(self.runtime.now())
+    }
+
+    /// Asks any of the servers; `None` where it broke off, or was not waited for longer than `patience`.
+    pub(crate) async fn any(
+        &self,
+        user: usize,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        patience: Option<Duration>,
+    ) -> Option<Said> {
+        let server = fastrand::usize(..self.servers.len());
+        let what = format!("{method} {path}");
+        let start = Instant::now();
+        let said = self.ask(server, user, method, path, body, patience.unwrap_or(HANGS_AFTER)).await;
+        match &said {
+            None if patience.is_none() && start.elapsed() >= HANGS_AFTER => {
+                self.ledger.violation(format!("hang: {what} had no answer within {HANGS_AFTER:?}"));
+            }
+            None => {}
+            Some(said) => self.judge(&what, said, start.elapsed()),
+        }
+        said
+    }
+
+    /// Reads a page until a server gives it; `None` where there is none.
+    pub(crate) async fn read(&self, user: usize, path: &str) -> Option<Said> {
+        loop {
+            match self.any(user, Method::GET, path, None, None).await {
+                Some(said) if said.status == StatusCode::OK => return Some(said),
+                Some(said) if said.status == StatusCode::NOT_FOUND => return None,
+                Some(said) => tokio::time::sleep(said.wait).await,
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    /// Counts refusals; only some may ever be told.
+    fn judge(&self, what: &str, said: &Said, after: Duration) {
+        let code = said.body["code"].as_str().unwrap_or("no code");
+        let status = said.status.as_u16();
+        match (status, code) {
+            (200, _) => return,
+            (404, "session_not_found") | (409, "turn_in_progress") | (503, _) => {}
+            _ => self.ledger.violation(format!("status: {what} was answered {status} {}", said.body)),
+        }
+        self.ledger.refused(format!("{status} {code}"), status, after);
+    }
+
+    async fn ask(
+        &self,
+        server: usize,
+        user: usize,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        patience: Duration,
+    ) -> Option<Said> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut request = self.http.request(method, format!("{}{path}", self.servers[server]));
+        request = request.bearer_auth(&self.tokens[user]).timeout(patience);
+        request = request.header("x-request-id", request_id(&self.runtime, number));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.ok()?;
+        let (status, headers) = (answer.status(), answer.headers());
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let wait = text("retry-after-ms").and_then(|wait| wait.parse().ok()).unwrap_or(50);
+        let next = text("link").and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
+        // Nobody should wait out a second here: the sooner clients come again, the more there is to go wrong.
+        let wait = Duration::from_millis(wait).min(Duration::from_millis(100));
+        Some(Said { status, wait, next, body: answer.json().await.ok()? })
+    }
+}

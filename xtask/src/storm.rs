@@ -1,0 +1,22 @@
+//! The kill storm: its own program, and the programs that it kills.
+
+use crate::run::{cargo, install, step};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How the suite runs it.
+pub(crate) const IN_THE_SUITE: &[&str] = &["--store", "redis", "--seconds", "60", "--seed", "1"];
+
+/// Builds it and runs it with these words: `--store redis --minutes 10 --seed 1`.
+pub(crate) fn storm<W: AsRef<str>>(words: &[W]) -> Result<(), String> {
+    install(&["redis-server"])?;
+    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
+    let here = std::env::current_exe().map_err(|error| error.to_string())?;
+    let programs = here.parent().unwrap_or(Path::new("."));
+    step(Command::new(program(programs)).args(words.iter().map(AsRef::as_ref)))
+}
+
+/// Where it is among the programs that were built with it.
+pub(crate) fn program(programs: &Path) -> PathBuf {
+    programs.join("examples/storm")
+}
