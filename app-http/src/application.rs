@@ -6,7 +6,8 @@ use crate::startup::{self, State};
 use actix_web::dev::Server;
 use actix_web::web::Data;
 use app_kit::settings::StoreKind;
-use app_kit::stop;
+use app_kit::{relaying, stop};
+use chatcore::relay::Relay;
 use chatcore::sweep::Sweeper;
 use futures_util::future::{Either, select};
 use std::error::Error;
@@ -30,6 +31,7 @@ pub struct Application {
     server: Server,
     state: Data<State>,
     sweeper: Sweeper,
+    relay: Option<Relay>,
     port: u16,
     grace: Duration,
 }
@@ -41,13 +43,13 @@ impl Application {
     /// A part cannot be made, or the port is taken; the error says what to mend.
     pub async fn build(settings: Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let parts = compose::compose(&settings).await?;
-        let sweeper = parts.sweeper.clone();
+        let (sweeper, relay) = (parts.sweeper.clone(), parts.relay.clone());
         let state = Data::new(State::new(parts, &settings.server));
         let address = format!("{}:{}", settings.server.host, settings.server.port);
         let (server, port) = startup::listen(&settings.server, state.clone())
             .map_err(|error| format!("cannot listen on {address} (HOST, PORT): {error}"))?;
         tell(&settings, port);
-        Ok(Self { server, state, sweeper, port, grace: settings.server.grace })
+        Ok(Self { server, state, sweeper, relay, port, grace: settings.server.grace })
     }
 
     /// The port that it listens on.
@@ -71,6 +73,7 @@ impl Application {
     /// The server ended by itself.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let sweeper = tokio::spawn(sweep(self.sweeper));
+        let relay = self.relay.map(|relay| tokio::spawn(relaying::relay(relay)));
         let handle = self.server.handle();
         if let Either::Right((ended, _)) = select(pin!(stop), tokio::spawn(self.server)).await {
             return ended.map_err(io::Error::other)?;
@@ -84,6 +87,9 @@ impl Application {
             tracing::warn!("SHUTDOWN_GRACE is as good as over; what still runs is left to its keys");
         }
         sweeper.abort();
+        if let Some(relay) = relay {
+            relay.abort();
+        }
         tracing::info!("stopped");
         Ok(())
     }

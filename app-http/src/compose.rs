@@ -2,19 +2,21 @@
 
 use crate::secret_file;
 use crate::settings::{Ai, AiKind, Logins, Settings};
+use app_kit::compose;
 use app_kit::settings::StoreKind;
 use chatcore::ChatService;
 use chatcore::login::{LoginPolicy, LoginService};
 use chatcore::policy::{ChatPolicy, Quota};
-use chatcore::port::{AiGateway, Probe, Runtime, SessionStore, Throttle, TokenIssuer, UserDirectory};
+use chatcore::port::{AiGateway, Outbox, Probe, Runtime, SessionStore, Throttle, TokenIssuer, UserDirectory};
+use chatcore::relay::Relay;
 use chatcore::sweep::Sweeper;
 use chatcore_ai_demo::DemoAi;
 use chatcore_ai_http::{HttpAi, HttpAiConfig};
 use chatcore_auth::{JwtConfig, JwtIssuer, UsersFile};
 use chatcore_ports::memory::{MemoryStore, MemoryThrottle, MemoryUsers};
 use chatcore_ports::tokio::TokioRuntime;
-use chatcore_redis::{Redis, RedisConfig};
-use chatcore_sqlite::{Sqlite, SqliteConfig};
+use chatcore_redis::Redis;
+use chatcore_sqlite::Sqlite;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,9 @@ pub use chatcore_auth::hash_password;
 const PATIENCE: Duration = Duration::from_millis(800);
 /// How long after its lease a turn is left to its key.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
+/// How many events the relay moves at once, and how long it waits for the first before it looks again.
+const RELAY_BATCH: usize = 1000;
+const RELAY_WAIT: Duration = Duration::from_secs(10);
 /// How many turns the sweeper closes at once.
 pub const SWEEP_BATCH: usize = 100;
 
@@ -37,6 +42,8 @@ pub struct Parts {
     pub login: LoginService,
     /// What closes turns whose server died.
     pub sweeper: Sweeper,
+    /// What moves events to Kafka, where this program does that.
+    pub relay: Option<Relay>,
     /// What health reports tell of.
     pub dependencies: Vec<Dependency>,
     /// Time and ids.
@@ -61,13 +68,21 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
     let store = Store::open(settings, &runtime).await?;
     let (ai, ai_probe) = ai(&settings.ai, &runtime)?;
     let (users, tokens) = (users(&settings.logins)?, tokens(&settings.logins, store.secret(settings).await?));
-    let store_probe = Dependency { probe: store.probe(), required: true };
-    let ai_probe = Dependency { probe: ai_probe, required: false };
+    let mut dependencies = vec![Dependency { probe: store.probe(), required: true }];
+    let mut relay = None;
+    if let Some(bus) = &settings.store.kafka {
+        // Without it the chat goes on: events wait in the outbox.
+        let kafka = Arc::new(compose::kafka(bus, runtime.clone())?);
+        dependencies.push(Dependency { probe: kafka.clone(), required: false });
+        relay = bus.relay.then(|| Relay::new(store.outbox(), kafka, RELAY_BATCH, RELAY_WAIT));
+    }
+    dependencies.push(Dependency { probe: ai_probe, required: false });
     Ok(Parts {
         chat: ChatService::new(store.sessions(), ai, runtime.clone(), chat_policy(settings)),
         login: LoginService::new(users, tokens, store.throttle(), runtime.clone(), login_policy(&settings.logins)),
         sweeper: Sweeper::new(store.sessions(), ORPHAN_GRACE, SWEEP_BATCH),
-        dependencies: vec![store_probe, ai_probe],
+        relay,
+        dependencies,
         runtime,
     })
 }
@@ -84,24 +99,25 @@ impl Store {
         let (limits, runtime) = (settings.store.limits, runtime.clone());
         Ok(match (settings.store.kind, &settings.store.redis) {
             (StoreKind::Redis, Some(redis)) => {
-                let mut config = RedisConfig::new("");
-                config.urls = redis.urls.iter().map(|url| url.expose().to_owned()).collect();
-                (config.key_prefix, config.limits) = (redis.key_prefix.clone(), limits);
-                config.may_evict = settings.server.debug;
-                Self::Redis(Redis::open(config, runtime).await?)
+                Self::Redis(compose::redis(redis, limits, settings.server.debug, runtime).await?)
             }
             (StoreKind::Memory, _) => {
                 Self::Memory(MemoryStore::with_limits(runtime.clone(), limits), MemoryThrottle::new(runtime))
             }
             // The settings give the kind `redis` an address.
-            (StoreKind::Sqlite | StoreKind::Redis, _) => {
-                let path = settings.store.file();
-                Self::Sqlite(Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime)?)
-            }
+            (StoreKind::Sqlite | StoreKind::Redis, _) => Self::Sqlite(compose::sqlite(&settings.store, runtime)?),
         })
     }
 
     fn sessions(&self) -> Arc<dyn SessionStore> {
+        match self {
+            Self::Memory(store, _) => Arc::new(store.clone()),
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
+        }
+    }
+
+    fn outbox(&self) -> Arc<dyn Outbox> {
         match self {
             Self::Memory(store, _) => Arc::new(store.clone()),
             Self::Sqlite(store) => Arc::new(store.clone()),

@@ -1,8 +1,10 @@
-//! What the two programs share: how they are told things, how they log and count, and how they are told to stop. Nothing of
+//! What the two programs share: how they are told things, what they run on, how they log and count, and how they are told to stop. Nothing of
 //! it knows what a program does.
 
+pub mod compose;
 pub mod flags;
 pub mod metrics;
+pub mod relaying;
 pub mod settings;
 pub mod stop;
 pub mod telemetry;

@@ -8,7 +8,9 @@ use crate::runner::Runner;
 use crate::settings::Settings;
 use actix_web::dev::ServerHandle;
 use app_kit::metrics::Metrics;
+use app_kit::relaying;
 use chatcore::port::Subscription;
+use chatcore::relay::Relay;
 use std::error::Error;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Application {
     runner: Runner,
+    relay: Option<Relay>,
     server: Option<ServerHandle>,
     metrics: Option<Metrics>,
 }
@@ -36,7 +39,7 @@ impl Application {
         let metrics = Metrics::of_process();
         measured::describe();
         let listener = settings.port.map(|port| listen(&settings.host, port)).transpose()?;
-        let Parts { consumer, subscription, probes, runtime } = compose::compose(settings).await?;
+        let Parts { consumer, subscription, relay, probes, runtime } = compose::compose(settings).await?;
         let pulse = Arc::new(Pulse::new(runtime.clone()));
         let health = Health { probes, pulse: pulse.clone(), metrics: metrics.clone() };
         let server = listener.map(|listener| health::serve(listener, health)).transpose()?;
@@ -46,14 +49,18 @@ impl Application {
             handle
         });
         let (lanes, grace) = (settings.lanes, settings.grace);
-        Ok(Self { runner: Runner { consumer, subscription, runtime, pulse, lanes, grace }, server, metrics })
+        Ok(Self { runner: Runner { consumer, subscription, runtime, pulse, lanes, grace }, relay, server, metrics })
     }
 
     /// Consumes until `stop` is done; then works off what was taken, gives back the rest and leaves the group.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let sampler = tokio::spawn(sample(self.runner.subscription.clone(), self.metrics));
+        let relay = self.relay.map(|relay| tokio::spawn(relaying::relay(relay)));
         self.runner.run(stop).await;
         sampler.abort();
+        if let Some(relay) = relay {
+            relay.abort();
+        }
         if let Some(server) = self.server {
             server.stop(false).await;
         }

@@ -7,6 +7,7 @@ use app_kit::flags::ConfigFlags;
 use app_kit::settings::help;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
+use std::io::{self, Write};
 
 /// The worker of chatcore: takes each event from the bus and hands it to its handlers, until SIGTERM.
 ///
@@ -27,6 +28,8 @@ enum Command {
     /// Shows what could not be worked off, or gives it back.
     #[command(subcommand)]
     DeadLetters(LettersCommand),
+    /// Makes the topics of Kafka that are missing, and prints their names.
+    CreateTopics,
 }
 
 impl Cli {
@@ -42,10 +45,17 @@ impl Cli {
     /// # Errors
     /// It could not be done, or stdout is closed.
     pub async fn did_with_settings(&self, settings: &Settings) -> Result<bool, Box<dyn Error + Send + Sync>> {
-        let Some(Command::DeadLetters(command)) = &self.command else {
-            return Ok(self.config.answer(&settings.printed, &settings.warnings)?);
-        };
-        letters::run(command, &*compose::dead_letters(settings).await?).await?;
+        match &self.command {
+            None => return Ok(self.config.answer(&settings.printed, &settings.warnings)?),
+            Some(Command::DeadLetters(command)) => {
+                letters::run(command, &*compose::dead_letters(settings).await?).await?;
+            }
+            Some(Command::CreateTopics) => {
+                for topic in compose::create_topics(settings).await? {
+                    writeln!(io::stdout(), "{topic}")?;
+                }
+            }
+        }
         Ok(true)
     }
 }

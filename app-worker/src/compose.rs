@@ -3,17 +3,24 @@
 use crate::handlers::{Archive, Counters, Log, Webhook};
 use crate::measured::Measured;
 use crate::settings::{HandlerKind, Settings};
-use app_kit::settings::StoreKind;
+use app_kit::compose;
+use app_kit::settings::{self, StoreKind};
 use chatcore::consume::{Consumer, EventHandler};
-use chatcore::port::{DeadLetters, EventBus, Probe, Runtime, Subscription};
+use chatcore::port::{DeadLetters, EventBus, Outbox, Probe, Runtime, Subscription};
+use chatcore::relay::Relay;
 use chatcore_ports::tokio::TokioRuntime;
-use chatcore_redis::{Redis, RedisConfig};
-use chatcore_sqlite::{Sqlite, SqliteConfig};
+use chatcore_redis::Redis;
+use chatcore_sqlite::Sqlite;
+use futures_util::FutureExt;
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The group that workers are members of.
+/// The group that workers are members of on a store's own log.
 const GROUP: &str = "workers";
+/// How many events the relay moves at once, and how long it waits for the first before it looks again.
+const RELAY_BATCH: usize = 1000;
+const RELAY_WAIT: Duration = Duration::from_secs(10);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -24,6 +31,8 @@ pub struct Parts {
     pub consumer: Consumer,
     /// Where they come from.
     pub subscription: Arc<dyn Subscription>,
+    /// What moves events to Kafka, where this program does that.
+    pub relay: Option<Relay>,
     /// What nothing works without.
     pub probes: Vec<Arc<dyn Probe>>,
     /// Time.
@@ -38,11 +47,29 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
     let handlers = settings.handlers.iter().map(|kind| handler(kind, &runtime)).collect::<Result<_, _>>()?;
     let Bus { events, probe, .. } = Bus::open(settings, &runtime).await?;
-    let subscription = events.subscribe(GROUP).await?;
+    let (mut probes, mut relay) = (vec![probe], None);
+    if settings.store.kafka.as_ref().is_some_and(|kafka| kafka.relay) {
+        let (outbox, probe) = Store::open(&settings.store, &runtime).await?.outbox();
+        probes.push(probe);
+        relay = Some(Relay::new(outbox, events.clone(), RELAY_BATCH, RELAY_WAIT));
+    }
+    let group = settings.store.kafka.as_ref().map_or(GROUP, |kafka| &kafka.group);
+    let subscription = events.subscribe(group).await?;
     let consumer = Consumer::new(subscription.clone(), handlers, runtime.clone(), settings.tries);
     let names: Vec<_> = settings.handlers.iter().map(HandlerKind::name).collect();
     tracing::info!(lanes = settings.lanes, handlers = names.join(","), "working");
-    Ok(Parts { consumer, subscription, probes: vec![probe], runtime })
+    Ok(Parts { consumer, subscription, relay, probes, runtime })
+}
+
+/// Makes the topics that are missing; answers their names. Called inside a tokio runtime.
+///
+/// # Errors
+/// There is no Kafka in the settings, or it does not answer.
+pub async fn create_topics(settings: &Settings) -> Result<Vec<String>, Failure> {
+    let kafka = settings.store.kafka.as_ref().ok_or("there is no Kafka: set KAFKA_BOOTSTRAP_SERVERS")?;
+    let kafka = compose::kafka(kafka, Arc::new(TokioRuntime::current()))?;
+    // Boxed, since the compiler would look through all that is inside of it.
+    kafka.create_topics().boxed().await.map_err(|error| format!("{error}: {}", error.source).into())
 }
 
 /// The place of what no handler could work off. Called inside a tokio runtime.
@@ -54,7 +81,7 @@ pub async fn dead_letters(settings: &Settings) -> Result<Arc<dyn DeadLetters>, F
     Ok(Bus::open(settings, &runtime).await?.letters)
 }
 
-/// One technology, as the ports that a worker needs of it.
+/// The bus, as the ports that a worker needs of it.
 struct Bus {
     events: Arc<dyn EventBus>,
     letters: Arc<dyn DeadLetters>,
@@ -63,25 +90,44 @@ struct Bus {
 
 impl Bus {
     async fn open(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Result<Self, Failure> {
-        let (store, limits, runtime) = (&settings.store, settings.store.limits, runtime.clone());
-        Ok(match (store.kind, &store.redis) {
-            (StoreKind::Redis, Some(redis)) => {
-                let mut config = RedisConfig::new("");
-                config.urls = redis.urls.iter().map(|url| url.expose().to_owned()).collect();
-                (config.key_prefix, config.limits) = (redis.key_prefix.clone(), limits);
-                Self::of(Arc::new(Redis::open(config, runtime).await?))
-            }
-            // The settings give the kind `redis` an address, and refuse `memory`.
-            _ => {
-                let path = store.file();
-                Self::of(Arc::new(Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime)?))
-            }
+        Ok(match &settings.store.kafka {
+            Some(kafka) => Self::of(compose::kafka(kafka, runtime.clone())?),
+            None => match Store::open(&settings.store, runtime).await? {
+                Store::Sqlite(store) => Self::of(store),
+                Store::Redis(store) => Self::of(store),
+            },
         })
     }
 
-    /// The store's own log.
-    fn of<S: EventBus + DeadLetters + Probe>(store: Arc<S>) -> Self {
-        Self { events: store.clone(), letters: store.clone(), probe: store }
+    fn of<B: EventBus + DeadLetters + Probe>(bus: B) -> Self {
+        let bus = Arc::new(bus);
+        Self { events: bus.clone(), letters: bus.clone(), probe: bus }
+    }
+}
+
+/// A store whose log is the bus, or from whose outbox a relay moves events to Kafka.
+enum Store {
+    Sqlite(Sqlite),
+    Redis(Redis),
+}
+
+impl Store {
+    async fn open(settings: &settings::Store, runtime: &Arc<dyn Runtime>) -> Result<Self, Failure> {
+        Ok(match (settings.kind, &settings.redis) {
+            // That it may throw keys away is the server's to refuse, which writes them.
+            (StoreKind::Redis, Some(redis)) => {
+                Self::Redis(compose::redis(redis, settings.limits, true, runtime.clone()).await?)
+            }
+            // The settings give the kind `redis` an address, and refuse `memory`.
+            _ => Self::Sqlite(compose::sqlite(settings, runtime.clone())?),
+        })
+    }
+
+    fn outbox(self) -> (Arc<dyn Outbox>, Arc<dyn Probe>) {
+        match self {
+            Self::Sqlite(store) => (Arc::new(store.clone()), Arc::new(store)),
+            Self::Redis(store) => (Arc::new(store.clone()), Arc::new(store)),
+        }
     }
 }
 

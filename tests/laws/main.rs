@@ -1,7 +1,7 @@
 //! Laws of the use cases: `ChatService` here, each in virtual time over a quiet network.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use chat_tests::net::{Far, Net};
+use chat_sim::net::{Far, Net};
 use chatcore::chat::{Answered, ChatError, ChatService, InvalidMessage, SendMessage, TurnEvent};
 use chatcore::id::{Key, UserId};
 use chatcore::message::{AiReply, Status};

@@ -107,7 +107,10 @@ impl<F: Fn(&Sim, StoreLimits) -> Box<dyn Subject>> Work<F> {
         match end {
             Ok(seen) => outcome.seen.extend(seen),
             Err(End::Late) => return outcome.late += 1,
-            Err(End::Differs(what)) => outcome.difference = Some(format!("sequence {number}\n{what}")),
+            // The first is the one that is made shorter.
+            Err(End::Differs(what)) => {
+                outcome.difference.get_or_insert_with(|| format!("sequence {number}\n{what}"));
+            }
         }
         outcome.ran += 1;
     }

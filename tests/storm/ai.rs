@@ -11,17 +11,22 @@ use chatcore::stamp::{micros, rfc3339};
 use chatcore_ports::tokio::TokioRuntime;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// What every question begins with whose answer takes long.
 pub(crate) const SLOW: &str = "q l";
+/// And whose answer takes a while, but less than the time after which its server would renew the lease.
+pub(crate) const UNHURRIED: &str = "q m";
 
 /// What it was asked.
 #[derive(Debug)]
 pub(crate) struct Ai {
     runtime: TokioRuntime,
     calls: Mutex<BTreeMap<String, Vec<Call>>>,
+    /// How often each server was frozen or went on.
+    pub(crate) freezes: OnceLock<Vec<Arc<AtomicU64>>>,
 }
 
 /// One call: for which request, when, and what it was answered.
@@ -29,7 +34,8 @@ pub(crate) struct Ai {
 struct Call {
     request: String,
     at: String,
-    /// It came within a lease of the request that asked, so that no other attempt can have taken the turn meanwhile.
+    /// No other attempt can have taken the turn between its begin and this call: the request that asked is younger than a
+    /// lease, or its server was not frozen meanwhile.
     fresh: bool,
     answer: String,
 }
@@ -51,10 +57,22 @@ impl Ai {
         })
     }
 
+    /// How many questions it was asked more than once: their turns changed hands.
+    pub(crate) fn taken_over(&self) -> usize {
+        self.calls.lock().unwrap().values().filter(|calls| calls.len() > 1).count()
+    }
+
+    fn is_fresh(&self, request: &str, now: i64) -> bool {
+        let parts: Vec<u64> = request.split('-').map_while(|part| part.parse().ok()).collect();
+        let [asked, server, freezes, _] = parts[..] else { return false };
+        let counts = self.freezes.get().map_or(&[][..], Vec::as_slice);
+        let count = counts.get(server as usize).map(|count| count.load(Ordering::SeqCst));
+        now - (asked as i64) < LEASE.as_micros() as i64 || (freezes.is_multiple_of(2) && count == Some(freezes))
+    }
+
     fn note(&self, question: &str, request: &str) -> String {
         let now = self.runtime.now();
-        let asked = request.split('-').next().and_then(|micros| micros.parse().ok());
-        let fresh = asked.is_some_and(|asked: i64| micros(now) - asked < LEASE.as_micros() as i64);
+        let fresh = self.is_fresh(request, micros(now));
         let mut calls = self.calls.lock().unwrap();
         let calls = calls.entry(question.to_owned()).or_default();
         let answer = format!("a {question} #{}", calls.len());
@@ -63,14 +81,14 @@ impl Ai {
     }
 }
 
-/// The name of a request: when it was made, and its number.
-pub(crate) fn request_id(runtime: &TokioRuntime, number: u64) -> String {
-    format!("{}-{number}", micros(runtime.now()))
+/// The name of a request: when it was made, to which server, how often that had been frozen, and a number.
+pub(crate) fn request_id(runtime: &TokioRuntime, server: usize, freezes: u64, number: u64) -> String {
+    format!("{}-{server}-{freezes}-{number}", micros(runtime.now()))
 }
 
 /// Starts it; answers where it is.
 pub(crate) async fn start() -> (Arc<Ai>, String) {
-    let ai = Arc::new(Ai { runtime: TokioRuntime::current(), calls: Mutex::default() });
+    let ai = Arc::new(Ai { runtime: TokioRuntime::current(), calls: Mutex::default(), freezes: OnceLock::new() });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/ai", listener.local_addr().unwrap());
     let router = Router::new().route("/ai", post(answer)).with_state(ai.clone());
@@ -82,14 +100,18 @@ async fn answer(State(ai): State<Arc<Ai>>, headers: HeaderMap, Json(asked): Json
     let question = asked["message"].as_str().unwrap_or_default();
     let request = headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let answer = ai.note(question, request);
-    tokio::time::sleep(Duration::from_millis(delay(question))).await;
+    let again = !answer.ends_with("#0");
+    tokio::time::sleep(Duration::from_millis(delay(question, again))).await;
     Json(json!({ "response": answer, "products": [{ "product_id": answer }], "intent": "storm" }))
 }
 
-/// Most answers come at once, some after a while, and some take longer than a lease.
-fn delay(question: &str) -> u64 {
+/// Most answers come at once, some after a while, and some take longer than a lease. An attempt that took over a question takes
+/// its time, so that the server that had it before may come back meanwhile.
+fn delay(question: &str, again: bool) -> u64 {
     match fastrand::u32(..100) {
         _ if question.starts_with(SLOW) => fastrand::u64(800..2000),
+        _ if question.starts_with(UNHURRIED) => fastrand::u64(100..300),
+        _ if again => fastrand::u64(300..1000),
         0..65 => fastrand::u64(..30),
         65..88 => fastrand::u64(50..300),
         _ => fastrand::u64(500..1500),

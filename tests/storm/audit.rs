@@ -17,6 +17,16 @@ const SOME: usize = 40;
 /// How long the workers may take for what is left: longer than a delivery takes to come back.
 const EVENTS_WITHIN: Duration = Duration::from_secs(30);
 
+/// Later than any time.
+const END: &str = "Z";
+
+/// A session and all that stands in it.
+pub(crate) struct History {
+    user: usize,
+    pub(crate) session: String,
+    pub(crate) messages: Vec<Value>,
+}
+
 /// All has run well since `calm`: no question from before it may be open. Load goes on.
 pub(crate) async fn pause(world: &World, since: &str, calm: &str) {
     let listed = list(world, Some(since)).await;
@@ -45,15 +55,15 @@ pub(crate) async fn last(world: &World, output: &Path) {
     let listed = list(world, None).await;
     let mut reading = iter(listed).map(|(user, session)| async move {
         let history = whole(world, user, &session).await;
-        (session, history)
+        (user, session, history)
     });
     let mut reading = reading.by_ref().buffer_unordered(AT_ONCE);
-    while let Some((session, history)) = reading.next().await {
+    while let Some((user, session, history)) = reading.next().await {
         check::history(world, &session, &history, &mut places);
         if history.first().is_none_or(|first| first["seq"] != 1) {
             world.ledger.violation(format!("I2: session {session} does not begin at 1"));
         }
-        histories.push((session, history));
+        histories.push(History { user, session, messages: history });
     }
     check::all_there(&world.ledger, &places);
     stay_deleted(world, deleted(world)).await;
@@ -62,25 +72,19 @@ pub(crate) async fn last(world: &World, output: &Path) {
 }
 
 /// Those who hung up left questions behind; the last of them was asked a moment ago.
-async fn all_answered(world: &World, histories: &[(String, Vec<Value>)]) {
+async fn all_answered(world: &World, histories: &[History]) {
     sleep(crate::LEASE + crate::UNANSWERED).await;
-    for (session, history) in histories {
-        if check::unanswered(history, "Z").is_none() {
-            continue;
-        }
-        for user in 0..USERS {
-            let path = format!("/chat/session/{session}/messages?limit=1");
-            let said = world.any(user, reqwest::Method::GET, &path, None, None).await;
-            let body = said.map(|said| said.body).unwrap_or_default();
-            if let Some(open) = check::unanswered(body.as_array().map_or(&[][..], Vec::as_slice), "Z") {
-                world.ledger.violation(format!("I4: unanswered at the end, in session {session}: {open}"));
-            }
+    for history in histories.iter().filter(|history| check::unanswered(&history.messages, END).is_some()) {
+        let path = format!("/chat/session/{}/messages?limit=1", history.session);
+        let body = world.read(history.user, &path).await.map(|said| said.body).unwrap_or_default();
+        if let Some(open) = check::unanswered(body.as_array().map_or(&[][..], Vec::as_slice), END) {
+            world.ledger.violation(format!("I4: unanswered at the end, in session {}: {open}", history.session));
         }
     }
 }
 
 /// The workers get what is left.
-async fn all_told(world: &World, output: &Path, histories: &[(String, Vec<Value>)]) {
+async fn all_told(world: &World, output: &Path, histories: &[History]) {
     let end = Instant::now() + EVENTS_WITHIN;
     loop {
         let events = Events::read(output);

@@ -1,7 +1,8 @@
 //! Those who ask.
 
+use crate::ai::{SLOW, UNHURRIED};
 use crate::ledger::Answer;
-use crate::talk::{Question, slow};
+use crate::talk::Question;
 use crate::world::{USERS, World};
 use reqwest::{Method, StatusCode};
 use std::sync::Arc;
@@ -10,9 +11,11 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// Clients that ask until they have an answer.
-const TALKERS: usize = 20;
+const TALKERS: usize = 18;
 /// Clients that ask once, hang up and never come back: only the sweeper ends what their server left.
 const QUITTERS: usize = 4;
+/// Clients that delete a session in which a question is being answered.
+const SPOILERS: usize = 2;
 
 /// Starts all of them.
 pub(crate) fn start(world: &Arc<World>) -> Vec<JoinHandle<()>> {
@@ -22,7 +25,8 @@ pub(crate) fn start(world: &Arc<World>) -> Vec<JoinHandle<()>> {
         tokio::spawn(talker.run())
     });
     let quitters = (0..QUITTERS).map(|number| tokio::spawn(quit(world.clone(), number)));
-    talkers.chain(quitters).collect()
+    let spoilers = (0..SPOILERS).map(|number| tokio::spawn(spoil(world.clone(), number)));
+    talkers.chain(quitters).chain(spoilers).collect()
 }
 
 struct Talker {
@@ -108,8 +112,27 @@ async fn quit(world: Arc<World>, number: usize) {
     let mut asked = 0;
     while !world.ledger.stopped() {
         asked += 1;
-        let question = slow(number % USERS, &format!("{number}.{asked}"));
+        let question = special(SLOW, number % USERS, &format!("{number}.{asked}"), None);
         world.try_once(&question, Some(Duration::from_millis(fastrand::u64(50..400)))).await;
         sleep(Duration::from_millis(fastrand::u64(300..900))).await;
     }
+}
+
+async fn spoil(world: Arc<World>, number: usize) {
+    let (mut asked, user) = (0, number % USERS);
+    while !world.ledger.stopped() {
+        asked += 1;
+        let key = format!("d{number}.{asked}");
+        let Some(answer) = world.talk(&Question { user, key: key.clone(), session: None }).await else { continue };
+        let question = special(UNHURRIED, user, &key, Some(answer.session().to_owned()));
+        world.try_once(&question, Some(Duration::from_millis(fastrand::u64(30..100)))).await;
+        world.delete(user, answer.session()).await;
+        sleep(Duration::from_millis(fastrand::u64(200..600))).await;
+    }
+}
+
+/// A question that the AI knows by its beginning.
+fn special(beginning: &str, user: usize, name: &str, session: Option<String>) -> Question {
+    let letter = beginning.trim_start_matches("q ");
+    Question { user, key: format!("{letter}{name}"), session }
 }

@@ -1,5 +1,6 @@
 //! What the workers printed: each event of the bus, at least once.
 
+use crate::audit::History;
 use crate::ledger::Ledger;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ impl Events {
     }
 
     /// What is wrong with them, given what stands in all histories.
-    pub(crate) fn wrong(&self, ledger: &Ledger, histories: &[(String, Vec<Value>)]) -> Vec<String> {
+    pub(crate) fn wrong(&self, ledger: &Ledger, histories: &[History]) -> Vec<String> {
         let mut wrong = Vec::new();
         for (session, events) in &self.sessions {
             if events.iter().zip(1..).any(|(event, seq)| event.0 != seq) {
@@ -38,8 +39,8 @@ impl Events {
                 wrong.push(format!("I3: the events of session {session} came first in the order {seqs:?}"));
             }
         }
-        for (session, history) in histories {
-            wrong.extend(history.iter().filter_map(|message| self.missing(session, message)));
+        for History { session, messages, .. } in histories {
+            wrong.extend(messages.iter().filter_map(|message| self.missing(session, message)));
         }
         wrong.extend(self.of_deleted(ledger));
         wrong

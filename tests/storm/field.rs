@@ -1,14 +1,16 @@
 //! The processes that the faults are done to.
 
+use crate::ledger::Ledger;
 use crate::options::{Options, Store};
-use crate::plan::{Fault, Kind, Plan};
-use crate::process::{command, free_port, signal};
+use crate::plan::{Fault, Kind, Plan, Step};
+use crate::process::free_port;
+use crate::program::Program;
 use crate::servers::Server as Redis;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,9 +22,6 @@ const WORKERS: usize = 2;
 pub(crate) const SECRET: &str = "a secret of the storm, known to all of it";
 /// What stands in for an answer.
 pub(crate) const FALLBACK: &str = "nobody answers";
-/// How long a program may take to end that was told to: its grace, and a little.
-const ENDS_WITHIN: Duration = Duration::from_secs(7);
-
 /// All processes, each with its plan.
 pub(crate) struct Field {
     redis: Option<Lane<Redis>>,
@@ -77,15 +76,21 @@ impl Field {
         self.output.clone()
     }
 
+    /// How often each server was frozen or went on.
+    pub(crate) fn freezes(&self) -> Vec<Arc<AtomicU64>> {
+        self.programs.iter().take(SERVERS).map(|lane| lane.process.freezes()).collect()
+    }
+
     /// Faults for so long, or until it is enough. Afterwards everything runs.
-    pub(crate) fn storm(&mut self, length: Duration, enough: &(dyn Fn() -> bool + Sync)) {
+    pub(crate) fn storm(&mut self, length: Duration, ledger: &Ledger, until_found: bool) {
         let until = Instant::now() + length;
+        let goes_on = &|after| Instant::now() + after < until && !(until_found && ledger.found());
         scope(|lanes| {
             if let Some(redis) = &mut self.redis {
-                lanes.spawn(move || redis.storm(until, enough));
+                lanes.spawn(move || redis.storm(goes_on, ledger));
             }
             for program in &mut self.programs {
-                lanes.spawn(move || program.storm(until, enough));
+                lanes.spawn(move || program.storm(goes_on, ledger));
             }
         });
         self.ports.iter().for_each(|port| listens(*port));
@@ -109,34 +114,39 @@ struct Lane<P> {
     process: P,
     name: &'static str,
     plan: Plan,
+    next: Option<Step>,
     done: Vec<(&'static str, Fault)>,
 }
 
 impl<P: Suffers> Lane<P> {
     fn new(process: P, name: &'static str, plan: Plan) -> Self {
-        Self { process, name, plan, done: Vec::new() }
+        Self { process, name, plan, next: None, done: Vec::new() }
     }
 
-    fn storm(&mut self, until: Instant, enough: &(dyn Fn() -> bool + Sync)) {
+    fn storm(&mut self, goes_on: &(dyn Fn(Duration) -> bool + Sync), ledger: &Ledger) {
         loop {
-            let step = self.plan.next();
-            if Instant::now() + step.after >= until || enough() {
+            // What the round has no time for is what the next one begins with.
+            let step = self.next.take().unwrap_or_else(|| self.plan.next());
+            if !goes_on(step.after) {
+                self.next = Some(step);
                 return;
             }
             sleep(step.after);
-            self.process.suffer(step.fault, step.lasts);
+            self.process.suffer(step.fault, step.lasts).unwrap_or_else(|wrong| ledger.violation(wrong));
             self.done.push((self.name, step.fault));
         }
     }
 }
 
 /// Something that faults can be done to. Afterwards it runs.
-trait Suffers: Send {
-    fn suffer(&mut self, fault: Fault, lasts: Duration);
+pub(crate) trait Suffers: Send {
+    /// # Errors
+    /// What is wrong with how it took it.
+    fn suffer(&mut self, fault: Fault, lasts: Duration) -> Result<(), String>;
 }
 
 impl Suffers for Redis {
-    fn suffer(&mut self, fault: Fault, lasts: Duration) {
+    fn suffer(&mut self, fault: Fault, lasts: Duration) -> Result<(), String> {
         match fault {
             Fault::Freeze => {
                 self.signal("STOP");
@@ -152,72 +162,8 @@ impl Suffers for Redis {
                 self.run();
             }
         }
+        Ok(())
     }
-}
-
-/// A server or a worker.
-struct Program {
-    name: &'static str,
-    folder: PathBuf,
-    settings: Vec<(&'static str, String)>,
-    output: PathBuf,
-    process: Child,
-}
-
-impl Program {
-    fn start(name: &'static str, folder: &Path, settings: Vec<(&'static str, String)>, output: &Path) -> Self {
-        let process = spawn(name, folder, &settings, output);
-        Self { name, folder: folder.to_owned(), settings, output: output.to_owned(), process }
-    }
-
-    fn wait(&mut self) {
-        let end = Instant::now() + ENDS_WITHIN;
-        while self.process.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < end, "{} does not end within its grace", self.name);
-            sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Suffers for Program {
-    fn suffer(&mut self, fault: Fault, lasts: Duration) {
-        if let Some(status) = self.process.try_wait().unwrap() {
-            let log = std::fs::read_to_string(self.output.with_extension("log")).unwrap_or_default();
-            let last: Vec<_> = log.lines().rev().take(3).collect();
-            panic!("{} ended by itself: {status}: {last:?}", self.name);
-        }
-        match fault {
-            Fault::Freeze => {
-                signal(&self.process, "-STOP");
-                sleep(lasts);
-                signal(&self.process, "-CONT");
-                return;
-            }
-            Fault::Terminate => signal(&self.process, "-TERM"),
-            _ => self.process.kill().unwrap(),
-        }
-        self.wait();
-        sleep(lasts);
-        self.process = spawn(self.name, &self.folder, &self.settings, &self.output);
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-fn spawn(name: &str, folder: &Path, settings: &[(&'static str, String)], output: &Path) -> Child {
-    let mut command = command(name, folder);
-    command.envs(settings.iter().map(|(name, value)| (*name, value)));
-    command.stdout(appended(output)).stderr(appended(&output.with_extension("log")));
-    command.spawn().unwrap()
-}
-
-fn appended(path: &Path) -> File {
-    OpenOptions::new().create(true).append(true).open(path).unwrap()
 }
 
 fn server_settings(port: u16, ai: Option<&str>) -> Vec<(&'static str, String)> {
@@ -234,7 +180,7 @@ fn server_settings(port: u16, ai: Option<&str>) -> Vec<(&'static str, String)> {
     ];
     match ai {
         Some(url) => settings.push(("AI_API_URL", url.to_owned())),
-        None => settings.push(("AI_DEMO_DELAY", "300ms".to_owned())),
+        None => settings.push(("AI_DEMO_DELAY", "200ms".to_owned())),
     }
     settings
 }

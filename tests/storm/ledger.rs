@@ -27,7 +27,7 @@ pub(crate) struct Book {
     pub(crate) sessions: BTreeMap<String, Session>,
     /// How often each refusal was told.
     refusals: BTreeMap<String, usize>,
-    /// The longest time after which a 503 was told.
+    /// The longest time after which a 503 was told by a server that was not frozen meanwhile.
     longest: Duration,
     /// How often an answer was told again.
     replays: usize,
@@ -86,11 +86,11 @@ impl Ledger {
     }
 
     /// A refusal was told.
-    pub(crate) fn refused(&self, what: String, status: u16, after: Duration) {
+    pub(crate) fn refused(&self, what: String, status: u16, after: Option<Duration>) {
         let mut book = self.book();
         *book.refusals.entry(what).or_default() += 1;
         if status == 503 {
-            book.longest = book.longest.max(after);
+            book.longest = book.longest.max(after.unwrap_or_default());
         }
     }
 

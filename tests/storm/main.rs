@@ -18,6 +18,7 @@ mod plan;
 #[path = "../it/process.rs"]
 #[allow(dead_code, reason = "the scenarios use the rest")]
 mod process;
+mod program;
 #[path = "../../adapters/redis/tests/common/server.rs"]
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 mod servers;
@@ -60,11 +61,15 @@ async fn main() -> ExitCode {
     let clients = clients::start(&world);
     field = storm(&options, field, &world).await;
     world.ledger.stop();
-    see_off(&world, clients).await;
     if !(options.until_found && world.ledger.found()) {
+        see_off(&world, clients).await;
         audit::last(&world, &field.worker_output()).await;
     }
     println!("{:.0} s, seed {}\n  faults: {}", start.elapsed().as_secs_f64(), options.seed, field.counts());
+    println!("  turns that changed hands: {}", world.ai.taken_over());
+    if world.ledger.found() && !options.until_found {
+        println!("  logs: {}", folder.keep().display());
+    }
     world.ledger.report(&options)
 }
 
@@ -74,14 +79,13 @@ async fn storm(options: &Options, mut field: Field, world: &Arc<World>) -> Field
     let over = |world: &World| start.elapsed() >= options.length || (options.until_found && world.ledger.found());
     while !over(world) {
         let since = world.now();
-        let (length, ledger) = (ROUND.min(options.length), world.ledger.clone());
-        let until = options.until_found.then_some(ledger);
-        field = tokio::task::spawn_blocking(move || {
-            field.storm(length, &|| until.as_ref().is_some_and(|ledger| ledger.found()));
+        let (length, ledger) = (ROUND.min(options.length.saturating_sub(start.elapsed())), world.ledger.clone());
+        let until_found = options.until_found;
+        let storm = tokio::task::spawn_blocking(move || {
+            field.storm(length, &ledger, until_found);
             field
-        })
-        .await
-        .unwrap();
+        });
+        field = storm.await.unwrap();
         if over(world) && options.until_found {
             break;
         }

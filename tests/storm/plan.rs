@@ -53,31 +53,32 @@ impl Plan {
     /// What comes next.
     pub(crate) fn next(&mut self) -> Step {
         let lot = self.random.u32(..100);
-        let (fault, longest) = match self.kind {
+        // Many faults last about as long as a lease: that is where turns change hands.
+        let (fault, lasts) = match self.kind {
             Kind::Redis => match lot {
-                0..35 => (Fault::Kill, 700),
-                35..60 => (Fault::Freeze, 1800),
-                60..80 => (Fault::Flush, 1),
-                80..90 => (Fault::Cut, 1),
-                _ => (Fault::CutListeners, 1),
+                0..40 => (Fault::Kill, 100..1600),
+                40..75 => (Fault::Freeze, 300..1900),
+                75..85 => (Fault::Flush, 0..1),
+                85..93 => (Fault::Cut, 0..1),
+                _ => (Fault::CutListeners, 0..1),
             },
             Kind::Server => match lot {
-                0..50 => (Fault::Kill, 800),
-                50..92 => (Fault::Freeze, 2500),
-                _ => (Fault::Terminate, 300),
+                0..45 => (Fault::Kill, 0..600),
+                45..94 => (Fault::Freeze, 600..2000),
+                _ => (Fault::Terminate, 0..300),
             },
             Kind::Worker => match lot {
-                0..50 => (Fault::Kill, 1000),
-                50..90 => (Fault::Freeze, 2500),
-                _ => (Fault::Terminate, 300),
+                0..50 => (Fault::Kill, 0..1000),
+                50..92 => (Fault::Freeze, 100..2500),
+                _ => (Fault::Terminate, 0..300),
             },
         };
-        let (soonest, latest) = match self.kind {
-            Kind::Redis => (800, 3000),
-            Kind::Server => (200, 2000),
-            Kind::Worker => (500, 3000),
+        let pause = match self.kind {
+            Kind::Redis => 500..2500,
+            Kind::Server => 200..1500,
+            Kind::Worker => 500..3000,
         };
-        let after = Duration::from_millis(self.random.u64(soonest..latest));
-        Step { after, fault, lasts: Duration::from_millis(self.random.u64(..longest)) }
+        let after = Duration::from_millis(self.random.u64(pause));
+        Step { after, fault, lasts: Duration::from_millis(self.random.u64(lasts)) }
     }
 }

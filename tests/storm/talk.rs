@@ -1,6 +1,5 @@
 //! One question and its answer, however often it has to be asked.
 
-use crate::ai::SLOW;
 use crate::field::FALLBACK;
 use crate::ledger::Answer;
 use crate::world::{Said, World};
@@ -35,8 +34,12 @@ impl World {
     /// Asks until there is an answer, by any server; `None` where the session was deleted. Some tries hang up.
     pub(crate) async fn talk(&self, question: &Question) -> Option<Answer> {
         loop {
-            let hangs_up = fastrand::u32(..100) < 10;
-            let patience = hangs_up.then(|| Duration::from_millis(fastrand::u64(5..300)));
+            // Some are gone at once, some wait for a slow answer, but not for a frozen server.
+            let patience = match fastrand::u32(..100) {
+                0..10 => Some(Duration::from_millis(fastrand::u64(5..300))),
+                10..60 => Some(Duration::from_millis(fastrand::u64(300..1500))),
+                _ => None,
+            };
             // What was over before the question was sent must not come back; what ends later may still be told.
             let over = self.is_deleted(question.session.as_deref());
             let wait = match self.try_once(question, patience).await {
@@ -123,12 +126,4 @@ impl World {
         }
         None
     }
-}
-
-/// A question that opens a session, and whose answer takes long.
-pub(crate) fn slow(user: usize, name: &str) -> Question {
-    let key = format!("l{name}");
-    let question = Question { user, key, session: None };
-    debug_assert!(question.text().starts_with(SLOW));
-    question
 }

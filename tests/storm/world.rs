@@ -28,6 +28,8 @@ pub(crate) struct World {
     tokens: Vec<String>,
     runtime: TokioRuntime,
     requests: AtomicU64,
+    /// How often each server was frozen or went on.
+    freezes: Vec<Arc<AtomicU64>>,
     pub(crate) ledger: Ledger,
     pub(crate) ai: Arc<Ai>,
     /// What the demo's AI says to all questions of the storm.
@@ -48,6 +50,7 @@ pub(crate) struct Said {
 impl World {
     pub(crate) fn new(field: &Field, ai: Arc<Ai>) -> Self {
         let runtime = TokioRuntime::current();
+        ai.freezes.set(field.freezes()).unwrap();
         let issuer = JwtIssuer::new(JwtConfig { secret: SECRET.into(), issuer: None, audience: None });
         let tokens = (0..USERS).map(|user| {
             let (subject, issued_at) = (UserId::parse(format!("user-{user}")).unwrap(), runtime.now());
@@ -59,6 +62,7 @@ impl World {
             tokens: tokens.collect(),
             runtime: runtime.clone(),
             requests: AtomicU64::new(0),
+            freezes: field.freezes(),
             ledger: Ledger::default(),
             ai,
             demo: OnceLock::new(),
@@ -95,14 +99,17 @@ impl World {
     ) -> Option<Said> {
         let server = fastrand::usize(..self.servers.len());
         let what = format!("{method} {path}");
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), self.frozen(server));
         let said = self.ask(server, user, method, path, body, patience.unwrap_or(HANGS_AFTER)).await;
         match &said {
             None if patience.is_none() && start.elapsed() >= HANGS_AFTER => {
                 self.ledger.violation(format!("hang: {what} had no answer within {HANGS_AFTER:?}"));
             }
             None => {}
-            Some(said) => self.judge(&what, said, start.elapsed()),
+            Some(said) => {
+                let awake = before.is_multiple_of(2) && self.frozen(server) == before;
+                self.judge(&what, said, awake.then(|| start.elapsed()));
+            }
         }
         said
     }
@@ -119,8 +126,12 @@ impl World {
         }
     }
 
-    /// Counts refusals; only some may ever be told.
-    fn judge(&self, what: &str, said: &Said, after: Duration) {
+    fn frozen(&self, server: usize) -> u64 {
+        self.freezes[server].load(Ordering::SeqCst)
+    }
+
+    /// Counts refusals; only some may ever be told. `after` is how long it took, unless the server was frozen meanwhile.
+    fn judge(&self, what: &str, said: &Said, after: Option<Duration>) {
         let code = said.body["code"].as_str().unwrap_or("no code");
         let status = said.status.as_u16();
         match (status, code) {
@@ -143,7 +154,7 @@ impl World {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let mut request = self.http.request(method, format!("{}{path}", self.servers[server]));
         request = request.bearer_auth(&self.tokens[user]).timeout(patience);
-        request = request.header("x-request-id", request_id(&self.runtime, number));
+        request = request.header("x-request-id", request_id(&self.runtime, server, self.frozen(server), number));
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -14,10 +14,11 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("chatcore-kafka", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-redis", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-sqlite", &["chatcore"], &["chatcore-ports"]),
-    ("app-kit", &["chatcore"], &[]),
+    ("app-kit", &["chatcore", "chatcore-kafka", "chatcore-redis", "chatcore-sqlite"], &[]),
     ("app-http", PROGRAM, &[]),
     ("app-worker", PROGRAM, &[]),
-    ("chat-tests", &["chatcore", "chatcore-ports"], PROGRAM),
+    ("chat-sim", &["chatcore", "chatcore-ports"], &[]),
+    ("chat-tests", &["chat-sim", "chatcore", "chatcore-ports"], PROGRAM),
     ("xtask", &[], &[]),
 ];
 

@@ -7,6 +7,7 @@ mod mutants;
 mod run;
 mod storm;
 mod suite;
+mod tests;
 mod walk;
 
 use std::process::ExitCode;

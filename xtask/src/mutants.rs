@@ -1,120 +1,21 @@
 //! Planted bugs in copies of the sources: each has to be found by a test that names the law, by the simulation or by the kill
 //! storm.
 
+mod planted;
+
 use crate::run::{cargo, install, root};
 use crate::storm;
+use planted::{Finder, MUTANTS, Mutant};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A bug, planted by replacing some text of a file.
-struct Mutant {
-    name: &'static str,
-    file: &'static str,
-    from: &'static str,
-    to: &'static str,
-    finder: Finder,
-}
-
-/// What has to find it.
-#[derive(Clone, Copy)]
-enum Finder {
-    /// The seeds of the simulation.
-    Simulation,
-    /// The conformance suite of the SQLite adapter.
-    SqliteSuite,
-    /// The kill storm over Redis.
-    Storm,
-}
-
-const MUTANTS: &[Mutant] = &[
-    Mutant {
-        name: "a silent AI loses the lease",
-        file: "domain/src/chat/keep.rs",
-        from: "self.core.policy.lease / 3",
-        to: "self.core.policy.lease * 3",
-        finder: Finder::Simulation,
-    },
-    Mutant {
-        name: "a begin whose reply was lost is not repeated",
-        file: "domain/src/chat/run.rs",
-        from: "let deadline = self.runtime.elapsed() + self.policy.patience;",
-        to: "let deadline = self.runtime.elapsed();",
-        finder: Finder::Simulation,
-    },
-    Mutant {
-        name: "all calls are the same attempt",
-        file: "domain/src/chat/message.rs",
-        from: "AttemptId::from(self.runtime.new_id())",
-        to: "AttemptId::from(uuid::Uuid::nil())",
-        finder: Finder::Simulation,
-    },
-    Mutant {
-        name: "a restart is not told",
-        file: "domain/src/chat/tail.rs",
-        from: "if restarted {",
-        to: "if restarted && text.is_empty() {",
-        finder: Finder::Simulation,
-    },
-    Mutant {
-        name: "a fallback is not shown to those who read along",
-        file: "domain/src/chat/run.rs",
-        from: "live.update(|state| state.text.clone_from(&answer.content));\n        let deadline",
-        to: "let deadline",
-        finder: Finder::Simulation,
-    },
-    Mutant {
-        name: "an event that the bus left is settled",
-        file: "domain/src/relay.rs",
-        from: "return None;",
-        to: "Settled::Published",
-        finder: Finder::Simulation,
-    },
-    Mutant {
-        name: "SQLite: a stale fence stores its answer",
-        file: "adapters/sqlite/src/store/answer.rs",
-        from: "if session.fence != turn.fence {",
-        to: "if false {",
-        finder: Finder::SqliteSuite,
-    },
-    Mutant {
-        name: "Redis: a stale fence stores its answer",
-        file: "adapters/redis/src/lua/store/finish.lua",
-        from: "if s[3] ~= ARGV[5] then return {'FENCED'} end",
-        to: "",
-        finder: Finder::Storm,
-    },
-    Mutant {
-        name: "Redis: a key is not known again",
-        file: "adapters/redis/src/lua/store/begin.lua",
-        from: "not new and redis.call('HGET', of('i', sid), 'k' .. key)",
-        to: "nil",
-        finder: Finder::Storm,
-    },
-    Mutant {
-        name: "Redis: an answer brings a deleted session back",
-        file: "adapters/redis/src/lua/store/finish.lua",
-        from: "if not s[1] or s[8] or tonumber(s[9]) <= now then return {'GONE'} end",
-        to: "if not s[1] or tonumber(s[9]) <= now then return {'GONE'} end\n\
-             if s[8] then\n\
-               redis.call('HDEL', S, 'x')\n\
-               redis.call('HSET', S, 'cr', now, 'la', now)\n\
-               s = {s[1], 0, ARGV[5], turn, '', 0, ''}\n\
-             end",
-        finder: Finder::Storm,
-    },
-    Mutant {
-        name: "Redis: an orphan is not closed",
-        file: "adapters/redis/src/lua/store/close.lua",
-        from: "if s[4] + ARGV[3] > now then return {'ALIVE'} end",
-        to: "do return {'ALIVE'} end",
-        finder: Finder::Storm,
-    },
-];
-
 /// How a finding begins: an invariant of the simulation, or the test of a law.
 const LAWS: &[&str] = &["I1:", "I2:", "I3:", "I4:", "I5:", "I9:", "I10:", "quota:", "status:", "hang:", "... FAILED"];
+
+/// How much of a finding is printed, in characters.
+const SHOWN: usize = 300;
 
 /// Plants each whose name holds this word in a copy of the project; all have to be found.
 pub(crate) fn mutants(word: &str) -> Result<(), String> {
@@ -125,7 +26,9 @@ pub(crate) fn mutants(word: &str) -> Result<(), String> {
         copy_project(&copy)?;
         plant(&copy, mutant)?;
         match find(&copy, mutant)? {
-            Some(finding) => println!("found: {}\n    {finding}", mutant.name),
+            Some(finding) => {
+                println!("found: {}\n    {}", mutant.name, finding.chars().take(SHOWN).collect::<String>())
+            }
             None => missed.push(mutant.name),
         }
     }
@@ -163,17 +66,17 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
 /// What builds the finder, and what runs it.
 fn commands(copy: &Path, finder: Finder) -> (Command, Command) {
     let tests: &[&str] = match finder {
-        Finder::Simulation => &["test", "--package", "chat-tests", "--test", "sim", "invariants"],
+        Finder::Simulation => &["test", "--package", "chat-sim", "--test", "sim", "invariants"],
         Finder::SqliteSuite => &["test", "--package", "chatcore-sqlite", "--test", "conformance"],
         Finder::Storm => {
-            let mut storm = Command::new(storm::program(&built().join("mutants")));
+            let mut storm = Command::new(storm::program(&built(finder).join("debug")));
             storm.args(STORM).stdin(Stdio::null());
-            return (in_copy(copy, BUILD_STORM), storm);
+            return (in_copy(copy, finder, BUILD_STORM), storm);
         }
     };
-    let mut build = in_copy(copy, tests);
+    let mut build = in_copy(copy, finder, tests);
     build.arg("--no-run");
-    (build, in_copy(copy, tests))
+    (build, in_copy(copy, finder, tests))
 }
 
 /// The storm and what it kills.
@@ -190,20 +93,27 @@ const BUILD_STORM: &[&str] = &[
     "storm",
 ];
 /// It ends with the first violation.
-const STORM: &[&str] = &["--store", "redis", "--seconds", "25", "--seed", "1", "--until-found"];
+const STORM: &[&str] = &["--store", "redis", "--seconds", "25", "--seed", "3", "--until-found"];
 
-fn in_copy(copy: &Path, words: &[&str]) -> Command {
+fn in_copy(copy: &Path, finder: Finder, words: &[&str]) -> Command {
     let mut command = cargo(&words[..1]);
-    command.args(["--profile", "mutants"]).args(&words[1..]);
-    command.current_dir(copy).stdin(Stdio::null());
-    command.env("CARGO_TARGET_DIR", built()).env("SIM_SEEDS", "4000");
+    if matches!(finder, Finder::Simulation) {
+        command.args(["--profile", "mutants"]);
+    }
+    command.args(&words[1..]).current_dir(copy).stdin(Stdio::null());
+    command.env("CARGO_TARGET_DIR", built(finder)).env("SIM_SEEDS", "4000");
     command.stderr(Stdio::piped());
     command
 }
 
-/// Where copies are built.
-fn built() -> PathBuf {
-    root().join("target/mutants/target")
+/// Where copies are built. The simulation is slow without optimisation, and needs few crates; the others need many, which
+/// are built already where the project itself is built.
+fn built(finder: Finder) -> PathBuf {
+    let here = std::env::current_exe().ok().and_then(|here| Some(here.parent()?.parent()?.to_owned()));
+    match (finder, here) {
+        (Finder::SqliteSuite | Finder::Storm, Some(target)) => target,
+        _ => root().join("target/mutants/target"),
+    }
 }
 
 /// The project without what was built; files that are the same stay as they are, so that little is built again.

@@ -39,11 +39,15 @@ fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ").replace(env!("CARGO"), "cargo")
 }
 
-/// Brings in programs that a step needs, from Debian's packages of the same names, where they are missing.
+/// Packages of Debian that are not called like the program in them.
+const PACKAGES: &[(&str, &str)] = &[("java", "openjdk-17-jdk-headless"), ("mvn", "maven")];
+
+/// Brings in programs that a step needs, from Debian's packages, where they are missing.
 pub(crate) fn install(programs: &[&str]) -> Result<(), String> {
-    let there =
-        |program: &&&str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    let missing: Vec<&str> = programs.iter().filter(|program| !there(program)).copied().collect();
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|said| said.status.success());
+    let package = |program| PACKAGES.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| *package);
+    let missing: Vec<&str> =
+        programs.iter().filter(|program| !there(program)).map(|program| package(*program)).collect();
     if missing.is_empty() {
         return Ok(());
     }

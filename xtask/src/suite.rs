@@ -1,7 +1,7 @@
 //! Everything that CI runs, in the order in which a fault is found soonest.
 
 use crate::run::{cargo, install, step};
-use crate::{house, mutants, storm, walk};
+use crate::{house, mutants, storm, tests, walk};
 
 /// Runs all of it; the first failure ends it.
 pub(crate) fn test() -> Result<(), String> {
@@ -9,14 +9,16 @@ pub(crate) fn test() -> Result<(), String> {
     house::check()?;
     step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    install(&["redis-server"])?;
+    install(&["redis-server", "java", "mvn"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
     step(&mut cargo(&["run", "--package", "chatcore-ports", "--all-features", "--example", "embed"]))?;
     step(&mut cargo(&["run", "--package", "chat-tests", "--example", "axum"]))?;
-    step(cargo(&["test", "--workspace", "--all-features"]).env("CHAT_TEST_REQUIRE", "1"))?;
-    let simulation = ["test", "--release", "--package", "chat-tests", "--test", "sim", "--", "--nocapture"];
+    step(&mut cargo(&["run", "--package", "app-worker", "--example", "handler"]))?;
+    let beside = tests::run()?;
+    let simulation = ["test", "--release", "--package", "chat-sim", "--test", "sim", "--", "--nocapture"];
     step(cargo(&simulation).env("SIM_SEEDS", "20000"))?;
     storm::storm(storm::IN_THE_SUITE)?;
     mutants::mutants("")?;
-    walk::walk()
+    walk::walk()?;
+    beside.end()
 }

@@ -1,9 +1,10 @@
-//! The README's walk: its shell, run as it stands there, against a server with empty folders.
+//! The README's walk: its shell, run as it stands there, against a server with an empty store; once for each kind.
 
 use crate::run::{cargo, install, root, step};
 use serde_json::Value;
 use std::fs;
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,28 +15,33 @@ const WALK: &str = "<!-- walk -->\n```sh\n";
 const ANSWER: &str = "<!-- walk: answer -->\n```json\n";
 /// What is another each time.
 const VARIES: [&str; 3] = ["message_id", "session_id", "timestamp"];
+/// Where the walk looks for the server.
+const PORT: u16 = 8000;
 
-/// A server and its folder, both gone afterwards.
-struct Server {
-    process: Child,
-    folder: PathBuf,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-        drop(fs::remove_dir_all(&self.folder));
-    }
-}
-
-/// Runs it: every command has to succeed.
+/// Runs it on the embedded store, and then on a Redis: every command has to succeed.
 pub(crate) fn walk() -> Result<(), String> {
     let readme = fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
-    let (script, shown) = (block(&readme, WALK)?, block(&readme, ANSWER)?);
-    install(&["curl", "jq"])?;
+    install(&["curl", "jq", "redis-server"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins"]))?;
-    let server = start()?;
+    on(&readme, &[])?;
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = free.map_err(|error| format!("no free port: {error}"))?.port();
+    let text = port.to_string();
+    let _redis = Started::start(
+        Command::new("redis-server").args(["--bind", "127.0.0.1", "--port", &text, "--save", ""]),
+        port,
+    )?;
+    on(&readme, &[("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", &text)])?;
+    let keys = keys(port).map_err(|error| format!("Redis: {error}"))?;
+    if keys == ":0" { Err("the walk was not on Redis: nothing is there".into()) } else { Ok(()) }
+}
+
+/// Runs it against a server with these settings alone.
+fn on(readme: &str, settings: &[(&str, &str)]) -> Result<(), String> {
+    let (script, shown) = (block(readme, WALK)?, block(readme, ANSWER)?);
+    println!("\n==> the walk, with {settings:?}");
+    let program = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("app-http");
+    let server = Started::start(Command::new(program).env_clear().envs(settings.iter().copied()), PORT)?;
     let mut shell = Command::new("bash");
     let kept = format!("{script}\necho \"$ANSWER\" > answer.json");
     step(shell.args(["-euo", "pipefail", "-c", &kept]).current_dir(&server.folder))?;
@@ -57,27 +63,49 @@ fn without_ids(json: &str) -> Result<Value, String> {
     Ok(value)
 }
 
-/// Starts the server as the README says, on its usual port, in a folder of its own.
-fn start() -> Result<Server, String> {
-    let folder = std::env::temp_dir().join(format!("chatcore-walk-{}", std::process::id()));
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let target = std::env::current_exe().map_err(|error| error.to_string())?;
-    let program = target.with_file_name("app-http");
-    let process = Command::new(&program)
-        .current_dir(&folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("{}: {error}", program.display()))?;
-    let mut server = Server { process, folder };
-    for _ in 0..100 {
-        if let Ok(Some(status)) = server.process.try_wait() {
-            return Err(format!("the server ended: {status}"));
+/// How many keys this Redis has, as it says it.
+fn keys(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(b"DBSIZE\r\n")?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+/// A program and its folder, both gone afterwards.
+struct Started {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl Started {
+    /// Starts it in an empty folder, and waits until it listens on the port.
+    fn start(command: &mut Command, port: u16) -> Result<Self, String> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Err(format!("port {port} is not free for {name}"));
         }
-        if TcpStream::connect("127.0.0.1:8000").is_ok() {
-            return Ok(server);
+        let folder = std::env::temp_dir().join(format!("chatcore-walk-{}-{port}", std::process::id()));
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let process = command.current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let mut started = Self { process: process.map_err(|error| format!("{name}: {error}"))?, folder };
+        for _ in 0..100 {
+            if let Ok(Some(status)) = started.process.try_wait() {
+                return Err(format!("{name} ended: {status}"));
+            }
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(started);
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        std::thread::sleep(Duration::from_millis(100));
+        Err(format!("{name} did not come up within 10 s"))
     }
-    Err("the server did not come up within 10 s".into())
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        drop(fs::remove_dir_all(&self.folder));
+    }
 }

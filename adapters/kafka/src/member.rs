@@ -3,6 +3,7 @@
 mod rebalance;
 
 use crate::deadline::within;
+use crate::error::NAME;
 use crate::group::Group;
 use crate::lanes::{Lanes, Taken};
 use crate::record::{Fetched, REPLAY_FOR};
@@ -159,6 +160,7 @@ impl Member {
     }
 
     async fn read(self: Arc<Self>) {
+        let _guard = Guard(&self);
         let mut last = self.runtime.elapsed();
         while !self.ended() {
             let ended = pin!(self.state.wait(|state| state.end));
@@ -239,6 +241,8 @@ impl Member {
             if commits.is_empty() {
                 continue;
             }
+            // Whatever the fault: what is not this member's any more is not asked for again, and only the group's word
+            // takes it away.
             if let Err(error) = self.within(self.group.commit(&commits)).await {
                 tracing::debug!(group = self.name, error = %error.source, "a commit failed, and is tried again");
                 self.lanes().not_committed(&commits);
@@ -250,5 +254,16 @@ impl Member {
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
         within((&self.runtime, self.call_timeout), work).await
+    }
+}
+
+/// When the task that reads ends, also by a panic, nobody waits for it any longer.
+struct Guard<'a>(&'a Member);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let ended = || Err(BackendError::later(NAME, "the task that reads has ended"));
+        self.0.end(End::Dropped);
+        self.0.state.update(|state| _ = state.left.get_or_insert_with(ended));
     }
 }

@@ -17,7 +17,7 @@ async fn bus(protocol: GroupProtocol) -> Option<BusHarness> {
 
 /// A member is noticed as dead after the time of its session, which a broker bounds.
 async fn open_bus(broker: &'static Broker, protocol: GroupProtocol, come_back: Duration) -> OpenBus {
-    let mut config = broker.config();
+    let mut config = common::config(broker);
     config.group_protocol = protocol;
     config.session_timeout = come_back.max(Duration::from_millis(500));
     let (bus, elsewhere) = (Arc::new(open(config.clone())), Arc::new(open(config.clone())));

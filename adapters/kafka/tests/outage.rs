@@ -78,7 +78,7 @@ async fn relay(bus: Kafka, stop: Arc<Mutex<bool>>) -> usize {
 async fn a_killed_broker_loses_nothing_and_is_read_again_within_ten_seconds() {
     let _turn = TURN.lock().await;
     let Some(broker) = broker().await else { return };
-    let mut config = broker.config();
+    let mut config = common::config(broker);
     // The member keeps its place, or a new one would make the client ask anew.
     config.session_timeout = Duration::from_secs(60);
     let (bus, seen, stop) = (open(config), Seen::default(), Arc::new(Mutex::new(false)));
@@ -109,7 +109,7 @@ async fn a_killed_broker_loses_nothing_and_is_read_again_within_ten_seconds() {
 async fn a_frozen_broker_fails_every_call_in_time() {
     let _turn = TURN.lock().await;
     let Some(broker) = broker().await else { return };
-    let mut config = broker.config();
+    let mut config = common::config(broker);
     config.call_timeout = Duration::from_secs(2);
     let bus = open(config.clone());
     let session = new_session();
@@ -154,7 +154,7 @@ async fn in_time<T>(call: impl Future<Output = T>) -> T {
 async fn a_member_that_dies_under_load_leaves_its_work_to_the_others() {
     let _turn = TURN.lock().await;
     let Some(broker) = broker().await else { return };
-    let (bus, seen) = (open(broker.config()), Seen::default());
+    let (bus, seen) = (open(common::config(broker)), Seen::default());
     let sessions: Vec<SessionId> = (0..30).map(|_| new_session()).collect();
     let events: Vec<_> =
         (1..=40).flat_map(|seq| sessions.iter().map(move |session| question(*session, seq, "?"))).collect();
@@ -187,7 +187,7 @@ async fn a_member_that_dies_under_load_leaves_its_work_to_the_others() {
 async fn what_was_in_hand_at_a_close_comes_at_once_and_says_so() {
     let _turn = TURN.lock().await;
     let Some(broker) = broker().await else { return };
-    let mut config = broker.config();
+    let mut config = common::config(broker);
     config.session_timeout = Duration::from_secs(60);
     let (bus, session) = (open(config), new_session());
     publish(&bus, &[question(session, 1, "?"), question(session, 2, "?")]).await;
@@ -208,7 +208,7 @@ async fn what_was_in_hand_at_a_close_comes_at_once_and_says_so() {
 async fn a_partition_waits_for_what_is_in_hand_but_not_for_ever() {
     let _turn = TURN.lock().await;
     let Some(broker) = broker().await else { return };
-    let mut config = broker.config();
+    let mut config = common::config(broker);
     config.handover = Duration::from_secs(3);
     let (bus, session) = (open(config), new_session());
     publish(&bus, &[question(session, 1, "?"), question(session, 2, "?")]).await;

@@ -32,7 +32,7 @@ async fn printed(broker: &Broker, topic: &str, count: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_lies_in_its_topic_as_old_consumers_expect_it() {
     let Some(broker) = broker().await else { return };
-    let (mut config, session) = (broker.config(), new_session());
+    let (mut config, session) = (common::config(broker), new_session());
     config.compression = Compression::Gzip;
     let bus = open(config.clone());
     let event = Event { request_id: RequestId::parse("r-1").ok(), ..question(session, 1, "Tìm iPhone") };
@@ -52,7 +52,7 @@ async fn an_event_lies_in_its_topic_as_old_consumers_expect_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_the_old_system_are_read_and_garbage_is_told() {
     let Some(broker) = broker().await else { return };
-    let (config, session) = (broker.config(), new_session());
+    let (config, session) = (common::config(broker), new_session());
     let bus = open(config.clone());
     publish(&bus, &[question(session, 1, "ours")]).await;
     let (producer, topics) = (producer(broker).await, config.topics);
@@ -95,7 +95,7 @@ async fn records_of_the_old_system_are_read_and_garbage_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_too_large_is_refused_alone() {
     let Some(broker) = broker().await else { return };
-    let (bus, session) = (open(broker.config()), new_session());
+    let (bus, session) = (open(common::config(broker)), new_session());
     let large = "x".repeat(2 << 20);
     let events: Vec<_> = (1..=30).map(|seq| question(session, seq, if seq == 17 { &large } else { "?" })).collect();
     let results = bus.publish(&events).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_record_that_is_too_large_is_refused_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_made_once_and_left_as_they_are() {
     let Some(broker) = broker().await else { return };
-    let mut config = broker.config();
+    let mut config = common::config(broker);
     config.partitions = 5;
     let topics = config.topics.clone();
     let made = [&topics.requests, &topics.responses, &topics.sessions, &topics.dlq].map(Clone::clone);
@@ -141,7 +141,7 @@ async fn topics_are_made_once_and_left_as_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_deleted_is_made_again_and_read_on() {
     let Some(broker) = broker().await else { return };
-    let (config, session) = (broker.config(), new_session());
+    let (config, session) = (common::config(broker), new_session());
     let bus = open(config.clone());
     publish(&bus, &[question(session, 1, "?")]).await;
     let member = bus.subscribe("group").await.unwrap();
@@ -188,7 +188,7 @@ async fn wrong_settings_are_told_at_once_and_an_absent_broker_in_time() {
 }
 
 fn secured(broker: &Broker, mechanism: Mechanism, username: &str) -> KafkaConfig {
-    let mut config = broker.config();
+    let mut config = common::config(broker);
     config.bootstrap_servers = vec![format!("localhost:{}", broker.port + 2)];
     config.security.tls = Some(Tls { ca_file: Some(broker.dir.join("ca.pem")) });
     config.security.sasl =

@@ -55,7 +55,6 @@ pub(crate) fn connect(config: &SqliteConfig) -> rusqlite::Result<Connection> {
         std::thread::sleep(Duration::from_millis(1));
         tries < 1000
     }))?;
-    connection.set_prepared_statement_cache_capacity(128);
     // Else this build of SQLite plans a statement anew for each new value that is bound to it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // What a savepoint may have to undo stays in memory, not in a temporary file.

@@ -12,14 +12,14 @@ use rusqlite::params;
 use std::pin::pin;
 use std::time::Duration;
 
-/// So long what was seen is told to all who ask: however many they are, one a second costs a write.
-const FRESH: Duration = Duration::from_secs(1);
+/// The time between two looks: however many ask, five writes a second are all that they cost.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Takes more room in the log than a usual question does, so that health is not better than what callers are told. SQLite
 /// writes no page that stays the same.
 const TOUCH: &str = "UPDATE probe SET at = ?1, room = randomblob(65536) WHERE one = 1";
 
-/// What a check has seen.
+/// What the last look has seen, and when it began.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     seen: Option<(Duration, Result<(), BackendError>)>,
@@ -41,25 +41,34 @@ impl Probe for Sqlite {
 }
 
 impl Sqlite {
-    /// What was seen a moment ago, or is seen now. One looks, the others wait for what it sees.
+    /// What a look sees that begins from now on. One looks, the others wait for what it sees.
     async fn health(&self) -> Result<(), BackendError> {
-        let health = &self.inner.health;
+        let (health, asked) = (&self.inner.health, self.inner.runtime.elapsed());
         loop {
-            let now = self.inner.runtime.elapsed();
             let known = |health: &Health| match &health.seen {
-                Some((at, outcome)) if now.saturating_sub(*at) < FRESH => Some(Some(outcome.clone())),
+                Some((began, outcome)) if *began >= asked => Some(Some(outcome.clone())),
                 _ => (!health.looking).then_some(None),
             };
             if let Some(outcome) = health.wait(known).await {
                 return outcome;
             }
             if let Some(_looking) = Looking::begin(health) {
-                let outcome = self.look_at_file().await;
-                let seen = (self.inner.runtime.elapsed(), outcome.clone());
-                health.update(|health| health.seen = Some(seen));
-                return outcome;
+                return self.look().await;
             }
         }
+    }
+
+    async fn look(&self) -> Result<(), BackendError> {
+        let (health, runtime) = (&self.inner.health, &self.inner.runtime);
+        let next = health.read(|health| health.seen.as_ref().map(|(began, _)| *began + PAUSE)).unwrap_or_default();
+        let rest = next.saturating_sub(runtime.elapsed());
+        if !rest.is_zero() {
+            runtime.sleep(rest).await;
+        }
+        let began = runtime.elapsed();
+        let outcome = self.look_at_file().await;
+        health.update(|health| health.seen = Some((began, outcome.clone())));
+        outcome
     }
 
     /// Writes a row and waits for the disk; reads as a process would that has just come.

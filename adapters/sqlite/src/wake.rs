@@ -89,8 +89,13 @@ impl Wake {
                 last = version;
                 self.tell(Topics::ALL);
             }
-            std::thread::sleep(LOOK);
+            self.pause();
         }
+    }
+
+    /// Waits a while, unless closed.
+    fn pause(&self) {
+        drop(self.somebody.wait_timeout_while(self.others(), LOOK, |others| !others.closed));
     }
 
     fn somebody_waits(&self) -> bool {

@@ -19,11 +19,11 @@ mod job;
 
 pub(crate) use job::{Job, Safety, Task};
 
-/// The longest time that a batch waits for those who were in the one before.
+/// The longest time that a batch waits for the callers of the one before.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// After this time without a change, what the log holds is moved into the file.
-const IDLE: Duration = Duration::from_secs(1);
+/// So long after a change, what the log holds is moved into the file.
+const MOVE_AFTER: Duration = Duration::from_secs(1);
 
 /// A step that waits for the disk writes this page: by that a log that is damaged is told from one whose end is torn.
 const SYNCED: &str = "UPDATE log SET synced = synced + 1 WHERE one = 1";
@@ -37,8 +37,8 @@ pub(crate) struct Writer<'c> {
     batch: usize,
     synced: bool,
     last: Last,
-    /// When there was a change that is not yet in the file itself.
-    changed: Option<Duration>,
+    /// When the first change came that may not be in the file itself.
+    unmoved: Option<Duration>,
 }
 
 /// What becomes of the others when a job fails.
@@ -67,7 +67,7 @@ impl<'c> Writer<'c> {
     ) -> Self {
         let last = Last { callers: 1, took: Duration::ZERO };
         let (step, batch) = (Tx::new(connection, limits), batch.max(1));
-        Self { step, queue, wake, runtime, batch, synced: true, last, changed: None }
+        Self { step, queue, wake, runtime, batch, synced: true, last, unmoved: None }
     }
 
     /// Works until the queue is closed and empty, and leaves everything in the file.
@@ -78,8 +78,8 @@ impl<'c> Writer<'c> {
                 self.commit(jobs);
                 self.last.took = self.runtime.elapsed().saturating_sub(start);
             }
-            if self.changed.is_some_and(|at| self.runtime.elapsed().saturating_sub(at) >= IDLE) {
-                self.changed = None;
+            if self.unmoved.is_some_and(|since| self.runtime.elapsed().saturating_sub(since) >= MOVE_AFTER) {
+                self.unmoved = None;
                 self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
             }
         }
@@ -92,7 +92,7 @@ impl<'c> Writer<'c> {
     /// about to come again: a batch waits for as many callers as there were, for a fraction of the time that a commit takes.
     fn gather(&self) -> Option<Vec<Box<dyn Job>>> {
         let patience = (self.last.took / 4).min(GATHER);
-        self.queue.take(self.batch, (self.last.callers, patience), self.changed.map(|_| IDLE))
+        self.queue.take(self.batch, (self.last.callers, patience), self.unmoved.map(|_| MOVE_AFTER))
     }
 
     /// What could not be moved into the file stays in the log.
@@ -143,7 +143,7 @@ impl<'c> Writer<'c> {
     /// Commits. Where nothing changed, nothing is written.
     fn finish(&mut self, before: u64) -> rusqlite::Result<()> {
         if self.step.changes() != before {
-            self.changed = Some(self.runtime.elapsed());
+            self.unmoved = self.unmoved.or_else(|| Some(self.runtime.elapsed()));
             if self.synced {
                 self.execute(SYNCED)?;
             }

@@ -15,7 +15,6 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 use tempfile::tempdir;
 
 /// Ways to a place where one may mount: as root, as anybody, and with a right that is asked for.
@@ -106,7 +105,6 @@ async fn on_a_full_disk() {
     fs::remove_file("room").unwrap();
     acknowledged.push(start(&store, &late).await.unwrap().turn);
     finish(&store, acknowledged.last().unwrap(), "an answer").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1050)).await;
     store.check().await.unwrap();
     drop(store);
     assert_kept(&open().unwrap(), &acknowledged).await;

@@ -3,11 +3,13 @@
 
 mod common;
 
-use chatcore::policy::StoreLimits;
-use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus};
+use chatcore::policy::{OutboxFull, StoreLimits};
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EntryId, EventBus, Outbox, Settled};
 use chatcore::turn::Target;
 use chatcore_sqlite::Sqlite;
 use common::{open_with, talk};
+use rusqlite::Connection;
+use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 
 /// A log of ten events.
@@ -58,4 +60,54 @@ async fn what_the_log_dropped_holds_up_nobody() {
     assert_eq!(consumer.lag().await.unwrap(), 0);
     let letters = store.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
     assert_eq!(letters, [], "there is nothing left to park");
+}
+
+/// The names of what is claimed.
+async fn claimed(store: &Sqlite) -> Vec<EntryId> {
+    store.claim(100, Duration::ZERO).await.unwrap().into_iter().map(|entry| entry.id).collect()
+}
+
+async fn settle(store: &Sqlite, ids: &[EntryId]) {
+    let entries: Vec<_> = ids.iter().map(|id| (id.clone(), Settled::Published)).collect();
+    store.settle(&entries).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_is_trimmed_and_uses_no_number_twice() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("chat.db");
+    let refuse = |config: &mut chatcore_sqlite::SqliteConfig| config.limits.outbox_full = OutboxFull::Refuse;
+    let store = open_with(&path, refuse).unwrap();
+    let file = Connection::open(&path).unwrap();
+    let mut before: Vec<EntryId> = Vec::new();
+    for round in 0..5 {
+        turns(&store, &format!("round{round}-"), 3).await;
+        let ids = claimed(&store).await;
+        assert!(ids.len() == 6 && ids.iter().all(|id| !before.contains(id)), "{ids:?} after {before:?}");
+        // The newest first, and what was settled before once more.
+        settle(&store, &ids[3..]).await;
+        assert_eq!((store.backlog().await.unwrap().events, claimed(&store).await), (3, ids[..3].to_vec()));
+        settle(&store, &[&before, &ids[..3]].concat()).await;
+        assert_eq!(store.backlog().await.unwrap().events, 0);
+        let kept: i64 = file.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+        assert_eq!((kept, store.dropped().await.unwrap()), (1, 0), "only the newest number is kept");
+        before.extend(ids);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backlog_is_what_is_not_settled_whatever_was_dropped() {
+    let directory = tempdir().unwrap();
+    let store = ten(&directory);
+    let file = Connection::open(directory.path().join("chat.db")).unwrap();
+    for round in 1..40 {
+        turns(&store, &format!("round{round}-"), 1 + round % 4).await;
+        let ids = claimed(&store).await;
+        let some: Vec<_> = ids.into_iter().enumerate().filter(|(place, _)| (place * 7 + round) % 3 == 0).collect();
+        settle(&store, &some.into_iter().map(|(_, id)| id).collect::<Vec<_>>()).await;
+        let counts = "SELECT count(*) FILTER (WHERE settled = 0), min(no) - 1 FROM events";
+        let counts: (u32, u32) = file.query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let told = (store.backlog().await.unwrap().events, store.dropped().await.unwrap());
+        assert_eq!(told, (counts.0.into(), counts.1.into()), "round {round}");
+    }
 }

@@ -65,7 +65,7 @@ impl Settings {
 
     /// `None` where something is missing; then the reader has a fault. Every section is read before any is missed.
     fn read_all(reader: &mut Reader) -> Option<Self> {
-        let (server, logs, store) = (Server::read(reader), Logs::read(reader), Store::read(reader));
+        let (server, logs, store) = (Server::read(reader), Logs::read(reader), Store::read(reader, true));
         let debug = server.as_ref().is_none_or(|server| server.debug);
         let (logins, ai, chat) = (Logins::read(reader, debug), Ai::read(reader), Chat::read(reader));
         if let (Some(ai), Some(chat)) = (&ai, &chat)

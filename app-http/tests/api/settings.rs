@@ -127,13 +127,6 @@ fn the_example_read_as_it_stands_is_the_default() {
 }
 
 #[test]
-fn settings_of_a_part_that_is_not_built_in_are_told_to_have_no_effect() {
-    let settings = Settings::from_pairs([("KAFKA_BOOTSTRAP_SERVERS", "b:9092")]).unwrap();
-    let told = "KAFKA_BOOTSTRAP_SERVERS (environment) has no effect: this build has no Kafka";
-    assert_eq!(settings.warnings, [told]);
-}
-
-#[test]
 fn a_session_outlives_its_first_answer() {
     let faults = Settings::from_pairs([("SESSION_TTL", "30s"), ("AI_TIMEOUT", "30s")]).unwrap_err().to_string();
     assert!(faults.contains("SESSION_TTL (environment): must be longer than AI_TIMEOUT"), "{faults}");

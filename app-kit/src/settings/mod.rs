@@ -5,6 +5,7 @@
 //! came from. Nothing here shows a secret in `Debug`.
 
 mod fault;
+mod kafka;
 mod logs;
 mod near;
 pub mod parse;
@@ -17,6 +18,7 @@ mod store;
 pub mod table;
 
 pub use fault::{Fault, Faults};
+pub use kafka::{Kafka, Mechanism, Sasl};
 pub use logs::{LogFormat, Logs};
 pub use reader::Reader;
 pub use redis::Redis;

@@ -8,9 +8,6 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
-/// Parts that settings of other systems name and this build does not have, by how the names begin.
-const LACKING: [(&str, &str); 1] = [("KAFKA_", "Kafka")];
-
 /// A value, and where it came from.
 #[derive(Clone)]
 pub(super) struct Given {
@@ -120,17 +117,14 @@ impl Sources {
         }
     }
 
-    /// One line for each name that is not known but looks like one that is, and for each of a part that this build lacks.
+    /// One line for each name that is not known but looks like one that is.
     pub(super) fn warnings(&self) -> Vec<String> {
         let unknown = self.given.iter().filter(|(name, _)| !is_ours(name));
         let known: Vec<_> = all().map(|spec| spec.name).collect();
         unknown
             .filter_map(|(name, given)| {
-                let what = match LACKING.iter().find(|(prefix, _)| name.starts_with(prefix)) {
-                    Some((_, part)) => format!("has no effect: this build has no {part}"),
-                    None => format!("is not a setting; is {} meant?", near::nearest(name, &known)?),
-                };
-                Some(format!("{name} ({}) {what}", given.origin))
+                let nearest = near::nearest(name, &known)?;
+                Some(format!("{name} ({}) is not a setting; is {nearest} meant?", given.origin))
             })
             .collect()
     }

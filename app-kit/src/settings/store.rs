@@ -1,10 +1,11 @@
 //! Where sessions and events live.
 
+use super::kafka::Kafka;
 use super::parse;
 use super::reader::Reader;
 use super::redis::Redis;
 use super::table as t;
-use chatcore::policy::StoreLimits;
+use chatcore::policy::{OutboxFull, StoreLimits};
 use std::path::PathBuf;
 
 /// The store, as both programs open it.
@@ -16,6 +17,8 @@ pub struct Store {
     pub data_dir: PathBuf,
     /// Where Redis is; always there where the kind needs it.
     pub redis: Option<Redis>,
+    /// The bus that events go to; `None` for the store's own log.
+    pub kafka: Option<Kafka>,
     /// How much it keeps.
     pub limits: StoreLimits,
 }
@@ -32,23 +35,30 @@ pub enum StoreKind {
 }
 
 impl Store {
-    /// Reads them.
-    pub fn read(reader: &mut Reader) -> Option<Self> {
+    /// Reads them. `relay` says whether this program moves events to Kafka unless it is told otherwise.
+    pub fn read(reader: &mut Reader, relay: bool) -> Option<Self> {
         let (redis, data_dir) = (Redis::read(reader), reader.get(&t::DATA_DIR, parse::path));
         let default = if matches!(redis, Some(None)) { "sqlite" } else { "redis" };
         let kind = reader.get_or(&t::STORE, default, kind);
         if kind == Some(StoreKind::Redis) && redis == Some(None) {
             reader.fault(&t::STORE, "is redis, which needs REDIS_URL or REDIS_HOST");
         }
-        // The only bus so far is the store's own log.
-        let bus = reader.get(&t::BUS, |text| if text.eq_ignore_ascii_case("local") { Ok(()) } else { Err("local") });
+        let kafka = Kafka::read(reader, relay);
+        let default = if matches!(kafka, Some(None)) { "local" } else { "kafka" };
+        let bus = reader.get_or(&t::BUS, default, bus);
+        if bus == Some(BusKind::Kafka) && kafka == Some(None) {
+            reader.fault(&t::BUS, "is kafka, which needs KAFKA_BOOTSTRAP_SERVERS");
+        }
         let messages = reader.get(&t::SESSION_MAX_MESSAGES, parse::count);
         let (sessions, events) =
             (reader.get(&t::OWNER_MAX_SESSIONS, parse::count), reader.get(&t::OUTBOX_MAX, parse::count));
+        let kafka = kafka?.filter(|_| bus == Some(BusKind::Kafka));
         bus?;
         let mut limits = StoreLimits::default();
         (limits.session_messages, limits.owner_sessions, limits.outbox_events) = (messages?, sessions?, events?);
-        Some(Self { kind: kind?, data_dir: data_dir?, redis: redis?, limits })
+        // A log forgets its oldest events; a queue in front of Kafka must not.
+        limits.outbox_full = if kafka.is_some() { OutboxFull::Refuse } else { OutboxFull::DropOldest };
+        Some(Self { kind: kind?, data_dir: data_dir?, redis: redis?, kafka, limits })
     }
 
     /// The file that `STORE=sqlite` keeps everything in.
@@ -64,5 +74,19 @@ fn kind(text: &str) -> parse::Parsed<StoreKind> {
         "memory" => Ok(StoreKind::Memory),
         "redis" => Ok(StoreKind::Redis),
         _ => Err("sqlite, memory or redis"),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BusKind {
+    Local,
+    Kafka,
+}
+
+fn bus(text: &str) -> parse::Parsed<BusKind> {
+    match text.to_lowercase().as_str() {
+        "local" => Ok(BusKind::Local),
+        "kafka" => Ok(BusKind::Kafka),
+        _ => Err("local or kafka"),
     }
 }

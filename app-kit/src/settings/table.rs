@@ -57,7 +57,7 @@ table! {
     }
     "The parts" {
         STORE = "", "Where sessions live: `sqlite` (a file under DATA_DIR; the default), `memory`, or `redis` (default once REDIS_URL or REDIS_HOST is set).";
-        BUS = "local", "Where events go: `local`, the store's own log.";
+        BUS = "", "Where events go: `local`, the store's own log (the default), or `kafka` (default once KAFKA_BOOTSTRAP_SERVERS is set).";
         AI = "", "Who answers: `demo`, or `native` (default once AI_API_URL is set).";
     }
     "Redis" {
@@ -67,6 +67,24 @@ table! {
         REDIS_PASSWORD = "" secret, "Beside REDIS_HOST: its password.";
         REDIS_DB = "0", "Beside REDIS_HOST: the number of the database.";
         REDIS_KEY_PREFIX = "c:", "What every key's name begins with; several systems can share a Redis.";
+    }
+    "Kafka" {
+        KAFKA_BOOTSTRAP_SERVERS = "", "Some of the brokers, `host:port` with commas between.";
+        KAFKA_TOPIC_CHAT_REQUESTS = "chat-requests", "The topic of questions.";
+        KAFKA_TOPIC_CHAT_RESPONSES = "chat-responses", "The topic of answers.";
+        KAFKA_TOPIC_CHAT_SESSIONS = "chat-sessions", "The topic of deletions.";
+        KAFKA_TOPIC_DLQ = "chat-dlq", "The topic of dead letters.";
+        KAFKA_TOPIC_PARTITIONS = "3", "Partitions of a topic that is missing and made.";
+        KAFKA_REPLICATION = "1", "Copies of a topic that is missing and made.";
+        KAFKA_CONSUMER_GROUP = "chatcore-workers", "The group that workers are members of.";
+        KAFKA_GROUP_PROTOCOL = "classic", "How its members agree: `classic`, or `consumer` (Kafka 4 and newer).";
+        KAFKA_SECURITY_PROTOCOL = "PLAINTEXT", "`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`.";
+        KAFKA_SASL_MECHANISM = "PLAIN", "`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.";
+        KAFKA_SASL_USERNAME = "", "The name for SASL.";
+        KAFKA_SASL_PASSWORD = "" secret, "The password for SASL.";
+        KAFKA_CA_FILE = "", "The certificates to trust, as PEM; those that browsers trust unless given.";
+        KAFKA_COMPRESSION = "gzip", "`gzip` or `none`. Without it, a batch between 8 and 64 KB can wait 40 ms for an acknowledgement of TCP.";
+        RELAY = "", "Whether this program moves events from the store to Kafka: on in the server, off in the worker, unless given.";
     }
     "Logging in" {
         JWT_SECRET_KEY = "" secret, "What tokens are signed with, 32 bytes or more. Without it a random one is made once and kept in the store: under DATA_DIR, or in Redis.";
@@ -94,7 +112,7 @@ table! {
         ANSWER_MAX_BYTES = "256KiB", "The longest answer.";
         SESSION_MAX_MESSAGES = "100000", "Messages that a session holds, answers included.";
         OWNER_MAX_SESSIONS = "10000", "Living sessions that an owner has.";
-        OUTBOX_MAX = "1000000", "Events that the store's log keeps; the oldest are dropped.";
+        OUTBOX_MAX = "1000000", "Events that the store keeps: of its own log the oldest are dropped; with Kafka away, messages are refused.";
     }
     "The worker" {
         WORKER_HANDLERS = "log,counters", "What is done with each event, in this order and with commas between: `log` (a line on stdout), `counters` (on /metrics), `archive`, `webhook`; or `none`.";

@@ -59,8 +59,10 @@ impl Settings {
 
     /// `None` where something is missing; then the reader has a fault. Everything is read before anything is missed.
     fn read_all(reader: &mut Reader) -> Option<Self> {
-        let (logs, store) = (Logs::read(reader), Store::read(reader));
-        if store.as_ref().is_some_and(|store| store.kind == StoreKind::Memory) {
+        let (logs, store) = (Logs::read(reader), Store::read(reader, false));
+        // On Kafka a worker reads the store only where it relays.
+        let reads = |store: &Store| store.kafka.as_ref().is_none_or(|kafka| kafka.relay);
+        if store.as_ref().is_some_and(|store| store.kind == StoreKind::Memory && reads(store)) {
             reader.fault(&t::STORE, "is memory, which no other process can read: there is nothing for a worker to do");
         }
         let handlers = HandlerKind::read(reader);

@@ -21,7 +21,7 @@ async fn eight_writers_on_one_session_over_four_servers_lose_and_double_nothing(
     let client = Client::login(&servers[0]).await;
     let clients: Vec<_> = (0..WRITERS).map(|writer| client.at(&servers[writer % SERVERS])).collect();
     let session = open(&client).await;
-    within(Duration::from_secs(180), write(&clients, &session, MESSAGES)).await;
+    within(Duration::from_secs(300), write(&clients, &session, MESSAGES)).await;
     check(&client.history(&session).await, WRITERS, MESSAGES);
 
     let (written, kept) = (WRITERS * MESSAGES, kept_by_get_append_setex(&redis));

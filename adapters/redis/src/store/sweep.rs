@@ -16,10 +16,35 @@ static CLOSE: Script = script!("close");
 /// How many orphans are closed side by side.
 const TOGETHER: usize = 32;
 
+/// What a look came to.
+#[derive(Debug, Default)]
+struct Swept {
+    closed: usize,
+    /// Turns that had ended with their session.
+    expired: usize,
+}
+
 impl Redis {
-    /// What fails keeps nobody else waiting; it is told if nothing was closed.
+    /// Looks again where turns of expired sessions took the room of others, so that fewer than `max` means that none is left.
     pub(super) async fn sweep(&self, grace: Duration, max: usize) -> Read<usize> {
-        let (mut due, mut failed, mut closed) = (Vec::new(), None, 0);
+        let mut closed = 0;
+        loop {
+            match self.sweep_once(grace, max - closed).await {
+                Ok(Swept { closed: more, expired }) => {
+                    closed += more;
+                    if expired == 0 || closed >= max {
+                        return Ok(closed);
+                    }
+                }
+                Err(error) if closed == 0 => return Err(error),
+                Err(_) => return Ok(closed),
+            }
+        }
+    }
+
+    /// What fails keeps nobody else waiting; it is told if nothing was closed.
+    async fn sweep_once(&self, grace: Duration, max: usize) -> Read<Swept> {
+        let (mut due, mut failed, mut swept) = (Vec::new(), None, Swept::default());
         for looked in self.inner.client.call_all(&self.looks(grace, max)).await {
             match looked.and_then(sessions) {
                 Ok(sessions) => due.extend(sessions),
@@ -31,12 +56,15 @@ impl Redis {
             let calls: Vec<Call> = some.iter().map(|session| self.close(session, grace)).collect();
             for answer in self.inner.client.call_all(&calls).await {
                 match answer.and_then(worded) {
-                    Ok((word, _)) => closed += usize::from(word == "CLOSED"),
+                    Ok((word, _)) => {
+                        swept.closed += usize::from(word == "CLOSED");
+                        swept.expired += usize::from(word == "NONE");
+                    }
                     Err(error) => failed = Some(error),
                 }
             }
         }
-        failed.filter(|_| closed == 0).map_or(Ok(closed), Err)
+        failed.filter(|_| swept.closed == 0).map_or(Ok(swept), Err)
     }
 
     fn looks(&self, grace: Duration, max: usize) -> Vec<Call> {

@@ -13,7 +13,9 @@ const SESSIONS: i64 = 250;
 /// How many messages a call removes.
 const MESSAGES: i64 = 2000;
 
-pub(super) const ORPHANS: &str = "SELECT session FROM turns WHERE lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
+/// Turns of sessions that have expired are gone with them, and must not take the room of others.
+pub(super) const ORPHANS: &str = "SELECT t.session FROM turns t JOIN sessions s ON s.no = t.session
+    WHERE t.lease_until <= ?1 AND s.expires_at > ?3 ORDER BY t.lease_until LIMIT ?2";
 pub(super) const EXPIRED: &str = "SELECT no, owner, deleted, expires_at FROM sessions
     WHERE sweep_at <= ?1 LIMIT ?2";
 const LOOK_LATER: &str = "UPDATE sessions SET sweep_at = ?2 WHERE no = ?1";
@@ -36,16 +38,12 @@ pub(super) fn sweep(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Res
 
 fn close_orphans(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Result<usize> {
     let over = step.now.saturating_sub(span(grace));
-    let orphans: Vec<i64> = step.all(ORPHANS, params![over, rows(max)], |row| row.get(0))?;
+    let orphans: Vec<i64> = step.all(ORPHANS, params![over, rows(max), step.now], |row| row.get(0))?;
     let mut closed = 0;
     for no in orphans {
-        match Stored::by_number(step, no)? {
-            Some(session) => {
-                answer::close(step, session)?;
-                closed += 1;
-            }
-            // The session has expired, and its turn with it.
-            None => end_turn(step, no)?,
+        if let Some(session) = Stored::by_number(step, no)? {
+            answer::close(step, session)?;
+            closed += 1;
         }
     }
     Ok(closed)

@@ -4,7 +4,7 @@ use crate::ai::SimAi;
 use crate::check::{Findings, check};
 use crate::client::{Ack, Errand, Outcome};
 use async_trait::async_trait;
-use chat_tests::net::{Far, Net};
+use chat_sim::net::{Far, Net};
 use chatcore::ChatService;
 use chatcore::consume::{Consumer, EventHandler};
 use chatcore::event::Event;

@@ -1,0 +1,106 @@
+//! A real Apache Kafka without a container, ended with the test's process.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// A real Kafka. It ends with the test's process.
+pub(crate) struct Broker {
+    pub(crate) dir: PathBuf,
+    pub(crate) port: u16,
+    /// Their standard input is open as long as this process lives.
+    runs: Mutex<Vec<Child>>,
+}
+
+/// The broker of this test binary, once it answers. `None` where there is no Java or no Maven to make one with.
+pub(crate) async fn broker() -> Option<&'static Broker> {
+    static BROKER: OnceLock<Option<Broker>> = OnceLock::new();
+    let broker = BROKER.get_or_init(|| {
+        let there = ["java", "mvn", "keytool", "flock"].iter().all(|program| is_there(program));
+        #[expect(clippy::disallowed_methods, reason = "a test without its server must not pass unseen in CI")]
+        let required = std::env::var_os("CHAT_TEST_REQUIRE").is_some();
+        assert!(there || !required, "there is no java or no mvn to run a Kafka with");
+        there.then(Broker::start)
+    });
+    match broker {
+        Some(broker) => broker.answers().await,
+        None => eprintln!("skipped: there is no java or no mvn to run a Kafka with"),
+    }
+    broker.as_ref()
+}
+
+fn is_there(program: &str) -> bool {
+    let run = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    run.is_ok()
+}
+
+impl Broker {
+    fn start() -> Self {
+        let port = free_port();
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-{port}"));
+        let broker = Self { dir, port, runs: Mutex::default() };
+        broker.run();
+        broker
+    }
+
+    /// Starts it, also after it was killed: its data is still there.
+    pub(crate) fn run(&self) {
+        _ = std::fs::remove_file(self.dir.join("pid"));
+        let mut run = Command::new(script());
+        run.arg("run").arg(&self.dir).arg(self.port.to_string()).env("KAFKA_LIBS", env!("CARGO_TARGET_TMPDIR"));
+        let run = run.stdin(Stdio::piped()).spawn().expect("broker.sh starts");
+        self.runs.lock().unwrap().push(run);
+    }
+
+    /// Waits until it takes connections. The first start may have to fetch the jars.
+    pub(crate) async fn answers(&self) {
+        for _ in 0..3000 {
+            let port_of_tls = self.port + 2;
+            if [self.port, port_of_tls].iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+                return;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the broker does not answer; see {}", self.dir.display());
+    }
+
+    /// Sends a signal to the broker itself: `KILL`, `STOP`, `CONT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.dir.join("pid")).expect("the broker runs");
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid.trim()).status();
+        assert!(sent.expect("kill runs").success(), "kill -{signal}");
+    }
+
+    pub(crate) async fn kill(&self) {
+        self.signal("KILL");
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What one of Kafka's own tools says.
+    pub(crate) async fn tool(&self, args: &[&str]) -> String {
+        let mut tool = Command::new(script());
+        tool.arg("tool").arg(&self.dir).args(args).env("KAFKA_LIBS", env!("CARGO_TARGET_TMPDIR"));
+        let run = tokio::task::spawn_blocking(move || tool.output()).await.unwrap().expect("the tool runs");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).unwrap()
+    }
+}
+
+/// Found from any package of the project.
+fn script() -> PathBuf {
+    let roots = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let scripts = roots.map(|root| root.join("adapters/kafka/tests/broker/broker.sh"));
+    scripts.into_iter().find(|script| script.exists()).expect("broker.sh is there")
+}
+
+/// The first of three ports that are free. A broker that is started again needs the same, so they are no ephemeral ones.
+fn free_port() -> u16 {
+    let first = u16::try_from(std::process::id() % 1000).unwrap() * 10 + 20_000;
+    let free = |port: &u16| (0..3).all(|next| TcpListener::bind(("127.0.0.1", port + next)).is_ok());
+    (first..31_000).step_by(10).find(free).expect("free ports")
+}

@@ -1,0 +1,66 @@
+//! Opens the stores and the bus that both programs can run on, as the settings say. Beside the programs' own `compose`, no
+//! module names an adapter's crate.
+
+use crate::settings::{self, Mechanism, Store};
+use chatcore::policy::StoreLimits;
+use chatcore::port::Runtime;
+use chatcore_kafka::{Compression, GroupProtocol, Kafka, KafkaConfig, Sasl, Security, Tls, Topics};
+use chatcore_redis::{Redis, RedisConfig};
+use chatcore_sqlite::{Sqlite, SqliteConfig};
+use std::sync::Arc;
+
+/// The file under `DATA_DIR`.
+///
+/// # Errors
+/// It cannot be opened; the error says what to mend.
+pub fn sqlite(store: &Store, runtime: Arc<dyn Runtime>) -> Result<Sqlite, chatcore_sqlite::OpenError> {
+    let (path, limits) = (store.file(), store.limits);
+    Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime)
+}
+
+/// A Redis, or a cluster. One that throws keys away when it is full is refused unless it may.
+///
+/// # Errors
+/// It is unfit; the error says what to mend. One that is away is none.
+pub async fn redis(
+    settings: &settings::Redis,
+    limits: StoreLimits,
+    may_evict: bool,
+    runtime: Arc<dyn Runtime>,
+) -> Result<Redis, chatcore_redis::OpenError> {
+    let mut config = RedisConfig::new("");
+    config.urls = settings.urls.iter().map(|url| url.expose().to_owned()).collect();
+    (config.key_prefix, config.limits, config.may_evict) = (settings.key_prefix.clone(), limits, may_evict);
+    Redis::open(config, runtime).await
+}
+
+/// A Kafka.
+///
+/// # Errors
+/// The settings cannot be right. Brokers that are away are none.
+pub fn kafka(settings: &settings::Kafka, runtime: Arc<dyn Runtime>) -> Result<Kafka, chatcore_kafka::OpenError> {
+    let mut config = KafkaConfig::new(settings.servers.clone());
+    config.topics = Topics {
+        requests: settings.requests.clone(),
+        responses: settings.responses.clone(),
+        sessions: settings.sessions.clone(),
+        dlq: settings.dlq.clone(),
+    };
+    (config.partitions, config.replication) = (settings.partitions, settings.replication);
+    config.group_protocol = if settings.newer_protocol { GroupProtocol::Consumer } else { GroupProtocol::Classic };
+    config.compression = if settings.gzip { Compression::Gzip } else { Compression::None };
+    config.security = Security {
+        tls: settings.tls.then(|| Tls { ca_file: settings.ca_file.clone() }),
+        sasl: settings.sasl.as_ref().map(sasl),
+    };
+    Kafka::open(config, runtime)
+}
+
+fn sasl(settings: &settings::Sasl) -> Sasl {
+    let mechanism = match settings.mechanism {
+        Mechanism::Plain => chatcore_kafka::Mechanism::Plain,
+        Mechanism::ScramSha256 => chatcore_kafka::Mechanism::ScramSha256,
+        Mechanism::ScramSha512 => chatcore_kafka::Mechanism::ScramSha512,
+    };
+    Sasl { mechanism, username: settings.username.clone(), password: settings.password.expose().to_owned() }
+}

@@ -1,0 +1,107 @@
+//! The planted bugs.
+
+/// A bug, planted by replacing some text of a file.
+pub(super) struct Mutant {
+    pub(super) name: &'static str,
+    pub(super) file: &'static str,
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+    pub(super) finder: Finder,
+}
+
+/// What has to find it.
+#[derive(Clone, Copy)]
+pub(super) enum Finder {
+    /// The seeds of the simulation.
+    Simulation,
+    /// The conformance suite of the SQLite adapter.
+    SqliteSuite,
+    /// The kill storm over Redis.
+    Storm,
+}
+
+/// All of them.
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "a silent AI loses the lease",
+        file: "domain/src/chat/keep.rs",
+        from: "self.core.policy.lease / 3",
+        to: "self.core.policy.lease * 3",
+        finder: Finder::Simulation,
+    },
+    Mutant {
+        name: "a begin whose reply was lost is not repeated",
+        file: "domain/src/chat/run.rs",
+        from: "let deadline = self.runtime.elapsed() + self.policy.patience;",
+        to: "let deadline = self.runtime.elapsed();",
+        finder: Finder::Simulation,
+    },
+    Mutant {
+        name: "all calls are the same attempt",
+        file: "domain/src/chat/message.rs",
+        from: "AttemptId::from(self.runtime.new_id())",
+        to: "AttemptId::from(uuid::Uuid::nil())",
+        finder: Finder::Simulation,
+    },
+    Mutant {
+        name: "a restart is not told",
+        file: "domain/src/chat/tail.rs",
+        from: "if restarted {",
+        to: "if restarted && text.is_empty() {",
+        finder: Finder::Simulation,
+    },
+    Mutant {
+        name: "a fallback is not shown to those who read along",
+        file: "domain/src/chat/run.rs",
+        from: "live.update(|state| state.text.clone_from(&answer.content));\n        let deadline",
+        to: "let deadline",
+        finder: Finder::Simulation,
+    },
+    Mutant {
+        name: "an event that the bus left is settled",
+        file: "domain/src/relay.rs",
+        from: "return None;",
+        to: "Settled::Published",
+        finder: Finder::Simulation,
+    },
+    Mutant {
+        name: "SQLite: a stale fence stores its answer",
+        file: "adapters/sqlite/src/store/answer.rs",
+        from: "if session.fence != turn.fence {",
+        to: "if false {",
+        finder: Finder::SqliteSuite,
+    },
+    Mutant {
+        name: "Redis: a stale fence stores its answer",
+        file: "adapters/redis/src/lua/store/finish.lua",
+        from: "if s[3] ~= ARGV[5] then return {'FENCED'} end",
+        to: "if s[4] ~= '' then turn = s[4] end",
+        finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Redis: a key is not known again",
+        file: "adapters/redis/src/lua/store/begin.lua",
+        from: "not new and redis.call('HGET', of('i', sid), 'k' .. key)",
+        to: "nil",
+        finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Redis: an answer brings a deleted session back",
+        file: "adapters/redis/src/lua/store/finish.lua",
+        from: "if not s[1] or s[8] or tonumber(s[9]) <= now then return {'GONE'} end",
+        to: "if not s[1] or tonumber(s[9]) <= now then return {'GONE'} end\n\
+             if s[8] then\n\
+               redis.call('HDEL', S, 'x')\n\
+               redis.call('HSET', S, 'cr', now, 'la', now)\n\
+               s = {s[1], 0, ARGV[5], turn, '', 0, ''}\n\
+             end",
+        finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Redis: an orphan is not closed",
+        file: "adapters/redis/src/lua/store/close.lua",
+        from: "if s[4] + ARGV[3] > now then return {'ALIVE'} end",
+        to: "do return {'ALIVE'} end",
+        finder: Finder::Storm,
+    },
+];
