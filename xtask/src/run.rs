@@ -9,6 +9,12 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
+/// Where this program was built, and the others with it.
+pub(crate) fn built() -> Result<PathBuf, String> {
+    let here = std::env::current_exe().map_err(|error| error.to_string())?;
+    here.parent().map(Path::to_path_buf).ok_or_else(|| format!("{} is in no directory", here.display()))
+}
+
 /// A command of cargo in the root.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));

@@ -1,6 +1,6 @@
 //! The kill storm: its own program, and the programs that it kills.
 
-use crate::run::{cargo, install, step};
+use crate::run::{built, cargo, install, step};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,9 +11,7 @@ pub(crate) const IN_THE_SUITE: &[&str] = &["--store", "redis", "--seconds", "60"
 pub(crate) fn storm<W: AsRef<str>>(words: &[W]) -> Result<(), String> {
     install(&["redis-server"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
-    let here = std::env::current_exe().map_err(|error| error.to_string())?;
-    let programs = here.parent().unwrap_or(Path::new("."));
-    step(Command::new(program(programs)).args(words.iter().map(AsRef::as_ref)))
+    step(Command::new(program(&built()?)).args(words.iter().map(AsRef::as_ref)))
 }
 
 /// Where it is among the programs that were built with it.

@@ -1,7 +1,8 @@
 //! Everything that CI runs, in the order in which a fault is found soonest.
 
-use crate::run::{cargo, install, step};
+use crate::run::{built, cargo, install, step};
 use crate::{house, mutants, storm, tests, walk};
+use std::process::Command;
 
 /// Runs all of it; the first failure ends it.
 pub(crate) fn test() -> Result<(), String> {
@@ -11,9 +12,11 @@ pub(crate) fn test() -> Result<(), String> {
     step(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     install(&["redis-server", "java", "mvn"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
-    step(&mut cargo(&["run", "--package", "chatcore-ports", "--all-features", "--example", "embed"]))?;
-    step(&mut cargo(&["run", "--package", "chat-tests", "--example", "axum"]))?;
-    step(&mut cargo(&["run", "--package", "app-worker", "--example", "handler"]))?;
+    // As they were built with the whole: `cargo run` of a package would choose other features, and build much again.
+    let examples = built()?.join("examples");
+    for example in ["embed", "axum", "handler"] {
+        step(&mut Command::new(examples.join(example)))?;
+    }
     let beside = tests::run()?;
     let simulation = ["test", "--release", "--package", "chat-sim", "--test", "sim", "--", "--nocapture"];
     step(cargo(&simulation).env("SIM_SEEDS", "20000"))?;

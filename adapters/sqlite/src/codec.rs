@@ -24,10 +24,10 @@ pub(crate) fn span(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// How many messages of a session have a number of their own.
+/// How many messages of a session have a place of their own.
 pub(crate) const PLACES: u64 = (1 << 24) - 1;
 
-/// The number of a message: the histories of all sessions, one behind the other.
+/// The place of a message: the histories of all sessions, one behind the other.
 pub(crate) fn place(session: i64, seq: u64) -> i64 {
     (session << 24) | int(seq.min(PLACES))
 }
@@ -97,7 +97,7 @@ pub(crate) fn unreadable(
 /// The columns that [`message`] reads.
 macro_rules! message_columns {
     () => {
-        "turn, no, content, status, at, products, intent, confidence"
+        "turn, place, content, status, at, products, intent, confidence"
     };
 }
 pub(crate) use message_columns;

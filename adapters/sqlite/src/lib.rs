@@ -167,7 +167,8 @@ impl Sqlite {
         look: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, BackendError> {
         let (reply, awaited) = reply();
-        self.inner.looks.try_send(reader::look(look, reply)).map_err(refused)?;
+        let look: Look = Box::new(move |reader| reader.answer(look, reply));
+        self.inner.looks.try_send(look).map_err(refused)?;
         self.answer(awaited).await
     }
 

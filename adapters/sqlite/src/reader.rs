@@ -3,7 +3,6 @@
 use crate::error::failed;
 use crate::reply::Reply;
 use crate::tx::Tx;
-use chatcore::error::BackendError;
 use chatcore::policy::StoreLimits;
 use chatcore::port::Runtime;
 use chatcore::stamp::micros;
@@ -11,23 +10,8 @@ use rusqlite::Connection;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A look at the file, or why there can be none; it answers its caller itself.
-pub(crate) type Look = Box<dyn FnOnce(Result<&Tx<'_>, &BackendError>) + Send>;
-
-/// How many looks share a state of the file at most. To get one costs as much as a short look.
-const SHARED: usize = 16;
-
-/// A look whose result is sent to the caller.
-pub(crate) fn look<T: Send + 'static>(
-    look: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
-    reply: Reply<T>,
-) -> Look {
-    Box::new(move |step| {
-        if !reply.abandoned() {
-            reply.send(step.map_err(Clone::clone).and_then(|step| look(step).map_err(failed)));
-        }
-    })
-}
+/// A look at the file; it answers its caller itself.
+pub(crate) type Look = Box<dyn FnOnce(&mut Reader<'_>) + Send>;
 
 /// A thread's state.
 pub(crate) struct Reader<'c> {
@@ -42,28 +26,33 @@ impl<'c> Reader<'c> {
 
     /// Works until nobody can send any more.
     pub(crate) fn run(mut self, looks: &Mutex<Receiver<Look>>) {
-        while let Some(looks) = waiting(looks) {
-            self.step.next(micros(self.runtime.now()));
-            match self.execute("BEGIN").map_err(failed) {
-                Ok(()) => looks.into_iter().for_each(|look| look(Ok(&self.step))),
-                Err(error) => looks.into_iter().for_each(|look| look(Err(&error))),
-            }
-            if !self.step.is_over() && self.execute("COMMIT").is_err() {
-                // Nothing is left to be done where this fails too: the next BEGIN will say so.
-                let _ = self.execute("ROLLBACK");
+        loop {
+            // The lock is held while waiting: the others wait for the lock instead.
+            let look = looks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            match look {
+                Ok(look) => look(&mut self),
+                Err(_) => return,
             }
         }
+    }
+
+    /// Looks, and answers.
+    pub(crate) fn answer<T>(&mut self, look: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>, reply: Reply<T>) {
+        if !reply.abandoned() {
+            reply.send(self.look(look).map_err(failed));
+        }
+    }
+
+    fn look<T>(&mut self, look: impl FnOnce(&Tx<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        self.execute("BEGIN")?;
+        self.step.next(micros(self.runtime.now()));
+        let found = look(&self.step);
+        let ended = self.execute(if found.is_ok() { "COMMIT" } else { "ROLLBACK" });
+        // Where the look itself failed, its error says more.
+        found.and_then(|found| ended.map(|()| found))
     }
 
     fn execute(&self, sql: &'static str) -> rusqlite::Result<()> {
         self.step.run(sql, []).map(drop)
     }
-}
-
-/// Some of the looks that wait. The lock is held while waiting: the others wait for the lock instead.
-fn waiting(looks: &Mutex<Receiver<Look>>) -> Option<Vec<Look>> {
-    let looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut some = vec![looks.recv().ok()?];
-    some.extend(looks.try_iter().take(SHARED - 1));
-    Some(some)
 }

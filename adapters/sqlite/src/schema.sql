@@ -29,9 +29,11 @@ CREATE TABLE owners (
     sessions INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The messages. A row's number is its session's times 2^24, plus its seq: a history lies in one piece.
+-- The messages, one behind the other as they come: those of many sessions that are written in one commit share a page or
+-- two, which halves what a commit writes. A history is read by its places.
 CREATE TABLE messages (
     no         INTEGER PRIMARY KEY,
+    place      INTEGER NOT NULL UNIQUE,         -- its session's number times 2^24, plus its seq
     session    INTEGER NOT NULL,
     turn       BLOB    NOT NULL,
     key        TEXT,                            -- of a question

@@ -51,9 +51,9 @@ async fn a_long_history_goes_in_pieces() {
     let store = open_with(&path, |_| ()).unwrap();
     let turn = talk(&store, Target::New, "k", "an answer").await.unwrap();
     let file = rusqlite::Connection::open(&path).unwrap();
-    let many = "INSERT INTO messages (no, session, turn, content, status, at)
+    let many = "INSERT INTO messages (place, session, turn, content, status, at)
         WITH RECURSIVE n(n) AS (SELECT 3 UNION ALL SELECT n + 1 FROM n WHERE n < 5000)
-        SELECT m.no - 1 + n, m.session, m.turn, m.content, m.status, m.at FROM n, messages m WHERE m.key = 'k'";
+        SELECT m.place - 1 + n, m.session, m.turn, m.content, m.status, m.at FROM n, messages m WHERE m.key = 'k'";
     file.execute(many, []).unwrap();
     let kept = start(&store, &question(Target::New, "kept")).await.unwrap().turn;
     store.delete(&ann(), &turn.id.session).await.unwrap();

@@ -32,8 +32,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a begin whose reply was lost is not repeated",
         file: "domain/src/chat/run.rs",
-        from: "let deadline = self.runtime.elapsed() + self.policy.patience;",
-        to: "let deadline = self.runtime.elapsed();",
+        from: "Err(error) if error.may_pass() => said = Some(error),",
+        to: "Err(error) if error.may_pass() => return Err(Some(error)),",
         finder: Finder::Simulation,
     },
     Mutant {
@@ -53,8 +53,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a fallback is not shown to those who read along",
         file: "domain/src/chat/run.rs",
-        from: "live.update(|state| state.text.clone_from(&answer.content));\n        let deadline",
-        to: "let deadline",
+        from: "live.update(|state| state.text.clone_from(&answer.content));\n        let since",
+        to: "let since",
         finder: Finder::Simulation,
     },
     Mutant {

@@ -13,7 +13,7 @@ use chatcore::turn::{Finished, Turn};
 use rusqlite::params;
 
 const ANSWER: &str = "INSERT INTO messages
-    (no, session, turn, content, products, intent, confidence, status, fence, at)
+    (place, session, turn, content, products, intent, confidence, status, fence, at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 const END_TURN: &str = "DELETE FROM turns WHERE session = ?1";
 const MOVE_FENCE: &str = "UPDATE sessions SET fence = ?2 WHERE no = ?1";

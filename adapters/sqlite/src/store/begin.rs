@@ -9,14 +9,14 @@ use crate::tx::Tx;
 use crate::wake::Topics;
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{Fence, RequestId, SessionId};
-use chatcore::message::Message;
+use chatcore::message::{Message, MessagesPage};
 use chatcore::policy::Left;
 use chatcore::port::Taken;
 use chatcore::stamp::from_micros;
 use chatcore::turn::{Began, NewTurn, Refusal, Replayed, Started, Target, Turn};
 use rusqlite::params;
 
-pub(super) const KNOWN: &str = "SELECT no, body_hash FROM messages WHERE session = ?1 AND key = ?2";
+pub(super) const KNOWN: &str = "SELECT place, body_hash FROM messages WHERE session = ?1 AND key = ?2";
 pub(super) const FREE_KEY: &str = "UPDATE sessions SET first_key = NULL WHERE opener = ?1 AND first_key = ?2";
 const RENEW: &str = "UPDATE turns SET lease_until = ?2 WHERE session = ?1";
 const RESUME: &str = "UPDATE turns SET attempt = ?2, resumed = 1, lease_until = ?3, length = 0, request_id = ?4
@@ -26,13 +26,12 @@ const SWEEP_SOONER: &str = "UPDATE sessions SET sweep_at = ?2 WHERE no = ?1";
 const OPEN_SESSION: &str =
     "INSERT INTO sessions (id, owner, opener, first_key, created_at, last_activity, expires_at, sweep_at)
     VALUES (?1, ?2, ?2, ?3, ?4, ?4, ?5, ?5)";
-const QUESTION: &str = "INSERT INTO messages (no, session, turn, key, body_hash, content, status, at)
+const QUESTION: &str = "INSERT INTO messages (place, session, turn, key, body_hash, content, status, at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'accepted', ?7)";
 const OPEN_TURN: &str = "INSERT INTO turns (session, message, seq, attempt, lease_until, request_id)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// Takes a question, or says what stands against it. Nothing is written before all checks are done. The window is left to
-/// [`window`](super::window).
+/// Takes a question, or says what stands against it. Nothing is written before all checks are done.
 pub(super) fn begin(step: &Tx<'_>, new: &NewTurn, fresh: SessionId) -> rusqlite::Result<Began> {
     let found = match &new.target {
         Target::Existing(id) => Stored::by_id(step, id)?,
@@ -50,7 +49,7 @@ pub(super) fn begin(step: &Tx<'_>, new: &NewTurn, fresh: SessionId) -> rusqlite:
 fn begin_in(step: &Tx<'_>, new: &NewTurn, session: Stored) -> rusqlite::Result<Began> {
     if let Some(open) = session.open.as_ref().filter(|open| open.attempt == new.attempt) {
         step.run(RENEW, params![session.no, lease_until(step, new)])?;
-        return started(&session, open, None);
+        return started(step, new, &session, open, None);
     }
     if session.owner != new.owner {
         return refused(Refusal::NotYours);
@@ -97,7 +96,7 @@ fn resume(step: &Tx<'_>, new: &NewTurn, session: &Stored, open: &Open) -> rusqli
     step.run(RESUME, params![session.no, new.attempt.as_uuid(), lease_until(step, new), request_id(new)])?;
     step.tell(Topics::session(&session.id));
     let session = active(step, new, session.clone(), session.messages)?;
-    started(&session, &Open { resumed: true, ..open.clone() }, None)
+    started(step, new, &session, &Open { resumed: true, ..open.clone() }, None)
 }
 
 /// A question that opens a session. Where it is refused, no session is left behind.
@@ -160,7 +159,7 @@ fn accept(step: &Tx<'_>, new: &NewTurn, session: Stored, left: Option<Left>) -> 
     let body = EventBody::ChatRequested(Box::new(question));
     let (owner, request_id) = (session.owner.clone(), new.request_id.clone());
     log::append(step, &Event { session: session.id, owner, seq, at, request_id, body })?;
-    started(&session, &Open::of(new, seq, lease_until), left)
+    started(step, new, &session, &Open::of(new, seq, lease_until), left)
 }
 
 /// The session with this question as its newest: a new fence, and its time to live anew.
@@ -174,9 +173,11 @@ fn active(step: &Tx<'_>, new: &NewTurn, session: Stored, asked: u64) -> rusqlite
     Ok(Stored { fence, messages: asked, ..session })
 }
 
-fn started(session: &Stored, open: &Open, left: Option<Left>) -> rusqlite::Result<Began> {
+fn started(step: &Tx<'_>, new: &NewTurn, session: &Stored, open: &Open, left: Option<Left>) -> rusqlite::Result<Began> {
+    let page = MessagesPage { before: Some(open.seq), limit: new.window };
+    let window = list::page(step, session.no, &page)?;
     let (turn, seq, resumed) = (session.turn(open.message), open.seq, open.resumed);
-    Ok(Began::Started(Started { turn, seq, window: Vec::new(), resumed, left }))
+    Ok(Began::Started(Started { turn, seq, window, resumed, left }))
 }
 
 fn lease_until(step: &Tx<'_>, new: &NewTurn) -> i64 {

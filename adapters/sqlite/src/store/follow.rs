@@ -10,7 +10,7 @@ use chatcore::owner::Owner;
 use chatcore::turn::{Cursor, Followed, Position};
 use rusqlite::params;
 
-pub(super) const QUESTION: &str = "SELECT no FROM messages WHERE turn = ?1 AND session = ?2 AND key IS NOT NULL";
+pub(super) const QUESTION: &str = "SELECT place FROM messages WHERE turn = ?1 AND session = ?2 AND key IS NOT NULL";
 
 /// Whether a reader is waiting for this.
 pub(super) fn is_news(looked: &Result<Followed, AccessError>) -> bool {

@@ -33,9 +33,12 @@ pub(super) const NEXT_PAGE: &str = select!(
      ORDER BY s.last_activity DESC, s.id DESC LIMIT ?3"
 );
 pub(super) const MESSAGE: &str =
-    concat!("SELECT ", message_columns!(), ", coalesce(fence, 0) FROM messages WHERE no = ?1");
-pub(super) const MESSAGES: &str =
-    concat!("SELECT ", message_columns!(), " FROM messages WHERE no > ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3");
+    concat!("SELECT ", message_columns!(), ", coalesce(fence, 0) FROM messages WHERE place = ?1");
+pub(super) const MESSAGES: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM messages WHERE place > ?1 AND place < ?2 ORDER BY place DESC LIMIT ?3"
+);
 
 /// One session.
 pub(super) fn session(step: &Tx<'_>, owner: &Owner, id: &SessionId) -> Access<Session> {

@@ -9,7 +9,6 @@ mod list;
 mod owners;
 mod row;
 mod sweep;
-mod window;
 
 use crate::Sqlite;
 use crate::wake::Topics;
@@ -21,7 +20,6 @@ use chatcore::owner::Owner;
 use chatcore::port::SessionStore;
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
-use futures_util::future::join;
 use std::time::Duration;
 
 /// The statements whose plans are tested.
@@ -56,13 +54,8 @@ type Access<T> = rusqlite::Result<Result<T, AccessError>>;
 #[async_trait]
 impl SessionStore for Sqlite {
     async fn begin_turn(&self, new: &NewTurn) -> Result<Began, BackendError> {
-        let (target, limit, new) = (new.target, new.window, new.clone());
-        let fresh = SessionId::from(self.inner.runtime.new_id());
-        let began = self.write(move |step| begin::begin(step, &new, fresh));
-        match join(began, self.window_ahead(target, limit)).await {
-            (Ok(Began::Started(started)), ahead) => self.with_window(started, ahead, limit).await.map(Began::Started),
-            (began, _) => began,
-        }
+        let (new, fresh) = (new.clone(), SessionId::from(self.inner.runtime.new_id()));
+        self.write(move |step| begin::begin(step, &new, fresh)).await
     }
 
     async fn extend_turn(&self, turn: &Turn, piece: &Piece, lease: Duration) -> Result<Extended, BackendError> {

@@ -24,7 +24,7 @@ const REMOVE: &str = "DELETE FROM sessions WHERE no = ?1";
 const END_TURN: &str = "DELETE FROM turns WHERE session = ?1";
 const IN_TRASH: &str = "SELECT session FROM trash LIMIT 1";
 pub(super) const EMPTY: &str =
-    "DELETE FROM messages WHERE no IN (SELECT no FROM messages WHERE no > ?1 AND no < ?2 LIMIT ?3)";
+    "DELETE FROM messages WHERE no IN (SELECT no FROM messages WHERE place > ?1 AND place < ?2 LIMIT ?3)";
 const EMPTIED: &str = "DELETE FROM trash WHERE session = ?1";
 
 /// Closes orphans; answers how many.
