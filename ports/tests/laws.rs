@@ -39,6 +39,8 @@ fn each_law_in_the_docs_of_a_port_has_a_test_of_its_name() -> std::io::Result<()
         let promised = promised(file)?;
         let untested: Vec<_> = promised.difference(&tested).collect();
         assert!(untested.is_empty(), "{file} has laws without a test: {untested:?}");
+        let untold: Vec<_> = tested.difference(&promised).collect();
+        assert!(untold.is_empty(), "{file} does not tell the laws of these tests: {untold:?}");
         assert!(promised.len() >= laws, "{file} once had {laws} laws, and now has {}", promised.len());
     }
     Ok(())

@@ -6,7 +6,7 @@ use chatcore::message::{AiReply, Products, Status};
 use chatcore::policy::ChatPolicy;
 use chatcore::port::{AiChunk, Runtime, SessionStore};
 use chatcore_ports::memory::MemoryAi;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[test]
@@ -24,6 +24,51 @@ fn an_answer_of_products_alone_is_kept_and_one_of_nothing_is_stood_in_for() {
             assert_eq!(answer.content.is_empty(), status == Status::Completed);
         });
     }
+}
+
+/// What is stored of an AI's answer under this policy.
+fn stored(policy: ChatPolicy, ai: impl FnOnce(&Bench) -> MemoryAi) -> (Status, String) {
+    let bench = Bench::new();
+    let (store, runtime, ai) = (bench.store.clone(), bench.sim.runtime(1), ai(&bench));
+    let service = ChatService::new(Arc::new(store), Arc::new(ai), Arc::new(runtime), policy);
+    let told = Arc::new(Mutex::new(None));
+    let tell = told.clone();
+    bench.run(async move {
+        let answered = service.send(hello()).await;
+        *tell.lock().unwrap() = answered.ok().map(|answered| (answered.answer.status, answered.answer.content));
+    });
+    told.lock().unwrap().take().unwrap()
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_cut_off_with_what_came_before() {
+    let most = |bytes| {
+        let mut policy = ChatPolicy::default();
+        policy.max_answer = bytes;
+        policy
+    };
+    let pieces = |_: &Bench| MemoryAi::saying(["12345", "67890"]);
+    assert_eq!(stored(most(10), pieces), (Status::Completed, "1234567890".into()));
+    assert_eq!(stored(most(9), pieces), (Status::Failed, "12345".into()));
+    assert_eq!(stored(most(4), pieces).0, Status::Fallback);
+    let products = Products::from_json(r#"[{"product_id":"p1"}]"#).unwrap();
+    let reply = AiReply { products, intent: None, confidence: None };
+    let script = move |_: &_| vec![Ok(AiChunk::Text("1".into())), Ok(AiChunk::Done(reply.clone()))];
+    assert_eq!(stored(most(9), |_| MemoryAi::scripted(script)), (Status::Failed, "1".into()), "products count too");
+}
+
+#[test]
+fn an_ai_that_takes_too_long_is_cut_off_with_what_came_before() {
+    let within = |time| {
+        let mut policy = ChatPolicy::default();
+        policy.ai_timeout = time;
+        policy
+    };
+    let slow =
+        |bench: &Bench| MemoryAi::saying(["one", " two"]).paced(Arc::new(bench.sim.runtime(2)), Duration::from_secs(3));
+    assert_eq!(stored(within(Duration::from_secs(2)), slow).0, Status::Fallback);
+    assert_eq!(stored(within(Duration::from_secs(4)), slow), (Status::Failed, "one".into()));
+    assert_eq!(stored(within(Duration::from_secs(20)), slow), (Status::Completed, "one two".into()));
 }
 
 /// The server cannot reach the store for longer than a lease, and another one closes its turn.

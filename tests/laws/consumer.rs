@@ -8,6 +8,7 @@ use chatcore::owner::Owner;
 use chatcore::port::{DeadLetters, DeadLettersPage, EventBus, Place, Runtime};
 use chatcore_ports::memory::MemoryBus;
 use chatcore_ports::sim::{Sim, SimRuntime};
+use futures_util::future::{Either, select};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -54,6 +55,42 @@ fn consumed(failures: u32) -> (Consumed, Vec<String>) {
 fn a_handler_that_fails_is_tried_again_and_then_the_event_is_parked_with_its_reason() {
     assert_eq!(consumed(2), (Consumed::Handled, vec![]));
     assert_eq!(consumed(3), (Consumed::Parked, vec!["the disk is full".to_owned()]));
+}
+
+/// Never gets done with its first calls, as if its process died in them.
+#[derive(Debug)]
+struct DiesAtFirst(AtomicU32);
+
+#[async_trait]
+impl EventHandler for DiesAtFirst {
+    async fn handle(&self, _: &Event, _: &Place) -> Result<(), String> {
+        if self.0.fetch_add(1, Ordering::Relaxed) < 7 {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn only_failures_of_a_handler_count_and_not_deliveries_that_a_crash_cut_off() {
+    let sim = Sim::new(7);
+    let runtime = Arc::new(sim.runtime(0));
+    assert!(sim.run(async move {
+        let bus = bus_with_one_event(&runtime).await;
+        let handlers: Vec<Arc<dyn EventHandler>> = vec![Arc::new(DiesAtFirst(AtomicU32::new(0)))];
+        let mut consumed = None;
+        for _ in 0..8 {
+            let subscription = bus.subscribe("workers").await.unwrap();
+            let consumer = Consumer::new(subscription.clone(), handlers.clone(), runtime.clone(), 3);
+            let dies = runtime.sleep(Duration::from_secs(1));
+            if let Either::Left((step, _)) = select(std::pin::pin!(consumer.step()), dies).await {
+                consumed = Some(step.unwrap());
+            }
+            subscription.close().await.unwrap();
+        }
+        assert_eq!(consumed, Some(Consumed::Handled), "the eighth delivery");
+        assert!(bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap().is_empty());
+    }));
 }
 
 #[test]

@@ -157,7 +157,8 @@ impl Core {
 
 /// What a reply takes beside the text.
 fn size(reply: &AiReply) -> usize {
-    reply.products.as_json().len() + reply.intent.as_ref().map_or(0, String::len)
+    let products = if reply.products.is_empty() { 0 } else { reply.products.as_json().len() };
+    products + reply.intent.as_ref().map_or(0, String::len)
 }
 
 /// A stored answer looks to those who read along like one that has just come.

@@ -47,6 +47,7 @@ pub enum Replay {
 /// # Laws
 /// - **a parked record is in the dead letters with its reason**, until it is replayed.
 /// - **a replayed letter is delivered again** to the group that parked it, and is a dead letter no more.
+/// - **letters are listed oldest first**.
 #[async_trait]
 pub trait DeadLetters: Debug + Send + Sync + 'static {
     /// A page of them.

@@ -80,6 +80,8 @@ pub trait EventBus: Debug + Send + Sync + 'static {
 /// - **an ack after a revocation says revoked** and changes nothing.
 /// - **a parked record is in the dead letters with its reason**, and the session goes on.
 /// - **a closed subscription ends**: `next` gives `None`.
+/// - **a malformed record is delivered as such**, with its key where that can be read.
+/// - **lag counts what is not worked off**.
 #[async_trait]
 pub trait Subscription: Debug + Send + Sync + 'static {
     /// The next record, as soon as there is one; `None` once closed. A dropped call loses nothing: what it took comes

@@ -46,6 +46,9 @@ pub struct Backlog {
 /// - **nothing claimed is lost**: a claim is a look, not a lock, so two relays may see the same entries, and what is not
 ///   settled is claimed again.
 /// - **a refused entry is parked** and those behind it go on.
+/// - **a claim waits for the first**.
+/// - **a full queue refuses questions alone**: answers and deletions are still written; **a full log refuses nothing** and drops
+///   its oldest.
 #[async_trait]
 pub trait Outbox: Debug + Send + Sync + 'static {
     /// The oldest unsettled entries, at most `max`; waits at most `wait` for the first.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Where sessions live.
 ///
-/// Each call is one atomic step: all of it happened, or nothing, and what it answers is true at that moment. Each may be
+/// **Each call is one atomic step**: all of it happened, or nothing, and what it answers is true at that moment. Each may be
 /// repeated after an error: the attempt, the fence or the offset in it makes the second call harmless. A call whose
 /// future is dropped has happened or not, or happens later. The store stamps times. Where an owner is an argument, the
 /// check of it is part of the step.
@@ -39,7 +39,7 @@ use std::time::Duration;
 ///   `Gone`, and a repeated delete says so again.
 /// - **an expired session is gone**, also between question and answer; each question renews its time.
 /// - **a session is its owner's**: another is told `NotYours`, and of an unknown one `NotFound`.
-/// - **sessions are listed newest first**, and no living one is omitted.
+/// - **sessions are listed newest first**, and no living one is omitted; **a history is read in pages**.
 /// - **an adoption moves every session once**; a turn that runs goes on.
 /// - **a session holds only so many messages**, **an owner only so many sessions**.
 ///
