@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How a finding begins: an invariant of the simulation, or the test of a law.
-const LAWS: &[&str] = &["I1:", "I2:", "I3:", "I4:", "I5:", "I9:", "I10:", "quota:", "status:", "hang:", "... FAILED"];
+const LAWS: &[&str] = &["I1:", "I2:", "I3:", "I4:", "I5:", "I9:", "I10:", "quota:", "VIOLATION ", "... FAILED"];
 
 /// How much of a finding is printed, in characters.
 const SHOWN: usize = 300;
