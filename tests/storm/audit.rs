@@ -1,4 +1,5 @@
 //! Looking at all sessions from outside: in each pause at those where something happened since, at the end at all.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::check::{self, Places};
 use crate::events::Events;

@@ -1,4 +1,5 @@
 //! The processes that the faults are done to.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::ledger::Ledger;
 use crate::options::{Options, Store};

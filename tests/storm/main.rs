@@ -3,6 +3,7 @@
 //!
 //! A seed decides which faults come, how far apart and how long, for each process by itself. What the processes do between
 //! them is up to the machine, so the same seed is the same plan and not the same run.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what cannot be set up ends the storm")]
 #![expect(clippy::print_stdout, reason = "a command line program")]
 

@@ -1,4 +1,5 @@
 //! A broker that is killed or frozen, and members that die. One test at a time: they share the broker that they harm.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;

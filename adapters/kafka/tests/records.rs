@@ -1,4 +1,5 @@
 //! What lies in the topics, as Kafka's own tools and another client see and write it; and who may connect.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,4 +1,5 @@
 //! The log at its edges: what it drops, who dies, what is lost on the way.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,4 +1,5 @@
 //! The outbox as a queue: relays at work, and at rest.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,4 +1,5 @@
 //! The program as a process: its arguments, its files, its logs, its end.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::app::send;
 use crate::wire::{exchange, no_requests};

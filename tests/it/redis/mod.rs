@@ -1,5 +1,6 @@
 //! Redis misbehaves under the server: clients are refused with a 503 inside a second, all is well again soon after, and
 //! nothing that was acknowledged is lost or doubled. A test for each fault, with its name.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 mod one_session;
 mod proxy;

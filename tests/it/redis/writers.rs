@@ -1,4 +1,5 @@
 //! Clients that go on while a store misbehaves, and note how they were treated.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::client::Client;
 use crate::writers::questions;

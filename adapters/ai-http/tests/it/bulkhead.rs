@@ -1,4 +1,5 @@
 //! The laws of the bulkhead, on a clock that stands still until all wait.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::support::{Act, Script, ask, clock, prompt, refusal};
 use chatcore::port::AiGateway;
