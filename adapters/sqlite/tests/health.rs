@@ -55,7 +55,8 @@ async fn a_file_that_is_overwritten_is_told() {
             }
             seen = store.check().await;
         }
-        assert!(!seen.unwrap_err().may_pass(), "cut: {cut}");
+        // Damage, or a read that came to the end too soon: which of them depends on what was moved into the file meanwhile.
+        assert!(seen.is_err(), "cut: {cut}");
     }
 }
 
