@@ -84,7 +84,8 @@ run() { # DIR PORT
   if [ ! -e "$dir/data/meta.properties" ]; then
     make_keys "$dir"
     configure "$dir" "$2"
-    id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)
+    # Of letters and digits alone: one that begins with a dash would be read as an option.
+    id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d =)
     java_of "$dir" kafka.tools.StorageTool format --standalone -t "$id" -c "$dir/server.properties" \
       --add-scram 'SCRAM-SHA-256=[name=scram256,password=scram256-secret]' \
       --add-scram 'SCRAM-SHA-512=[name=scram512,password=scram512-secret]' >"$dir/format.log" 2>&1
