@@ -2,8 +2,8 @@
 
 use crate::secret_file;
 use crate::settings::{Ai, AiKind, Logins, Settings};
-use app_kit::compose;
 use app_kit::settings::StoreKind;
+use app_kit::{compose, relaying};
 use chatcore::ChatService;
 use chatcore::login::{LoginPolicy, LoginService};
 use chatcore::policy::{ChatPolicy, Quota};
@@ -16,8 +16,8 @@ use chatcore_auth::{JwtConfig, JwtIssuer, UsersFile};
 use chatcore_ports::memory::{MemoryStore, MemoryThrottle, MemoryUsers};
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::Redis;
-use chatcore_sqlite::Sqlite;
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +27,6 @@ pub use chatcore_auth::hash_password;
 const PATIENCE: Duration = Duration::from_millis(800);
 /// How long after its lease a turn is left to its key.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
-/// How many events the relay moves at once, and how long it waits for the first before it looks again.
-const RELAY_BATCH: usize = 1000;
-const RELAY_WAIT: Duration = Duration::from_secs(10);
 /// How many turns the sweeper closes at once.
 pub const SWEEP_BATCH: usize = 100;
 
@@ -67,31 +64,34 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
     let store = Store::open(settings, &runtime).await?;
     let (ai, ai_probe) = ai(&settings.ai, &runtime)?;
-    let (users, tokens) = (users(&settings.logins)?, tokens(&settings.logins, store.secret(settings).await?));
-    let mut dependencies = vec![Dependency { probe: store.probe(), required: true }];
+    let (users, tokens) =
+        (users(&settings.logins)?, tokens(&settings.logins, store.secrets.secret(&settings.logins).await?));
+    let mut dependencies = vec![Dependency { probe: store.probe.clone(), required: true }];
     let mut relay = None;
     if let Some(bus) = &settings.store.kafka {
         // Without it the chat goes on: events wait in the outbox.
         let kafka = Arc::new(compose::kafka(bus, runtime.clone())?);
         dependencies.push(Dependency { probe: kafka.clone(), required: false });
-        relay = bus.relay.then(|| Relay::new(store.outbox(), kafka, RELAY_BATCH, RELAY_WAIT));
+        relay = bus.relay.then(|| relaying::between(store.outbox.clone(), kafka));
     }
     dependencies.push(Dependency { probe: ai_probe, required: false });
     Ok(Parts {
-        chat: ChatService::new(store.sessions(), ai, runtime.clone(), chat_policy(settings)),
-        login: LoginService::new(users, tokens, store.throttle(), runtime.clone(), login_policy(&settings.logins)),
-        sweeper: Sweeper::new(store.sessions(), ORPHAN_GRACE, SWEEP_BATCH),
+        chat: ChatService::new(store.sessions.clone(), ai, runtime.clone(), chat_policy(settings)),
+        login: LoginService::new(users, tokens, store.throttle, runtime.clone(), login_policy(&settings.logins)),
+        sweeper: Sweeper::new(store.sessions, ORPHAN_GRACE, SWEEP_BATCH),
         relay,
         dependencies,
         runtime,
     })
 }
 
-/// The store that was chosen.
-enum Store {
-    Memory(MemoryStore, MemoryThrottle),
-    Sqlite(Sqlite),
-    Redis(Redis),
+/// The store that was chosen, as the ports that are needed of it.
+struct Store {
+    sessions: Arc<dyn SessionStore>,
+    outbox: Arc<dyn Outbox>,
+    throttle: Arc<dyn Throttle>,
+    probe: Arc<dyn Probe>,
+    secrets: Secrets,
 }
 
 impl Store {
@@ -99,57 +99,44 @@ impl Store {
         let (limits, runtime) = (settings.store.limits, runtime.clone());
         Ok(match (settings.store.kind, &settings.store.redis) {
             (StoreKind::Redis, Some(redis)) => {
-                Self::Redis(compose::redis(redis, limits, settings.server.debug, runtime).await?)
+                let redis = compose::redis(redis, limits, settings.server.debug, runtime).await?;
+                Self::of(redis.clone(), redis.clone(), Secrets::InRedis(redis))
             }
             (StoreKind::Memory, _) => {
-                Self::Memory(MemoryStore::with_limits(runtime.clone(), limits), MemoryThrottle::new(runtime))
+                let store = MemoryStore::with_limits(runtime.clone(), limits);
+                Self::of(store, MemoryThrottle::new(runtime), Secrets::Nowhere)
             }
             // The settings give the kind `redis` an address.
-            (StoreKind::Sqlite | StoreKind::Redis, _) => Self::Sqlite(compose::sqlite(&settings.store, runtime)?),
+            (StoreKind::Sqlite | StoreKind::Redis, _) => {
+                let sqlite = compose::sqlite(&settings.store, runtime)?;
+                Self::of(sqlite.clone(), sqlite, Secrets::Under(settings.store.data_dir.clone()))
+            }
         })
     }
 
-    fn sessions(&self) -> Arc<dyn SessionStore> {
-        match self {
-            Self::Memory(store, _) => Arc::new(store.clone()),
-            Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Redis(store) => Arc::new(store.clone()),
-        }
+    fn of(store: impl SessionStore + Outbox + Probe, throttle: impl Throttle, secrets: Secrets) -> Self {
+        let store = Arc::new(store);
+        Self { sessions: store.clone(), outbox: store.clone(), throttle: Arc::new(throttle), probe: store, secrets }
     }
+}
 
-    fn outbox(&self) -> Arc<dyn Outbox> {
-        match self {
-            Self::Memory(store, _) => Arc::new(store.clone()),
-            Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Redis(store) => Arc::new(store.clone()),
-        }
-    }
+/// Where a made-up secret is kept: beside the sessions.
+enum Secrets {
+    Nowhere,
+    Under(PathBuf),
+    InRedis(Redis),
+}
 
-    fn throttle(&self) -> Arc<dyn Throttle> {
-        match self {
-            Self::Memory(_, throttle) => Arc::new(throttle.clone()),
-            Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Redis(store) => Arc::new(store.clone()),
-        }
-    }
-
-    fn probe(&self) -> Arc<dyn Probe> {
-        match self {
-            Self::Memory(store, _) => Arc::new(store.clone()),
-            Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Redis(store) => Arc::new(store.clone()),
-        }
-    }
-
-    /// What tokens are signed with: what was given, else what was made once and is kept beside the sessions.
-    async fn secret(&self, settings: &Settings) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-        if let Some(secret) = &settings.logins.secret {
+impl Secrets {
+    /// What tokens are signed with: what was given, else what was made once.
+    async fn secret(&self, settings: &Logins) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        if let Some(secret) = &settings.secret {
             return Ok(secret.expose().as_bytes().to_vec());
         }
         Ok(match self {
-            Self::Memory(..) => secret_file::random()?,
-            Self::Sqlite(_) => secret_file::made_once(&settings.store.data_dir)?,
-            Self::Redis(store) => {
+            Self::Nowhere => secret_file::random()?,
+            Self::Under(directory) => secret_file::made_once(directory)?,
+            Self::InRedis(store) => {
                 let kept = store.made_once("jwt-secret", &secret_file::random()?).await;
                 kept.map_err(|error| {
                     format!(

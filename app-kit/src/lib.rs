@@ -4,6 +4,7 @@
 pub mod compose;
 pub mod flags;
 pub mod metrics;
+pub mod probing;
 pub mod relaying;
 pub mod settings;
 pub mod stop;

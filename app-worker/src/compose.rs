@@ -3,8 +3,8 @@
 use crate::handlers::{Archive, Counters, Log, Webhook};
 use crate::measured::Measured;
 use crate::settings::{HandlerKind, Settings};
-use app_kit::compose;
 use app_kit::settings::{self, StoreKind};
+use app_kit::{compose, relaying};
 use chatcore::consume::{Consumer, EventHandler};
 use chatcore::port::{DeadLetters, EventBus, Outbox, Probe, Runtime, Subscription};
 use chatcore::relay::Relay;
@@ -14,13 +14,9 @@ use chatcore_sqlite::Sqlite;
 use futures_util::FutureExt;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The group that workers are members of on a store's own log.
 const GROUP: &str = "workers";
-/// How many events the relay moves at once, and how long it waits for the first before it looks again.
-const RELAY_BATCH: usize = 1000;
-const RELAY_WAIT: Duration = Duration::from_secs(10);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -51,7 +47,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     if settings.store.kafka.as_ref().is_some_and(|kafka| kafka.relay) {
         let (outbox, probe) = Store::open(&settings.store, &runtime).await?.outbox();
         probes.push(probe);
-        relay = Some(Relay::new(outbox, events.clone(), RELAY_BATCH, RELAY_WAIT));
+        relay = Some(relaying::between(outbox, events.clone()));
     }
     let group = settings.store.kafka.as_ref().map_or(GROUP, |kafka| &kafka.group);
     let subscription = events.subscribe(group).await?;

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
 use app_kit::metrics::Metrics;
+use app_kit::probing::{self, word};
 use chatcore::port::Probe;
 use futures_util::future::join_all;
 use std::io;
@@ -65,14 +66,7 @@ async fn readyz(health: Data<Health>) -> HttpResponse {
 }
 
 async fn look(probes: &[Arc<dyn Probe>]) -> Vec<(&'static str, bool)> {
-    join_all(probes.iter().map(async |probe| {
-        let (name, checked) = (probe.name(), probe.check().await);
-        if let Err(error) = &checked {
-            tracing::warn!(dependency = name, source = %error.source, "a dependency is unhealthy");
-        }
-        (name, checked.is_ok())
-    }))
-    .await
+    join_all(probes.iter().map(async |probe| (probe.name(), probing::is_well(&**probe).await))).await
 }
 
 async fn metrics(health: Data<Health>) -> HttpResponse {
@@ -80,10 +74,6 @@ async fn metrics(health: Data<Health>) -> HttpResponse {
         Some(metrics) => HttpResponse::Ok().content_type(PROMETHEUS).body(metrics.text()),
         None => HttpResponse::NotFound().finish(),
     }
-}
-
-fn word(healthy: bool) -> &'static str {
-    if healthy { "healthy" } else { "unhealthy" }
 }
 
 fn lines(status: StatusCode, text: String) -> HttpResponse {

@@ -66,11 +66,7 @@ pub(crate) fn command(name: &str, folder: &Path) -> Command {
     command
 }
 
-/// SIGTERM.
-pub(crate) fn terminate(process: &Child) {
-    signal(process, "-TERM");
-}
-
+/// Sends a signal: `-TERM`, `-STOP`.
 pub(crate) fn signal(process: &Child, signal: &str) {
     assert!(Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success());
 }

@@ -1,7 +1,7 @@
 //! Output that nobody reads: a pipe fills, and neither program stands still or fails to stop for that.
 
 use crate::client::Client;
-use crate::process::{Server, command, free_port, terminate};
+use crate::process::{Server, command, free_port, signal};
 use serde_json::json;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ async fn a_worker_whose_events_nobody_reads_stops() {
 /// SIGTERM ends it, in time and with 0.
 #[expect(clippy::disallowed_methods, reason = "how long a process takes to end is real time")]
 fn ends_within(process: &mut Child, grace: Duration) {
-    terminate(process);
+    signal(process, "-TERM");
     let start = Instant::now();
     loop {
         match process.try_wait().unwrap() {

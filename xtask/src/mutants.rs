@@ -3,7 +3,7 @@
 
 mod planted;
 
-use crate::run::{cargo, install, root};
+use crate::run::{self, cargo, install, root};
 use crate::storm;
 use planted::{Finder, MUTANTS, Mutant};
 use std::fs;
@@ -110,9 +110,8 @@ fn in_copy(copy: &Path, finder: Finder, words: &[&str]) -> Command {
 /// Where copies are built. The simulation is slow without optimisation, and needs few crates; the others need many, which
 /// are built already where the project itself is built.
 fn built(finder: Finder) -> PathBuf {
-    let here = std::env::current_exe().ok().and_then(|here| Some(here.parent()?.parent()?.to_owned()));
-    match (finder, here) {
-        (Finder::SqliteSuite | Finder::Storm, Some(target)) => target,
+    match (finder, run::built().ok().as_deref().and_then(Path::parent)) {
+        (Finder::SqliteSuite | Finder::Storm, Some(target)) => target.to_owned(),
         _ => root().join("target/mutants/target"),
     }
 }

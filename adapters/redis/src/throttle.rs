@@ -10,7 +10,7 @@ use chatcore::policy::{Left, Quota};
 use chatcore::port::{Taken, Throttle};
 use deadpool_redis::redis::cmd;
 
-static TAKE: Script = Script::new(include_str!("lua/throttle.lua"));
+static TAKE: Script = Script::with(include_str!("lua/throttle.lua"), include_str!("lua/window.lua"));
 
 #[async_trait]
 impl Throttle for Redis {

@@ -10,7 +10,7 @@ use chatcore::policy::Quota;
 use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Outbox, Replay, Settled, Subscription, Throttle};
 use chatcore_redis::RedisConfig;
 use common::events::{count, event, next, publish, seq, session};
-use common::{Server, config, open};
+use common::{Server, config, open, user_of_the_readme};
 use futures_util::future::select_all;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -275,11 +275,7 @@ async fn a_lost_wake_up_costs_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_of_the_readme_may_do_all_that_the_log_and_the_throttle_need() {
     let server = Server::start();
-    let readme = include_str!("../README.md");
-    let line = readme.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
-    assert_eq!(server.ask(&line.split(' ').collect::<Vec<_>>()), "OK", "{line}");
-    let mut config = config(&[format!("redis://chat:secret@127.0.0.1:{}", server.port)]);
-    config.key_prefix = "c:".into();
+    let config = user_of_the_readme(&server);
     let store = open(&config).await;
     let member = store.subscribe("group").await.unwrap();
     let waits = async {

@@ -8,7 +8,7 @@ use chatcore::turn::{Cursor, Position, Target};
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{OpenError, Redis, RedisConfig};
 use common::chat::{finish, question, start};
-use common::{Server, config, open};
+use common::{Server, config, open, user_of_the_readme};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,11 +79,7 @@ async fn a_server_that_is_not_there_yet_is_found_when_it_comes() {
 #[tokio::test]
 async fn the_user_of_the_readme_may_do_all_that_is_needed() {
     let server = Server::start();
-    let readme = include_str!("../README.md");
-    let line = readme.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
-    assert_eq!(server.ask(&line.split(' ').collect::<Vec<_>>()), "OK", "{line}");
-    let mut config = config(&[format!("redis://chat:secret@127.0.0.1:{}", server.port)]);
-    config.key_prefix = "c:".into();
+    let mut config = user_of_the_readme(&server);
     let store = open(&config).await;
     let first = start(&*store, &question(Target::New, "k0")).await;
     let owner = question(Target::New, "k").owner;

@@ -4,6 +4,7 @@ use crate::around::AsIs;
 use crate::startup::State;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::StatusCode};
+use app_kit::probing::{self, word};
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::Ordering;
@@ -18,7 +19,7 @@ pub(super) async fn health(state: Data<State>) -> HttpResponse {
     let found = look(&state).await;
     let status = if found.iter().all(|found| found.healthy) { "healthy" } else { "degraded" };
     let mut answer = Map::from_iter([("status".to_owned(), Value::from(status))]);
-    answer.extend(found.iter().map(|found| (found.name.to_owned(), Value::from(found.word()))));
+    answer.extend(found.iter().map(|found| (found.name.to_owned(), Value::from(word(found.healthy)))));
     HttpResponse::Ok().json(answer)
 }
 
@@ -34,7 +35,7 @@ pub(super) async fn readyz(state: Data<State>) -> HttpResponse {
     let found = look(&state).await;
     let ready = !stopping && found.iter().all(|found| found.healthy || !found.required);
     let mut text = format!("server: {}\n", if stopping { "stopping" } else { "healthy" });
-    text.extend(found.iter().map(|found| format!("{}: {}\n", found.name, found.word())));
+    text.extend(found.iter().map(|found| format!("{}: {}\n", found.name, word(found.healthy))));
     lines(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
 }
 
@@ -44,19 +45,10 @@ struct Found {
     healthy: bool,
 }
 
-impl Found {
-    fn word(&self) -> &'static str {
-        if self.healthy { "healthy" } else { "unhealthy" }
-    }
-}
-
 async fn look(state: &State) -> Vec<Found> {
     join_all(state.dependencies.iter().map(async |dependency| {
-        let (name, checked) = (dependency.probe.name(), dependency.probe.check().await);
-        if let Err(error) = &checked {
-            tracing::warn!(dependency = name, source = %error.source, "a dependency is unhealthy");
-        }
-        Found { name, required: dependency.required, healthy: checked.is_ok() }
+        let (name, healthy) = (dependency.probe.name(), probing::is_well(&*dependency.probe).await);
+        Found { name, required: dependency.required, healthy }
     }))
     .await
 }

@@ -2,7 +2,6 @@
 
 use app_kit::settings::parse::{self, Parsed};
 use app_kit::settings::{Reader, table as t};
-use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 /// The program and its place on the network.
@@ -31,7 +30,7 @@ pub struct Server {
 impl Server {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let (name, version) = (reader.get(&t::APP_NAME, parse::text), reader.optional(&t::APP_VERSION, parse::text));
-        let (host, port) = (reader.get(&t::HOST, host), reader.get(&t::PORT, parse::port));
+        let (host, port) = (reader.get(&t::HOST, parse::host), reader.get(&t::PORT, parse::port));
         let debug = reader.get(&t::DEBUG, parse::boolean);
         let workers = reader.optional(&t::HTTP_WORKERS, workers);
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
@@ -54,10 +53,4 @@ impl Server {
 
 fn workers(text: &str) -> Parsed<usize> {
     parse::size(text).ok().filter(|count| *count <= 512).ok_or("a whole number, 1 to 512")
-}
-
-/// A name is looked up here as it is when the server listens, so that a wrong one is told with all other faults.
-fn host(text: &str) -> Parsed<String> {
-    let found = (text, 0).to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some());
-    found.then(|| text.to_owned()).ok_or("an address like 127.0.0.1 or ::1, or a name that leads to one")
 }

@@ -1,6 +1,7 @@
 //! Texts to values. Each error is a rule, to be put behind "must be".
 
 use chatcore::policy::Quota;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,13 @@ pub fn size(text: &str) -> Parsed<usize> {
 /// A path; whether there is something is not asked.
 pub fn path(text: &str) -> Parsed<PathBuf> {
     Ok(PathBuf::from(text))
+}
+
+/// An address to listen on. A name is looked up here as it is by who listens, so that a wrong one is told with all other
+/// faults.
+pub fn host(text: &str) -> Parsed<String> {
+    let found = (text, 0).to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some());
+    found.then(|| text.to_owned()).ok_or("an address like 127.0.0.1 or ::1, or a name that leads to one")
 }
 
 /// A TCP port; 0 for any free one.

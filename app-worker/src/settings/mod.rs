@@ -7,7 +7,6 @@ mod tests;
 pub use handlers::HandlerKind;
 
 use app_kit::settings::{Faults, Logs, Reader, Store, StoreKind, parse, table as t};
-use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 /// Everything that the worker is told.
@@ -67,7 +66,7 @@ impl Settings {
         }
         let handlers = HandlerKind::read(reader);
         let (lanes, tries) = (reader.get(&t::WORKER_LANES, lanes), reader.get(&t::WORKER_TRIES, tries));
-        let (host, port) = (reader.get(&t::HOST, host), reader.get(&t::WORKER_PORT, port));
+        let (host, port) = (reader.get(&t::HOST, parse::host), reader.get(&t::WORKER_PORT, port));
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
         let mut settings = Self {
             logs: logs?,
@@ -99,10 +98,4 @@ fn port(text: &str) -> parse::Parsed<Option<u16>> {
         return Ok(None);
     }
     parse::port(text).map(Some).map_err(|_| "a port, 0 to 65535, or off")
-}
-
-/// A name is looked up here as it is when the worker listens, so that a wrong one is told with all other faults.
-fn host(text: &str) -> parse::Parsed<String> {
-    let found = (text, 0).to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some());
-    found.then(|| text.to_owned()).ok_or("an address like 127.0.0.1 or ::1, or a name that leads to one")
 }

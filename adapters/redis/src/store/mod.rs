@@ -28,7 +28,7 @@ macro_rules! script {
     ($name:literal) => {
         $crate::script::Script::with(
             include_str!(concat!("../lua/store/", $name, ".lua")),
-            include_str!("../lua/store/common.lua"),
+            concat!(include_str!("../lua/store/common.lua"), include_str!("../lua/window.lua")),
         )
     };
 }

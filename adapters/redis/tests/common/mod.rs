@@ -36,6 +36,16 @@ pub(crate) fn config(urls: &[String]) -> RedisConfig {
     config
 }
 
+/// A configuration for the user that the README shows, which the server knows from then on.
+pub(crate) fn user_of_the_readme(server: &Server) -> RedisConfig {
+    let readme = include_str!("../../README.md");
+    let line = readme.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    assert_eq!(server.ask(&line.split(' ').collect::<Vec<_>>()), "OK", "{line}");
+    let mut config = config(&[format!("redis://chat:secret@127.0.0.1:{}", server.port)]);
+    config.key_prefix = "c:".into();
+    config
+}
+
 pub(crate) async fn open(config: &RedisConfig) -> Arc<Redis> {
     Arc::new(Redis::open(config.clone(), Arc::new(TokioRuntime::current())).await.expect("the server is fit"))
 }

@@ -20,19 +20,10 @@ else
   if not s then return {'NOT_FOUND'} end
 end
 local new = not s
-local index, ends, others = of('u', owner), of('e', owner), of('h', owner)
+local index, ends = of('u', owner), of('e', owner)
 if new then
-  -- Where the owner has adopted sessions they lie in other slots too, of which this one knows how many there are at most.
-  local count, most, elsewhere = redis.call('ZCOUNT', ends, '(' .. text(now), '+inf'), tonumber(ARGV[13]), {}
-  local there = redis.call('HGETALL', others)
-  for k = 1, #there, 2 do
-    if there[k] ~= 'x' then
-      count = count + there[k + 1]
-      elsewhere[#elsewhere + 1] = there[k]
-      elsewhere[#elsewhere + 1] = there[k + 1]
-    end
-  end
-  if count >= most then
+  local count, elsewhere = living(owner)
+  if count >= tonumber(ARGV[13]) then
     if #elsewhere > 0 and ARGV[19] == '0' then return {'COUNT', elsewhere} end
     return {'TOO_MANY_SESSIONS'}
   end
@@ -66,8 +57,8 @@ if mine == 0 then -- A question that was taken before is not refused when it com
   if n + (open == '' and 2 or 3) > tonumber(ARGV[12]) then return {'SESSION_FULL'} end
   if log[2] == '0' and redis.call('XLEN', slot .. 'ox') >= tonumber(log[1]) then return {'OVERLOADED'} end
   if ARGV[18] ~= '0' then return {'THROTTLED', tonumber(ARGV[18])} end
-  local oldest = quota > 0 and redis.call('LINDEX', starts, quota - 1)
-  if oldest and oldest + ARGV[15] > now then return {'THROTTLED', oldest + ARGV[15] - now} end
+  local wait = quota > 0 and window_wait(starts, quota, ARGV[15], now)
+  if wait then return {'THROTTLED', wait} end
 end
 -- All checks are done: writes only from here on, since a script that fails half-way is not undone.
 local S, M, I = of('s', sid), of('m', sid), of('i', sid)
@@ -96,16 +87,7 @@ else
     'f', 0)
   tell(log, sid, owner, n, 'u', turn, ARGV[9], '', '', '', 'accepted', '', ARGV[17])
   redis.call('HSET', I, 'k' .. key, ARGV[6] .. '|' .. n .. '|0', 't' .. ARGV[8], n)
-  if quota > 0 then
-    redis.call('LPUSH', starts, now)
-    local oldest = redis.call('LINDEX', starts, -1)
-    while oldest + ARGV[15] <= now do
-      redis.call('RPOP', starts)
-      oldest = redis.call('LINDEX', starts, -1)
-    end
-    redis.call('PEXPIRE', starts, ms(ARGV[15]))
-    remaining, reset = math.max(quota - redis.call('LLEN', starts), 0), oldest + ARGV[15] - now
-  end
+  if quota > 0 then remaining, reset = window_take(starts, quota, ARGV[15], now) end
 end
 fence = fence_after(fence)
 local over, keep = now + ARGV[11], tonumber(s[13])

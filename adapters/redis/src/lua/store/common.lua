@@ -16,6 +16,21 @@ local function ms(micros) return math.ceil(micros / 1000) end
 
 local function fence_after(fence) return math.max(fence + 1, math.floor(now / 1000)) end
 
+-- How many living sessions an owner has, and for each other slot, by its number, how many of those are there. Where an owner
+-- has adopted sessions they lie in other slots too, of which the home knows how many there are at most.
+local function living(owner)
+  local count, elsewhere = redis.call('ZCOUNT', of('e', owner), '(' .. text(now), '+inf'), {}
+  local there = redis.call('HGETALL', of('h', owner))
+  for k = 1, #there, 2 do
+    if there[k] ~= 'x' then
+      count = count + there[k + 1]
+      elsewhere[#elsewhere + 1] = there[k]
+      elsewhere[#elsewhere + 1] = there[k + 1]
+    end
+  end
+  return count, elsewhere
+end
+
 -- log = {how many events the outbox of a slot holds, 1 if the oldest are dropped, what the channels of those who wait are called}
 -- A question, an answer or a deletion becomes known: always with the same fields in the same order. A queue is told of when it
 -- was empty, since whoever empties it looks again; a log is read by many, each from its own place, so it is told of each time.

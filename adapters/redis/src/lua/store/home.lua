@@ -11,13 +11,6 @@ if horizon and tonumber(horizon) < keep then
   redis.call('PEXPIREAT', others, keep)
 end
 if quota == 0 then return {'FREE'} end
-local oldest = redis.call('LINDEX', starts, quota - 1)
-if oldest and oldest + ARGV[4] > now then return {'THROTTLED', oldest + ARGV[4] - now} end
-redis.call('LPUSH', starts, now)
-oldest = redis.call('LINDEX', starts, -1)
-while oldest + ARGV[4] <= now do
-  redis.call('RPOP', starts)
-  oldest = redis.call('LINDEX', starts, -1)
-end
-redis.call('PEXPIRE', starts, ms(ARGV[4]))
-return {'TAKEN', now, math.max(quota - redis.call('LLEN', starts), 0), oldest + ARGV[4] - now}
+local wait = window_wait(starts, quota, ARGV[4], now)
+if wait then return {'THROTTLED', wait} end
+return {'TAKEN', now, window_take(starts, quota, ARGV[4], now)}

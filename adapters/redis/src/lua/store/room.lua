@@ -7,15 +7,7 @@
 --       RENEW    4... slot's number, number as it was seen, number as it is now
 local others = of('h', ARGV[2])
 if ARGV[3] == 'RESERVE' then
-  local count = redis.call('ZCOUNT', of('e', ARGV[2]), '(' .. text(now), '+inf')
-  local there, seen = redis.call('HGETALL', others), {}
-  for k = 1, #there, 2 do
-    if there[k] ~= 'x' then
-      count = count + there[k + 1]
-      seen[#seen + 1] = there[k]
-      seen[#seen + 1] = there[k + 1]
-    end
-  end
+  local count, seen = living(ARGV[2])
   local granted = math.max(math.min(tonumber(ARGV[5]), ARGV[6] - count), 0)
   if granted > 0 and ARGV[4] ~= '' then
     redis.call('HINCRBY', others, ARGV[4], granted)
