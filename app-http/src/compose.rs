@@ -61,7 +61,7 @@ pub struct Dependency {
 /// # Errors
 /// An adapter cannot be made; the error says what to mend.
 pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send + Sync>> {
-    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
+    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
     let store = Store::open(settings, &runtime).await?;
     let (ai, ai_probe) = ai(&settings.ai, &runtime)?;
     let (users, tokens) =

@@ -8,7 +8,11 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-#[tokio::main]
+/// A turn makes some hundreds of small allocations, on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Err(error) = run(Cli::read()).await else { return ExitCode::SUCCESS };
     let _ = writeln!(std::io::stderr(), "{error}");

@@ -30,6 +30,7 @@ pub async fn redis(
 ) -> Result<Redis, chatcore_redis::OpenError> {
     let mut config = RedisConfig::new("");
     config.urls = settings.urls.iter().map(|url| url.expose().to_owned()).collect();
+    config.ca_file.clone_from(&settings.ca_file);
     (config.key_prefix, config.limits, config.may_evict) = (settings.key_prefix.clone(), limits, may_evict);
     Redis::open(config, runtime).await
 }

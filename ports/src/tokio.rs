@@ -4,6 +4,7 @@ use ::tokio::runtime::Handle;
 use ::tokio::time::Instant;
 use chatcore::port::Runtime;
 use futures_core::future::BoxFuture;
+use std::borrow::Cow;
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,7 +13,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub struct TokioRuntime {
     start: Instant,
-    handle: Handle,
+    home: Handle,
+    /// Whether a caller's own runtime comes before the home.
+    local: bool,
 }
 
 impl TokioRuntime {
@@ -23,7 +26,23 @@ impl TokioRuntime {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is where the port gets its steady clock from")]
     pub fn current() -> Self {
-        Self { start: Instant::now(), handle: Handle::current() }
+        Self { start: Instant::now(), home: Handle::current(), local: false }
+    }
+
+    /// Tasks and timers go to the tokio runtime of the thread that asks for them; from a thread without one, to that which
+    /// this is called in. For a program whose threads each have a runtime of their own, like those of actix-web: a turn then
+    /// stays on the thread of its request. Such a thread must not end before the turns on it have.
+    ///
+    /// # Panics
+    /// Called outside a tokio runtime.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { local: true, ..Self::current() }
+    }
+
+    fn handle(&self) -> Cow<'_, Handle> {
+        let own = self.local.then(Handle::try_current).and_then(Result::ok);
+        own.map_or(Cow::Borrowed(&self.home), Cow::Owned)
     }
 }
 
@@ -38,12 +57,13 @@ impl Runtime for TokioRuntime {
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
-        let _inside = self.handle.enter();
+        let handle = self.handle();
+        let _inside = handle.enter();
         Box::pin(::tokio::time::sleep(time))
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.handle.spawn(task);
+        self.handle().spawn(task);
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where the port gets its chance from")]

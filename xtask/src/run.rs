@@ -50,7 +50,7 @@ const PACKAGES: &[(&str, &str)] = &[("java", "openjdk-17-jdk-headless"), ("mvn",
 
 /// Brings in programs that a step needs, from Debian's packages, where they are missing.
 pub(crate) fn install(programs: &[&str]) -> Result<(), String> {
-    let there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|said| said.status.success());
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     let package = |program| PACKAGES.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| *package);
     let missing: Vec<&str> =
         programs.iter().filter(|program| !there(program)).map(|program| package(*program)).collect();

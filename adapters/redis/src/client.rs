@@ -77,12 +77,12 @@ impl Client {
 
     /// Runs a command.
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, BackendError> {
-        self.guarded(self.place(command), async |mut link| command.query_async(&mut link).await).await
+        self.guarded(self.place(command, 1), async |mut link| command.query_async(&mut link).await).await
     }
 
     /// Runs a script.
     pub(crate) async fn call(&self, call: &Call) -> Result<Value, BackendError> {
-        let place = self.place(call.tail());
+        let place = self.place(call.by_hash(), 3);
         self.guarded(place, async |mut link| match call.by_hash().query_async(&mut link).await {
             Err(error) if is_unknown(&error) => call.by_text().query_async(&mut link).await,
             answered => answered,
@@ -92,9 +92,9 @@ impl Client {
 
     /// Runs a script, and commands of the same slot right behind it, in one round trip.
     pub(crate) async fn call_then(&self, call: &Call, then: &[Cmd]) -> Result<Vec<Value>, BackendError> {
-        let place = self.place(call.tail());
+        let place = self.place(call.by_hash(), 3);
         self.guarded(place, async |mut link| match piped(call.by_hash(), then, &mut link).await {
-            Err(error) if is_unknown(&error) => piped(call.by_text(), then, &mut link).await,
+            Err(error) if is_unknown(&error) => piped(&call.by_text(), then, &mut link).await,
             answered => answered,
         })
         .await
@@ -169,12 +169,12 @@ impl Client {
         }
     }
 
-    /// Whose breaker a command asks: in a cluster that of the partition of its first key.
-    fn place(&self, command: &Cmd) -> usize {
+    /// Whose breaker a command asks: in a cluster that of the partition of its first key, which stands at this place.
+    fn place(&self, command: &Cmd, first_key: usize) -> usize {
         if !self.maker.is_cluster() {
             return 0;
         }
-        let key = match command.args_iter().nth(1) {
+        let key = match command.args_iter().nth(first_key) {
             Some(Arg::Simple(key)) => String::from_utf8_lossy(key),
             _ => return PLACES - 1,
         };
@@ -241,9 +241,9 @@ impl fmt::Debug for Client {
     }
 }
 
-async fn piped(first: Cmd, then: &[Cmd], link: &mut Link) -> RedisResult<Vec<Value>> {
+async fn piped(first: &Cmd, then: &[Cmd], link: &mut Link) -> RedisResult<Vec<Value>> {
     let mut pipeline = Pipeline::with_capacity(then.len() + 1);
-    pipeline.ignore_errors().add_command(first);
+    pipeline.ignore_errors().add_command(first.clone());
     for command in then {
         pipeline.add_command(command.clone());
     }

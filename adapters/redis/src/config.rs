@@ -2,6 +2,7 @@
 
 use chatcore::policy::StoreLimits;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The largest number of partitions: the last hexadecimal digit of a session's id names its own.
@@ -17,6 +18,8 @@ pub struct RedisConfig {
     /// `redis://[[user]:[password]@]host[:port][/database]`, or `rediss://` for TLS. Several are nodes of one cluster, by
     /// which its others are found. A single one may be a node of a cluster, too.
     pub urls: Vec<String>,
+    /// The certificates to trust with `rediss://`, as PEM; `None` for those that the system trusts.
+    pub ca_file: Option<PathBuf>,
     /// What the name of every key and channel begins with.
     pub key_prefix: String,
     /// How much is kept.
@@ -48,6 +51,7 @@ impl RedisConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             urls: vec![url.into()],
+            ca_file: None,
             key_prefix: "c:".into(),
             limits: StoreLimits::default(),
             call_timeout: Duration::from_millis(500),
@@ -64,6 +68,7 @@ impl fmt::Debug for RedisConfig {
         let urls: Vec<String> = self.urls.iter().map(|url| without_secret(url)).collect();
         f.debug_struct("RedisConfig")
             .field("urls", &urls)
+            .field("ca_file", &self.ca_file)
             .field("key_prefix", &self.key_prefix)
             .field("limits", &self.limits)
             .field("call_timeout", &self.call_timeout)

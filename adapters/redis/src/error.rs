@@ -2,6 +2,7 @@
 
 use chatcore::error::BackendError;
 use deadpool_redis::redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The adapter's name in errors and health reports.
@@ -17,6 +18,14 @@ pub enum OpenError {
         /// The URL, without its password.
         url: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// The certificates cannot be read.
+    #[error("the CA file {} holds no certificates that can be read: {why}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What was said.
         why: String,
     },
     /// The prefix would break the names of the keys.

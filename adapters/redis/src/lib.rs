@@ -27,6 +27,7 @@ mod link;
 mod once;
 mod outbox;
 mod probe;
+mod record;
 mod script;
 mod store;
 mod throttle;

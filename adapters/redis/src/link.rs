@@ -9,9 +9,12 @@ use deadpool_redis::redis::cluster_async::ClusterConnection;
 use deadpool_redis::redis::io::tcp::TcpSettings;
 use deadpool_redis::redis::{
     self, AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
-    RedisError, RedisFuture, RedisResult, Value,
+    RedisError, RedisFuture, RedisResult, TlsCertificates, Value,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -62,6 +65,8 @@ impl fmt::Debug for Link {
 /// Makes connections.
 pub(crate) struct Maker {
     servers: Vec<ConnectionInfo>,
+    /// What is trusted besides the name in a certificate; `None` for what the system trusts.
+    trusted: Option<TlsCertificates>,
     cluster: AtomicBool,
     /// Which node is asked for the next subscription.
     next: AtomicUsize,
@@ -80,6 +85,7 @@ impl Maker {
             drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         }
         Ok(Self {
+            trusted: config.ca_file.as_deref().map(trusted).transpose()?,
             cluster: AtomicBool::new(servers.len() > 1),
             servers,
             next: AtomicUsize::new(0),
@@ -104,12 +110,13 @@ impl Maker {
         }
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(None);
-        let client = Client::open(self.some_server()?)?;
-        client.get_multiplexed_async_connection_with_config(&config).await.map(Link::Single)
+        self.some_client()?.get_multiplexed_async_connection_with_config(&config).await.map(Link::Single)
     }
 
     fn cluster(&self) -> RedisResult<ClusterClient> {
-        ClusterClientBuilder::new(self.servers.iter().cloned())
+        let builder = ClusterClientBuilder::new(self.servers.iter().cloned());
+        let builder = self.trusted.iter().fold(builder, |builder, trusted| builder.certs(trusted.clone()));
+        builder
             .connection_timeout(self.connect_timeout)
             .response_timeout(self.call_timeout)
             .overall_response_timeout(Some(self.call_timeout))
@@ -123,13 +130,17 @@ impl Maker {
     /// A new connection that only listens. A message reaches every node of a cluster, so any of them will do, and each try
     /// takes the next one.
     pub(crate) async fn listener(&self) -> RedisResult<PubSub> {
-        Client::open(self.some_server()?)?.get_async_pubsub().await
+        self.some_client()?.get_async_pubsub().await
     }
 
-    fn some_server(&self) -> RedisResult<ConnectionInfo> {
+    fn some_client(&self) -> RedisResult<Client> {
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.servers.len().max(1);
         let none = || RedisError::from((ErrorKind::InvalidClientConfig, "no server is given"));
-        self.servers.get(next).cloned().ok_or_else(none)
+        let server = self.servers.get(next).cloned().ok_or_else(none)?;
+        match &self.trusted {
+            Some(trusted) => Client::build_with_tls(server, trusted.clone()),
+            None => Client::open(server),
+        }
     }
 }
 
@@ -145,6 +156,17 @@ fn server(url: &str) -> Result<ConnectionInfo, OpenError> {
     let info = parsed.into_connection_info().map_err(|error| refused(error.to_string()))?;
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
     Ok(info.set_tcp_settings(at_once()).set_redis_settings(settings))
+}
+
+fn trusted(path: &Path) -> Result<TlsCertificates, OpenError> {
+    let bad = |why: String| OpenError::CaFile { path: path.to_owned(), why };
+    let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(bad("there is none in it".into())),
+        Ok(_) => Ok(TlsCertificates { client_tls: None, root_cert: Some(pem) }),
+        Err(error) => Err(bad(error.to_string())),
+    }
 }
 
 /// Small writes leave at once: the other side waits for them.

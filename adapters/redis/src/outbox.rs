@@ -14,7 +14,6 @@ use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::OutboxFull;
 use chatcore::port::{Backlog, Entry, EntryId, Outbox, Settled};
-use chatcore::stamp::from_micros;
 use deadpool_redis::redis::cmd;
 use futures_util::future::{Either, select, try_join_all};
 use std::collections::BTreeMap;
@@ -70,8 +69,7 @@ impl Outbox for Redis {
         let lengths = self.lengths().await?;
         let heads = lengths.iter().filter(|(_, length)| *length > 0).map(|(partition, _)| self.head(*partition, 1));
         let heads = try_join_all(heads).await?;
-        let micros = |head: &Record| head.text("at").ok().and_then(|at| at.parse().ok());
-        let oldest = heads.iter().flatten().filter_map(micros).min().map(from_micros);
+        let oldest = heads.iter().flatten().filter_map(|head| head.at().ok()).min();
         Ok(Backlog { events: lengths.iter().map(|(_, length)| length).sum(), oldest })
     }
 }

@@ -1,6 +1,6 @@
 //! Scripts, and calls of them. A call is sent by the script's hash; a server that has lost the script is sent its text.
 
-use deadpool_redis::redis::{self, Cmd, ToRedisArgs, cmd};
+use deadpool_redis::redis::{self, Arg, Cmd, ToRedisArgs, cmd};
 use std::sync::OnceLock;
 
 /// A Lua script.
@@ -40,9 +40,9 @@ impl Script {
 
     /// A call with these keys; its arguments are added to it.
     pub(crate) fn on<K: ToRedisArgs>(&'static self, keys: &[K]) -> Call {
-        let mut call = Cmd::new();
-        call.arg(keys.len()).arg(keys);
-        Call { script: self, tail: call }
+        let mut by_hash = cmd("EVALSHA");
+        by_hash.arg(&self.whole().hash).arg(keys.len()).arg(keys);
+        Call { script: self, by_hash }
     }
 }
 
@@ -50,40 +50,30 @@ impl Script {
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     script: &'static Script,
-    /// What stands behind the script: the number of keys, the keys, the arguments.
-    tail: Cmd,
+    by_hash: Cmd,
 }
 
 impl Call {
     /// One more argument, or several.
     pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
-        self.tail.arg(arg);
+        self.by_hash.arg(arg);
         self
     }
 
-    /// What stands behind the script.
-    pub(crate) fn tail(&self) -> &Cmd {
-        &self.tail
-    }
-
     /// The call by hash.
-    pub(crate) fn by_hash(&self) -> Cmd {
-        self.with("EVALSHA", &self.script.whole().hash)
+    pub(crate) fn by_hash(&self) -> &Cmd {
+        &self.by_hash
     }
 
     /// The call by text, which the server keeps from then on.
     pub(crate) fn by_text(&self) -> Cmd {
-        self.with("EVAL", &self.script.whole().text)
-    }
-
-    fn with(&self, name: &str, script: &str) -> Cmd {
-        let mut whole = cmd(name);
-        whole.arg(script);
-        for arg in self.tail.args_iter() {
-            if let redis::Arg::Simple(arg) = arg {
-                whole.arg(arg);
+        let mut by_text = cmd("EVAL");
+        by_text.arg(&self.script.whole().text);
+        for arg in self.by_hash.args_iter().skip(2) {
+            if let Arg::Simple(arg) = arg {
+                by_text.arg(arg);
             }
         }
-        whole
+        by_text
     }
 }

@@ -72,7 +72,7 @@ async fn a_message_costs_two_scripts_and_the_read_of_its_window() {
         assert_eq!(started.window.len(), 10.min(2 * number), "the window came along");
         finish(&*store, &started).await;
     }
-    let per_message = ["EVALSHA", "XREVRANGE", "EVALSHA"];
+    let per_message = ["EVALSHA", "LRANGE", "EVALSHA"];
     assert_eq!(monitor.seen(&server), per_message.repeat(10), "what was sent for ten messages");
 }
 

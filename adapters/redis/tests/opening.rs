@@ -2,13 +2,11 @@
 
 mod common;
 
-use chatcore::port::{Probe, SessionStore};
-use chatcore::session::SessionsPage;
-use chatcore::turn::{Cursor, Position, Target};
+use chatcore::port::Probe;
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{OpenError, Redis, RedisConfig};
-use common::chat::{finish, question, start};
-use common::{Server, config, open, user_of_the_readme};
+use common::chat::one_of_each;
+use common::{Server, certificate, config, free_port, open, user_of_the_readme};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +51,47 @@ async fn a_wrong_password_is_told_at_once_and_not_as_an_outage() {
 }
 
 #[tokio::test]
+async fn a_server_with_tls_is_believed_for_the_certificate_that_was_named() {
+    let files = tempfile::tempdir().unwrap();
+    let [mine, others] = ["mine", "others"].map(|name| certificate(files.path(), name));
+    let (certificate, key) = (mine.to_str().unwrap(), mine.with_extension("key"));
+    let tls_port = free_port();
+    let server = Server::with(&[
+        "--tls-port",
+        &tls_port.to_string(),
+        "--tls-cert-file",
+        certificate,
+        "--tls-key-file",
+        key.to_str().unwrap(),
+        "--tls-ca-cert-file",
+        certificate,
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let mut config = config(&[format!("rediss://127.0.0.1:{tls_port}")]);
+    for (ca_file, is_believed) in [(Some(mine), true), (Some(others), false), (None, false)] {
+        config.ca_file = ca_file;
+        let store = open(&config).await;
+        let checked = store.check().await;
+        assert_eq!(checked.is_ok(), is_believed, "{config:?}: {checked:?}");
+        let told = checked.err().map(|error| error.source.to_string());
+        assert!(told.iter().all(|told| told.contains("certificate")), "{told:?}");
+        if is_believed {
+            one_of_each(&*store).await;
+            assert!(server.ask(&["CLIENT", "LIST"]).contains(&format!("laddr=127.0.0.1:{tls_port}")));
+        }
+    }
+    for (path, text) in [("none.pem", None), ("empty.pem", Some("")), ("key.pem", Some("not a certificate"))] {
+        let path = files.path().join(path);
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
+        config.ca_file = Some(path);
+        assert!(matches!(opened(&config).await, Err(OpenError::CaFile { .. })), "{config:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_throws_keys_away_is_refused_unless_it_may() {
     let server = Server::with(&["--maxmemory-policy", "allkeys-lru"]);
     let mut config = config(&[server.url()]);
@@ -80,18 +119,7 @@ async fn a_server_that_is_not_there_yet_is_found_when_it_comes() {
 async fn the_user_of_the_readme_may_do_all_that_is_needed() {
     let server = Server::start();
     let mut config = user_of_the_readme(&server);
-    let store = open(&config).await;
-    let first = start(&*store, &question(Target::New, "k0")).await;
-    let owner = question(Target::New, "k").owner;
-    let cursor = Cursor { turn: first.turn.id, from: Position::default() };
-    store.follow(&owner, &cursor, Duration::from_millis(50)).await.unwrap();
-    store.request_stop(&owner, &first.turn.id).await.unwrap();
-    finish(&*store, &first).await;
-    let here = Target::Existing(first.turn.id.session);
-    finish(&*store, &start(&*store, &question(here, "k1")).await).await;
-    assert_eq!(store.sessions(&owner, &SessionsPage { after: None, limit: 9 }).await.unwrap().len(), 1);
-    store.close_orphans(Duration::ZERO, 9).await.unwrap();
-    store.delete(&owner, &first.turn.id.session).await.unwrap();
+    one_of_each(&*open(&config).await).await;
     config.key_prefix = "d:".into();
     assert!(matches!(opened(&config).await, Err(OpenError::Denied { .. })), "another prefix is not its own");
 }

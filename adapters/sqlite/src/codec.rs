@@ -116,7 +116,7 @@ pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
 /// What was said beside the text: the columns `products, intent, confidence` from this one on.
 fn reply(row: &Row<'_>, first: usize) -> rusqlite::Result<AiReply> {
     let products = match row.get::<_, Option<String>>(first)? {
-        Some(json) => Products::from_json(&json).map_err(|error| unreadable(first, Type::Text, error))?,
+        Some(json) => Products::from_kept(json).map_err(|error| unreadable(first, Type::Text, error))?,
         None => Products::default(),
     };
     Ok(AiReply { products, intent: row.get(first + 1)?, confidence: row.get(first + 2)? })

@@ -5,12 +5,15 @@ use super::reader::Reader;
 use super::secret::Secret;
 use super::table as t;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::path::PathBuf;
 
 /// Where Redis is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redis {
     /// Its URL, with the password in it; several are nodes of a cluster.
     pub urls: Vec<Secret>,
+    /// The certificates to trust; `None` for those of the system.
+    pub ca_file: Option<PathBuf>,
     /// What every key's name begins with.
     pub key_prefix: String,
 }
@@ -21,12 +24,13 @@ impl Redis {
         let (urls, host) = (reader.optional(&t::REDIS_URL, urls), reader.optional(&t::REDIS_HOST, parse::text));
         let (port, password) = (reader.get(&t::REDIS_PORT, port), reader.optional(&t::REDIS_PASSWORD, parse::text));
         let (db, key_prefix) = (reader.get(&t::REDIS_DB, db), reader.get(&t::REDIS_KEY_PREFIX, key_prefix));
+        let ca_file = reader.optional(&t::REDIS_CA_FILE, parse::path);
         if matches!((&urls, &host), (Some(Some(_)), Some(Some(_)))) {
             reader.fault(&t::REDIS_HOST, "stands beside REDIS_URL: which of the two is meant?");
         }
-        let (port, password, db, key_prefix) = (port?, password?, db?, key_prefix?);
+        let (port, password, db, key_prefix, ca_file) = (port?, password?, db?, key_prefix?, ca_file?);
         let urls = urls?.or_else(|| Some(vec![url(&host.flatten()?, port, password.as_deref(), db)]));
-        Some(urls.map(|urls| Self { urls, key_prefix }))
+        Some(urls.map(|urls| Self { urls, ca_file, key_prefix }))
     }
 }
 

@@ -66,6 +66,7 @@ table! {
         REDIS_PORT = "6379", "Beside REDIS_HOST: its port.";
         REDIS_PASSWORD = "" secret, "Beside REDIS_HOST: its password.";
         REDIS_DB = "0", "Beside REDIS_HOST: the number of the database.";
+        REDIS_CA_FILE = "", "The certificates to trust with `rediss://`, as PEM; those of the system unless given.";
         REDIS_KEY_PREFIX = "c:", "What every key's name begins with; several systems can share a Redis.";
     }
     "Kafka" {

@@ -6,26 +6,26 @@ use std::sync::Arc;
 ///
 /// The core does not look inside, so members that it has never heard of survive store, history, event and answer. Only
 /// the feature `serde` can make one from text, since only it can check the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Products(Arc<str>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Products(Option<Arc<str>>);
 
 impl Products {
     /// The JSON text of the array, on one line.
     #[must_use]
     pub fn as_json(&self) -> &str {
-        &self.0
+        self.0.as_deref().unwrap_or("[]")
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        &*self.0 == "[]"
+        self.0.is_none()
     }
-}
 
-impl Default for Products {
-    fn default() -> Self {
-        Self("[]".into())
+    /// No products have one form only.
+    #[cfg(feature = "serde")]
+    fn of(json: String) -> Self {
+        Self((json != "[]").then(|| json.into()))
     }
 }
 
@@ -53,22 +53,34 @@ mod json {
             let checked = serde_json::from_str::<Option<Vec<Map<String, Value>>>>(text);
             let rule = "a JSON array of objects";
             match checked.map_err(|_| Invalid { what: "products", rule })? {
-                Some(_) => Ok(Self(without_white_space(text).into())),
+                Some(_) => Ok(Self::of(without_white_space(text))),
                 None => Ok(Self::default()),
             }
+        }
+
+        /// Takes what [`as_json`](Self::as_json) gave once: for a store, which reads it for each message of a history. That
+        /// it is JSON is looked at, that it is an array of objects is not.
+        ///
+        /// # Errors
+        /// The text is no JSON.
+        pub fn from_kept(json: String) -> Result<Self, Invalid> {
+            let checked = serde_json::from_str::<&RawValue>(&json);
+            checked.map_err(|_| Invalid { what: "products", rule: "JSON as it was kept" })?;
+            Ok(Self::of(json))
         }
     }
 
     /// Valid JSON has white space that means something only inside strings.
     fn without_white_space(json: &str) -> String {
         let (mut inside, mut escaped) = (false, false);
-        let keep = |letter: &char| {
+        let keep = |letter: &u8| {
             let kept = inside || !letter.is_ascii_whitespace();
-            inside ^= *letter == '"' && !escaped;
-            escaped = *letter == '\\' && !escaped;
+            inside ^= *letter == b'"' && !escaped;
+            escaped = *letter == b'\\' && !escaped;
             kept
         };
-        json.chars().filter(keep).collect()
+        // Without some of its ASCII a text is still one.
+        String::from_utf8(json.bytes().filter(keep).collect()).unwrap_or_default()
     }
 
     impl serde::Serialize for Products {

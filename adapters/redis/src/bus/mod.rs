@@ -73,8 +73,7 @@ impl Redis {
         let mut call = PUBLISH.on(&[keys.outbox(partition)]).arg(most).arg(keys.wake_channel(partition));
         for event in events {
             let fields = event_fields(event);
-            call = call.arg(2 * fields.len());
-            call = fields.into_iter().fold(call, |call, (name, value)| call.arg(name).arg(value));
+            call = call.arg(fields.len()).arg(&fields);
         }
         self.inner.client.call(&call).await.map(drop)
     }

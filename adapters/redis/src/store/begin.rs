@@ -3,10 +3,10 @@
 use super::script;
 use crate::Redis;
 use crate::error::unreadable;
-use crate::event::Entry;
 use crate::keys::Partition;
+use crate::record::{message_of, messages_of};
 use crate::script::Script;
-use crate::value::{Read, bytes, items, micros, number, parsed, span, worded};
+use crate::value::{Read, bytes, fixed, items, micros, number, parsed, span, worded};
 use chatcore::id::{Fence, SessionId};
 use chatcore::message::Message;
 use chatcore::policy::Left;
@@ -145,14 +145,15 @@ impl Redis {
         }
         .into_iter();
         let (word, rest) = worded(answers.next().unwrap_or_default())?;
-        let window = answers.next().map(messages).transpose()?;
+        let window = answers.next().map(messages_of).transpose()?;
         Ok(Answer { word, rest, window: window.unwrap_or_default() })
     }
 
     /// The newest messages, the question among them. While its lease holds nobody writes behind it.
     fn window(&self, session: &SessionId, window: usize) -> Cmd {
-        let mut command = cmd("XREVRANGE");
-        command.arg(self.inner.keys.session('m', session)).arg("+").arg("-").arg("COUNT").arg(window.saturating_add(1));
+        let mut command = cmd("LRANGE");
+        let most = i64::try_from(window.saturating_add(1)).unwrap_or(i64::MAX);
+        command.arg(self.inner.keys.session('m', session)).arg(-most).arg(-1);
         command
     }
 }
@@ -174,10 +175,6 @@ impl Answer {
 
 fn quota(new: &NewTurn) -> (u32, i64) {
     new.quota.map_or((0, 0), |quota| (quota.limit.max(1), micros(quota.window)))
-}
-
-fn messages(window: Value) -> Read<Vec<Message>> {
-    Entry::read_all(window)?.iter().rev().map(Entry::message).collect()
 }
 
 /// What the script said, in the words of the port.
@@ -216,13 +213,10 @@ fn before(seq: u64, window: Vec<Message>) -> Vec<Message> {
     window.into_iter().filter(|message| message.seq < seq).collect()
 }
 
-fn replayed(session: SessionId, entries: Value) -> Read<Replayed> {
-    let entries = Entry::read_all(entries)?;
-    let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-        return Err(unreadable("a replay without messages"));
-    };
-    let (question, answer) = (first.message()?, last.message()?);
-    let turn = Turn { id: TurnId { session, message: question.turn }, fence: last.continues()? };
+fn replayed(session: SessionId, records: Value) -> Read<Replayed> {
+    let [question, answer] = fixed(records)?;
+    let ((question, _), (answer, fence)) = (message_of(question)?, message_of(answer)?);
+    let turn = Turn { id: TurnId { session, message: question.turn }, fence };
     Ok(Replayed { turn, question, answer })
 }
 

@@ -7,7 +7,7 @@
 use super::write::denial;
 use super::{Access, script};
 use crate::Redis;
-use crate::event::Entry;
+use crate::record::message_of;
 use crate::script::Script;
 use crate::value::{Read, fixed, micros, number, text};
 use chatcore::error::AccessError;
@@ -86,10 +86,11 @@ fn open(rest: Vec<Value>) -> Read<Followed> {
 
 /// Of an answer everything after the position, or all of it where the position is not in it.
 fn ended(from: Position, rest: Vec<Value>) -> Access<Followed> {
-    let [seq, entries] = fixed(Value::Array(rest))?;
-    let entries = Entry::read_all(entries)?;
-    let answer = entries.first().ok_or(AccessError::NotFound)?;
-    let (message, fence) = (answer.message()?, answer.continues()?);
+    let [seq, answer] = fixed(Value::Array(rest))?;
+    if answer == Value::Nil {
+        return Err(AccessError::NotFound);
+    }
+    let (message, fence) = message_of(answer)?;
     let rest = message.content.get(from.offset..).filter(|_| from.fence == fence);
     let restarted = rest.is_none() && from != Position::default();
     let text = rest.unwrap_or(&message.content).to_owned();

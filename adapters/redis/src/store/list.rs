@@ -3,8 +3,8 @@
 use super::write::denial;
 use super::{Access, script};
 use crate::Redis;
-use crate::event::Entry;
 use crate::keys::Partition;
+use crate::record::messages_of;
 use crate::script::{Call, Script};
 use crate::value::{Read, fixed, items, number, parsed, text};
 use chatcore::id::SessionId;
@@ -32,8 +32,8 @@ impl Redis {
         page: &MessagesPage,
     ) -> Access<Vec<Message>> {
         let before = page.before.map(|seq| seq.to_string()).unwrap_or_default();
-        let [_, entries] = self.found(&self.look_at(owner, session).arg(before).arg(page.limit)).await?;
-        Ok(Entry::read_all(entries)?.iter().rev().map(Entry::message).collect::<Read<_>>()?)
+        let [_, records] = self.found(&self.look_at(owner, session).arg(before).arg(page.limit)).await?;
+        Ok(messages_of(records)?)
     }
 
     fn look_at(&self, owner: &Owner, session: &SessionId) -> Call {

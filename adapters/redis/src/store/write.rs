@@ -3,7 +3,7 @@
 use super::{Access, script};
 use crate::Redis;
 use crate::error::unreadable;
-use crate::event::{Entry, reply_fields};
+use crate::record::{beside, message_of};
 use crate::script::Script;
 use crate::value::{Read, micros, number};
 use chatcore::error::AccessError;
@@ -48,7 +48,7 @@ impl Redis {
             .arg(turn.fence.0)
             .arg(answer.status.as_str())
             .arg(answer.content.as_str())
-            .arg(&reply_fields(&answer.reply))
+            .arg(beside(&answer.reply))
             .arg(self.followers());
         let (word, rest) = self.say(&self.log_args(call)).await?;
         match word.as_str() {
@@ -95,10 +95,12 @@ fn stored(turn: &Turn, answer: &Answer, rest: Vec<Value>) -> Read<Finished> {
     Ok(Finished::Stored(Box::new(Message::answer(turn.id.message, seq, reply_to, answer.clone(), at))))
 }
 
-fn again(turn: &Turn, entries: Value) -> Read<Finished> {
-    let stored = Entry::read_all(entries)?.first().map(Entry::message).transpose()?;
-    let mine = stored.filter(|message| message.turn == turn.id.message);
-    Ok(mine.map_or(Finished::Fenced, |message| Finished::Stored(Box::new(message))))
+fn again(turn: &Turn, answer: Value) -> Read<Finished> {
+    if answer == Value::Nil {
+        return Ok(Finished::Fenced);
+    }
+    let (message, _) = message_of(answer)?;
+    Ok(if message.turn == turn.id.message { Finished::Stored(Box::new(message)) } else { Finished::Fenced })
 }
 
 fn first(rest: Vec<Value>) -> Value {

@@ -6,7 +6,8 @@ use chatcore::message::{AiReply, Answer, Status};
 use chatcore::owner::Owner;
 use chatcore::policy::Quota;
 use chatcore::port::{Runtime, SessionStore};
-use chatcore::turn::{Began, Finished, NewTurn, Started, Target};
+use chatcore::session::SessionsPage;
+use chatcore::turn::{Began, Cursor, Finished, NewTurn, Position, Started, Target};
 use chatcore_ports::tokio::TokioRuntime;
 use std::time::Duration;
 
@@ -42,4 +43,19 @@ pub(crate) async fn finish(store: &dyn SessionStore, started: &Started) {
 
 pub(crate) fn answer(content: &str) -> Answer {
     Answer { status: Status::Completed, content: content.to_owned(), reply: AiReply::default() }
+}
+
+/// Something of each kind that a program does.
+pub(crate) async fn one_of_each(store: &dyn SessionStore) {
+    let first = start(store, &question(Target::New, "k0")).await;
+    let owner = question(Target::New, "k").owner;
+    let cursor = Cursor { turn: first.turn.id, from: Position::default() };
+    store.follow(&owner, &cursor, Duration::from_millis(50)).await.unwrap();
+    store.request_stop(&owner, &first.turn.id).await.unwrap();
+    finish(store, &first).await;
+    let here = Target::Existing(first.turn.id.session);
+    finish(store, &start(store, &question(here, "k1")).await).await;
+    assert_eq!(store.sessions(&owner, &SessionsPage { after: None, limit: 9 }).await.unwrap().len(), 1);
+    store.close_orphans(Duration::ZERO, 9).await.unwrap();
+    store.delete(&owner, &first.turn.id.session).await.unwrap();
 }

@@ -11,7 +11,7 @@ pub(crate) mod chat;
 pub(crate) mod events;
 mod server;
 
-pub(crate) use server::{Cluster, Server};
+pub(crate) use server::{Cluster, Server, certificate, free_port};
 
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{Redis, RedisConfig};

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -114,6 +114,17 @@ impl Server {
         answer(&mut BufReader::new(&stream))
     }
 
+    /// How long the server has worked on these commands.
+    pub(crate) fn spent(&self, commands: &[&str]) -> Duration {
+        let stats = self.ask(&["INFO", "commandstats"]);
+        let of = |line: &str| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+            let micros = rest.split_once("usec=")?.1.split(',').next()?.parse().ok()?;
+            commands.contains(&name).then_some(Duration::from_micros(micros))
+        };
+        stats.lines().filter_map(of).sum()
+    }
+
     /// How often each command was run: `evalsha` 3, as `INFO commandstats` tells.
     pub(crate) fn commands(&self) -> Vec<(String, u64)> {
         let stats = self.ask(&["INFO", "commandstats"]);
@@ -159,7 +170,7 @@ fn answer(reader: &mut impl BufRead) -> Option<String> {
 }
 
 /// A port that nobody listens on, and whose port on the cluster's bus is free, too.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let bus = port.checked_add(10_000).filter(|bus| TcpListener::bind(("127.0.0.1", *bus)).is_ok());
@@ -167,6 +178,20 @@ fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// A certificate for this machine that nobody else has signed, and beside it its key.
+pub(crate) fn certificate(folder: &Path, name: &str) -> PathBuf {
+    let (path, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-days", "3650", "-keyout"])
+        .args([&key, Path::new("-out"), &path])
+        .output()
+        .expect("openssl");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    path
 }
 
 /// A cluster of three, each with a third of the slots.

@@ -43,7 +43,7 @@ if known then
   local body, question, answered = string.match(known, '^(%w+)|(%d+)|(%d+)$')
   if body ~= ARGV[6] then return {'KEY_REUSED'} end
   if answered ~= '0' then
-    return {'REPLAYED', sid, redis.call('XRANGE', of('m', sid), question .. '-0', answered .. '-0')}
+    return {'REPLAYED', sid, redis.call('LRANGE', of('m', sid), question - 1, answered - 1)}
   end
   mine = tonumber(question)
 end
@@ -77,15 +77,13 @@ if mine > 0 then
   turn, resumed = open, 1
   redis.call('DEL', of('l', sid))
 else
-  if open ~= '' then -- a dead server's turn is closed with what had come
-    n = answer(log, {sid, s[1], n, open, s[6], s[7], s[10]}, {redis.call('GET', of('l', sid)) or '', '', '', '', 'failed'}, fence)
+  if open ~= '' then
+    n = close(log, {sid, s[1], n, open, s[6], s[7], s[10]}, fence)
     fence = fence + 1
   end
   n = n + 1
   mine = n
-  redis.call('XADD', M, n .. '-0', 'k', 'u', 'id', turn, 'c', ARGV[9], 'p', '', 'i', '', 'cf', '', 'st', 'accepted', 'rt', '', 'at', now,
-    'f', 0)
-  tell(log, sid, owner, n, 'u', turn, ARGV[9], '', '', '', 'accepted', '', ARGV[17])
+  append(log, sid, owner, ARGV[17], record(n, 'u', turn, 'accepted', '', 0, NOTHING .. ARGV[9]))
   redis.call('HSET', I, 'k' .. key, ARGV[6] .. '|' .. n .. '|0', 't' .. ARGV[8], n)
   if quota > 0 then remaining, reset = window_take(starts, quota, ARGV[15], now) end
 end

@@ -9,8 +9,7 @@ if not s[1] or s[9] or tonumber(s[10]) <= now or s[5] == '' then
   return {'NONE'}
 end
 if s[4] + ARGV[3] > now then return {'ALIVE'} end
-local said = {redis.call('GET', of('l', sid)) or '', '', '', '', 'failed'}
-local n = answer({ARGV[5], ARGV[6], ARGV[7]}, {sid, s[1], tonumber(s[2]), s[5], s[6], s[7], s[8]}, said, s[3])
+local n = close({ARGV[5], ARGV[6], ARGV[7]}, {sid, s[1], tonumber(s[2]), s[5], s[6], s[7], s[8]}, s[3])
 -- The fence moves, so that its server, should it live, is told that it is too late.
 redis.call('HSET', S, 'n', n, 'f', fence_after(tonumber(s[3])), 'lu', 0, 'tm', '')
 redis.call('ZREM', T, sid)

@@ -31,27 +31,42 @@ local function living(owner)
   return count, elsewhere
 end
 
+-- A message as it is stored: see record.rs. beside = what stands there from word 8 on, the text included.
+local function record(seq, kind, turn, status, reply_to, fence, beside)
+  return table.concat({seq, kind, turn, status, reply_to, text(now), fence, beside}, ' ')
+end
+local NOTHING = '   ' -- beside a text: neither confidence nor products nor intent
+
 -- log = {how many events the outbox of a slot holds, 1 if the oldest are dropped, what the channels of those who wait are called}
--- A question, an answer or a deletion becomes known: always with the same fields in the same order. A queue is told of when it
--- was empty, since whoever empties it looks again; a log is read by many, each from its own place, so it is told of each time.
-local function tell(log, session, owner, seq, kind, turn, content, products, intent, confidence, status, reply_to, request)
+-- A question, an answer or a deletion becomes known. A queue is told of when it was empty, since whoever empties it looks again;
+-- a log is read by many, each from its own place, so it is told of each time.
+local function tell(log, session, owner, request, message)
   local ox, drops = slot .. 'ox', log[2] == '1'
-  redis.call('XADD', ox, 'MAXLEN', '=', drops and log[1] or '9007199254740992', '*', 's', session, 'o', owner, 'q', seq, 'k', kind,
-    'id', turn, 'c', content, 'p', products, 'i', intent, 'cf', confidence, 'st', status, 'rt', reply_to, 'at', now, 'r', request)
+  redis.call('XADD', ox, 'MAXLEN', '=', drops and log[1] or '9007199254740992', '*', 's', session, 'h', request .. ' ' .. owner,
+    'm', message)
   if drops or redis.call('XLEN', ox) == 1 then redis.call('PUBLISH', log[3] .. string.match(slot, '{p(%d+)}'), '1') end
 end
 
--- Writes the answer of an open turn and its event, and notes it under the turn's key.
--- open = {session, owner, last seq, turn, key, question's seq, request}; answer = {content, products, intent, confidence, status}
-local function answer(log, open, answered, fence)
-  local seq = open[3] + 1
-  redis.call('XADD', of('m', open[1]), seq .. '-0', 'k', 'a', 'id', open[4], 'c', answered[1], 'p', answered[2], 'i', answered[3],
-    'cf', answered[4], 'st', answered[5], 'rt', open[6], 'at', now, 'f', fence)
-  tell(log, open[1], open[2], seq, 'a', open[4], answered[1], answered[2], answered[3], answered[4], answered[5], open[6], open[7])
-  local known = redis.call('HGET', of('i', open[1]), 'k' .. open[5])
-  if known then redis.call('HSET', of('i', open[1]), 'k' .. open[5], (string.gsub(known, '|0$', '|' .. seq))) end
-  redis.call('DEL', of('l', open[1]))
+-- A message is stored, and becomes known. What has the number seq is at index seq - 1.
+local function append(log, session, owner, request, message)
+  redis.call('RPUSH', of('m', session), message)
+  tell(log, session, owner, request, message)
+end
+
+-- Writes the answer of an open turn, and notes it under the turn's key.
+-- open = {session, owner, last seq, turn, key, question's seq, request}
+local function answer(log, open, status, fence, beside)
+  local session, seq = open[1], open[3] + 1
+  append(log, session, open[2], open[7], record(seq, 'a', open[4], status, open[6], fence, beside))
+  local known = redis.call('HGET', of('i', session), 'k' .. open[5])
+  if known then redis.call('HSET', of('i', session), 'k' .. open[5], (string.gsub(known, '|0$', '|' .. seq))) end
+  redis.call('DEL', of('l', session))
   return seq
+end
+
+-- Closes the turn of a server that died, as failed with what had come.
+local function close(log, open, fence)
+  return answer(log, open, 'failed', fence, NOTHING .. (redis.call('GET', of('l', open[1])) or ''))
 end
 
 -- Followers have set a mark until when they listen; without one nothing is sent.

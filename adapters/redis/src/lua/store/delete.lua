@@ -13,6 +13,6 @@ redis.call('PEXPIREAT', S, ms(s[4]))
 redis.call('ZREM', of('u', owner), sid)
 redis.call('ZREM', of('e', owner), sid)
 redis.call('ZREM', slot .. 't', sid)
-tell({ARGV[5], ARGV[6], ARGV[7]}, sid, owner, s[2] + 1, 'd', '', '', '', '', '', '', '', '')
+tell({ARGV[5], ARGV[6], ARGV[7]}, sid, owner, '', record(s[2] + 1, 'd', '', '', '', 0, NOTHING))
 wake(ARGV[4], sid, s[5])
 return {'DELETED'}

@@ -8,8 +8,7 @@ if s[1] ~= ARGV[2] then return {'NOT_YOURS'} end
 local question = redis.call('HGET', of('i', ARGV[3]), 't' .. ARGV[5])
 if not question then return {'NOT_FOUND'} end
 if s[3] ~= ARGV[4] then
-  local id = question + 1 .. '-0'
-  return {'ENDED', tonumber(question), redis.call('XRANGE', of('m', ARGV[3]), id, id)}
+  return {'ENDED', tonumber(question), redis.call('LINDEX', of('m', ARGV[3]), question)}
 end
 if tonumber(ARGV[8]) > 0 and tonumber(s[6] or 0) < now + ARGV[8] then redis.call('HSET', S, 'fo', now + ARGV[8]) end
 local from, length = tonumber(ARGV[7]), redis.call('STRLEN', L)
