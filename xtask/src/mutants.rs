@@ -52,7 +52,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let (mut build, mut test) = commands(copy, mutant.finder);
     // A build that fails finds nothing: the mutant itself is wrong.
-    if !build.status().map_err(|error| error.to_string())?.success() {
+    if !build.arg("--quiet").stderr(Stdio::inherit()).status().map_err(|error| error.to_string())?.success() {
         return Err(format!("`{}` does not compile", mutant.name));
     }
     let start = Instant::now();
@@ -116,13 +116,18 @@ fn built(finder: Finder) -> PathBuf {
     }
 }
 
-/// The project without what was built; files that are the same stay as they are, so that little is built again.
+/// The project without what was built, and nothing else; files that are the same stay as they are, so that little is built
+/// again.
 fn copy_project(to: &Path) -> Result<(), String> {
     copy_folder(&root(), to).map_err(|error| format!("{}: {error}", to.display()))
 }
 
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)?.flatten().filter(|entry| !from.join(entry.file_name()).exists()) {
+        let path = entry.path();
+        if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+    }
     for entry in fs::read_dir(from)? {
         let (source, name) = (entry.as_ref().map(fs::DirEntry::path), entry.as_ref().map(fs::DirEntry::file_name));
         let (Ok(source), Ok(name)) = (source, name) else { continue };

@@ -1,5 +1,5 @@
-//! Calls: on one connection that all callers share, each with a deadline. A connection that failed is not used again, so no
-//! answer is ever read by another caller than the one who asked.
+//! Calls: on one connection that all callers of a tokio runtime share, each with a deadline. A connection that failed is not
+//! used again, so no answer is ever read by another caller than the one who asked.
 
 use crate::breaker::Breaker;
 use crate::check::Check;
@@ -15,9 +15,12 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::{Handle, Id};
 
 /// How many breakers there are: one for each partition, and one for what lies outside of all.
 const PLACES: usize = MOST_PARTITIONS as usize + 1;
+/// How many runtimes have a connection at once; the oldest connections are given up for new ones.
+const MOST_RUNTIMES: usize = 256;
 /// How long a cluster's connection may answer nobody before it is given up.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -33,17 +36,26 @@ pub(crate) struct Client {
     making: tokio::sync::Mutex<()>,
 }
 
-/// The shared connection.
+/// The shared connections.
 #[derive(Default)]
 struct Shared {
-    link: Option<Link>,
-    /// Which of all that there were.
+    /// One for each runtime that calls: what its tasks wait for then happens on its own threads, and it ends with them.
+    links: Vec<Made>,
+    /// How many were ever made.
     number: u64,
     /// What became of the newest try to make one.
     tries: u64,
     refused: Option<BackendError>,
     /// When it answered last.
     answered: Duration,
+}
+
+/// A connection.
+struct Made {
+    runtime: Option<Id>,
+    /// Which of all that there were.
+    number: u64,
+    link: Link,
 }
 
 /// What an error says of the server.
@@ -182,7 +194,7 @@ impl Client {
         partition.filter(|partition| *partition < PLACES).unwrap_or(PLACES - 1)
     }
 
-    /// The shared connection. The first who finds none makes one, the others wait for it, and hear if it failed.
+    /// The connection of the caller's runtime. The first who finds none makes one, the others wait for it, and hear if it failed.
     async fn link(&self) -> Result<(u64, Link), BackendError> {
         let tries = match self.present() {
             Ok(link) => return Ok(link),
@@ -204,13 +216,17 @@ impl Client {
         shared.refused = made.as_ref().err().cloned();
         let link = made?;
         shared.number += 1;
-        shared.link = Some(link.clone());
+        let made = Made { runtime: runtime(), number: shared.number, link: link.clone() };
+        let too_many = (shared.links.len() + 1).saturating_sub(MOST_RUNTIMES);
+        shared.links.drain(..too_many);
+        shared.links.push(made);
         Ok((shared.number, link))
     }
 
     fn present(&self) -> Result<(u64, Link), u64> {
-        let shared = self.shared();
-        shared.link.clone().map(|link| (shared.number, link)).ok_or(shared.tries)
+        let (shared, here) = (self.shared(), runtime());
+        let made = shared.links.iter().find(|made| made.runtime == here);
+        made.map(|made| (made.number, made.link.clone())).ok_or(shared.tries)
     }
 
     async fn make(&self) -> Result<Link, BackendError> {
@@ -224,10 +240,7 @@ impl Client {
     }
 
     fn drop_link(&self, number: Option<u64>) {
-        let mut shared = self.shared();
-        if number == Some(shared.number) {
-            shared.link = None;
-        }
+        self.shared().links.retain(|made| Some(made.number) != number);
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -239,6 +252,11 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("maker", &self.maker).field("breaker", &self.breakers[0]).finish_non_exhaustive()
     }
+}
+
+/// The runtime of the caller.
+fn runtime() -> Option<Id> {
+    Handle::try_current().ok().map(|handle| handle.id())
 }
 
 async fn piped(first: &Cmd, then: &[Cmd], link: &mut Link) -> RedisResult<Vec<Value>> {

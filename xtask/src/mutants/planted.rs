@@ -74,8 +74,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "Redis: a stale fence stores its answer",
         file: "adapters/redis/src/lua/store/finish.lua",
-        from: "if s[3] ~= ARGV[5] then return {'FENCED'} end",
-        to: "if s[4] ~= '' then turn = s[4] end",
+        from: "if fence ~= ARGV[5] then return {'FENCED'} end",
+        to: "if open ~= '' then turn = open end",
         finder: Finder::Storm,
     },
     Mutant {
@@ -88,19 +88,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "Redis: an answer brings a deleted session back",
         file: "adapters/redis/src/lua/store/finish.lua",
-        from: "if not s[1] or s[8] or tonumber(s[9]) <= now then return {'GONE'} end",
-        to: "if not s[1] or tonumber(s[9]) <= now then return {'GONE'} end\n\
-             if s[8] then\n\
+        from: "if not owner or gone or tonumber(over) <= now then return {'GONE'} end",
+        to: "if not owner or tonumber(over) <= now then return {'GONE'} end\n\
+             if gone then\n\
                redis.call('HDEL', S, 'x')\n\
                redis.call('HSET', S, 'cr', now, 'la', now)\n\
-               s = {s[1], 0, ARGV[5], turn, '', 0, ''}\n\
+               n, fence, open, request = 0, ARGV[5], turn, ''\n\
              end",
         finder: Finder::Storm,
     },
     Mutant {
         name: "Redis: an orphan is not closed",
         file: "adapters/redis/src/lua/store/close.lua",
-        from: "if s[4] + ARGV[3] > now then return {'ALIVE'} end",
+        from: "if lease + ARGV[3] > now then return {'ALIVE'} end",
         to: "do return {'ALIVE'} end",
         finder: Finder::Storm,
     },

@@ -14,8 +14,8 @@ use chatcore::turn::{Began, NewTurn, Refusal, Replayed, Started, Target, Turn, T
 use deadpool_redis::redis::{Cmd, Value, cmd};
 use std::time::Duration;
 
-static BEGIN: Script = script!("begin");
-static HOME: Script = script!("home");
+static BEGIN: Script = script!("begin", window);
+static HOME: Script = script!("home", window);
 static GIVE_BACK: Script = script!("give_back");
 
 /// What the quota of an adopted session's owner says.

@@ -23,12 +23,18 @@ use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece
 use deadpool_redis::redis::Value;
 use std::time::Duration;
 
-/// A script of the store, out of its file.
+/// A script of the store, out of its file; `window` where it counts in one.
 macro_rules! script {
     ($name:literal) => {
+        $crate::store::script!($name, "")
+    };
+    ($name:literal, window) => {
+        $crate::store::script!($name, include_str!("../lua/window.lua"))
+    };
+    ($name:literal, $more:expr) => {
         $crate::script::Script::with(
             include_str!(concat!("../lua/store/", $name, ".lua")),
-            concat!(include_str!("../lua/store/common.lua"), include_str!("../lua/window.lua")),
+            concat!(include_str!("../lua/store/common.lua"), $more),
         )
     };
 }

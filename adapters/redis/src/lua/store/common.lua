@@ -6,6 +6,8 @@
 local slot = ARGV[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
+-- The same as text: a number that goes into a command is turned into one each time, which is slow.
+local stamp = clock[1] .. string.sub('00000' .. clock[2], -6)
 
 local function text(number) return string.format('%.0f', number) end
 
@@ -33,7 +35,7 @@ end
 
 -- A message as it is stored: see record.rs. beside = what stands there from word 8 on, the text included.
 local function record(seq, kind, turn, status, reply_to, fence, beside)
-  return table.concat({seq, kind, turn, status, reply_to, text(now), fence, beside}, ' ')
+  return seq .. ' ' .. kind .. ' ' .. turn .. ' ' .. status .. ' ' .. reply_to .. ' ' .. stamp .. ' ' .. fence .. ' ' .. beside
 end
 local NOTHING = '   ' -- beside a text: neither confidence nor products nor intent
 
@@ -53,20 +55,16 @@ local function append(log, session, owner, request, message)
   tell(log, session, owner, request, message)
 end
 
--- Writes the answer of an open turn, and notes it under the turn's key.
--- open = {session, owner, last seq, turn, key, question's seq, request}
-local function answer(log, open, status, fence, beside)
-  local session, seq = open[1], open[3] + 1
-  append(log, session, open[2], open[7], record(seq, 'a', open[4], status, open[6], fence, beside))
-  local known = redis.call('HGET', of('i', session), 'k' .. open[5])
-  if known then redis.call('HSET', of('i', session), 'k' .. open[5], (string.gsub(known, '|0$', '|' .. seq))) end
-  redis.call('DEL', of('l', session))
-  return seq
+-- Writes the answer to the newest message, the question of the open turn. So an answer always follows its question at once, and
+-- a question that is not the newest message has one.
+local function answer(log, session, owner, seq, turn, request, status, fence, beside)
+  append(log, session, owner, request, record(seq + 1, 'a', turn, status, seq, fence, beside))
 end
 
 -- Closes the turn of a server that died, as failed with what had come.
-local function close(log, open, fence)
-  return answer(log, open, 'failed', fence, NOTHING .. (redis.call('GET', of('l', open[1])) or ''))
+local function close(log, session, owner, seq, turn, request, fence)
+  answer(log, session, owner, seq, turn, request, 'failed', fence, NOTHING .. (redis.call('GET', of('l', session)) or ''))
+  redis.call('DEL', of('l', session))
 end
 
 -- Followers have set a mark until when they listen; without one nothing is sent.
