@@ -1,7 +1,7 @@
 //! The command line: what the program is asked to do instead of serving.
 
 use crate::compose;
-use crate::settings::Settings;
+use crate::settings::{Server, Settings};
 use app_kit::flags::ConfigFlags;
 use app_kit::settings::{env_example, help};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -51,9 +51,10 @@ impl Cli {
     /// Does what needs no server; `true` if that was all. Settings without faults have come so far.
     ///
     /// # Errors
-    /// Stdout is closed.
+    /// Stdout is closed, or the server that was asked for is not alive.
     pub fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
-        self.config.answer(&settings.printed, &settings.warnings)
+        let Server { host, port, .. } = &settings.server;
+        self.config.answer(&settings.printed, &settings.warnings, Some((host, *port)))
     }
 }
 

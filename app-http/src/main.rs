@@ -1,8 +1,6 @@
 //! The HTTP server: settings, logs, parts, run.
 
-use app_http::Application;
-use app_http::cli::Cli;
-use app_http::settings::Settings;
+use app_http::{Application, cli::Cli, settings::Settings};
 use app_kit::telemetry::{self, Console};
 use std::error::Error;
 use std::io::Write;

@@ -1,5 +1,6 @@
-//! What both programs can be asked of their settings on the command line.
+//! What both programs can be asked on the command line: of their settings, and of the one that runs with them.
 
+use crate::alive;
 use std::io::{self, Write, stderr, stdout};
 
 /// The flags, to be flattened into a program's own.
@@ -11,14 +12,18 @@ pub struct ConfigFlags {
     /// Prints every setting as it would be used, secrets as ***, and ends.
     #[arg(long)]
     print_config: bool,
+    /// Asks the program that runs here with these settings whether it is alive, and ends; with status 1 if it is not.
+    #[arg(long)]
+    check_health: bool,
 }
 
 impl ConfigFlags {
-    /// Does what was asked; `true` if anything was. Settings without faults have come so far.
+    /// Does what was asked; `true` if anything was. Settings without faults have come so far. `listens` is where the
+    /// program that runs with them answers, if it does.
     ///
     /// # Errors
-    /// Stdout or stderr is closed.
-    pub fn answer(self, printed: &str, warnings: &[String]) -> io::Result<bool> {
+    /// Stdout or stderr is closed; the program is not alive.
+    pub fn answer(self, printed: &str, warnings: &[String], listens: Option<(&str, u16)>) -> io::Result<bool> {
         if self.print_config {
             write!(stdout(), "{printed}")?;
         }
@@ -26,6 +31,11 @@ impl ConfigFlags {
             warnings.iter().try_for_each(|warning| writeln!(stderr(), "warning: {warning}"))?;
             writeln!(stderr(), "the settings are good")?;
         }
-        Ok(self.print_config || self.check_config)
+        if self.check_health {
+            let (host, port) = listens.ok_or_else(|| io::Error::other("the settings say that it listens nowhere"))?;
+            alive::ask(host, port)?;
+            writeln!(stdout(), "alive")?;
+        }
+        Ok(self.print_config || self.check_config || self.check_health)
     }
 }

@@ -1,6 +1,7 @@
 //! What the two programs share: how they are told things, what they run on, how they log and count, and how they are told to stop. Nothing of
 //! it knows what a program does.
 
+pub mod alive;
 pub mod compose;
 pub mod flags;
 pub mod metrics;

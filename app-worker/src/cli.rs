@@ -46,7 +46,10 @@ impl Cli {
     /// It could not be done, or stdout is closed.
     pub async fn did_with_settings(&self, settings: &Settings) -> Result<bool, Box<dyn Error + Send + Sync>> {
         match &self.command {
-            None => return Ok(self.config.answer(&settings.printed, &settings.warnings)?),
+            None => {
+                let listens = settings.port.map(|port| (&*settings.host, port));
+                return Ok(self.config.answer(&settings.printed, &settings.warnings, listens)?);
+            }
             Some(Command::DeadLetters(command)) => {
                 letters::run(command, &*compose::dead_letters(settings).await?).await?;
             }

@@ -1,7 +1,7 @@
 //! What the worker tells of itself.
 
 use crate::client::Client;
-use crate::process::Server;
+use crate::process::{Server, command};
 use crate::worker_process::Worker;
 use serde_json::json;
 use std::time::Duration;
@@ -35,6 +35,20 @@ async fn the_worker_tells_whether_it_is_well_and_what_it_did() {
     let (status, told) = get(&base, "/readyz").await;
     assert_eq!((status, told.lines().last()), (503, Some("sqlite: unhealthy")), "{told}");
     assert_eq!(get(&base, "/livez").await.0, 200, "to start it again would not help");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_can_be_asked_whether_it_is_alive() {
+    let server = Server::start(&[]);
+    let worker = Worker::start(server.folder(), &[("WORKER_PORT", "0")]);
+    let port = worker.url("").rsplit(':').next().unwrap().to_owned();
+    let asked = |port: &str| {
+        let mut command = command("app-worker", server.folder());
+        command.env("WORKER_PORT", port).arg("--check-health").output().unwrap().status.code()
+    };
+    assert_eq!(asked(&port), Some(0));
+    drop(worker);
+    assert_eq!((asked(&port), asked("off")), (Some(1), Some(1)), "nobody is there to answer");
 }
 
 /// The answer as soon as it is good, or the last one: a machine that is busy is slow to be well.

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod arrows;
+mod compose;
 mod house;
 mod mutants;
 mod run;
@@ -15,8 +16,9 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test      everything that CI runs: format, lints, docs, structure, all tests, the simulation, the README's walk
+  test      everything that CI runs: format, structure, containers, lints, docs, all tests, the simulation, the README's walk
   house     the structure alone: which package may depend on which, what may be named where, how long a file may be
+  compose   docker-compose.yml and the Dockerfile alone: their schema, two linters, the names of the settings
   mutants   plants bugs in copies of the sources and sees that the suite, the simulation or the storm finds each;
             `mutants WORD`: only those with the word in their name
   storm     kills, freezes and restarts servers, workers and Redis at random under load, then checks the invariants:
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "test" => suite::test(),
         "house" => house::check(),
+        "compose" => compose::check(),
         "mutants" => mutants::mutants(words.first().map_or("", String::as_str)),
         "storm" => storm::storm(&words),
         "walk" => walk::walk(),

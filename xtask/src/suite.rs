@@ -1,13 +1,14 @@
 //! Everything that CI runs, in the order in which a fault is found soonest.
 
 use crate::run::{built, cargo, install, step};
-use crate::{house, mutants, storm, tests, walk};
+use crate::{compose, house, mutants, storm, tests, walk};
 use std::process::Command;
 
 /// Runs all of it; the first failure ends it.
 pub(crate) fn test() -> Result<(), String> {
     step(&mut cargo(&["fmt", "--all", "--check"]))?;
     house::check()?;
+    compose::check()?;
     step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     install(&["redis-server", "openssl", "java", "mvn"])?;

@@ -13,6 +13,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+/// As in the programs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many callers there are.
 const CALLERS: u64 = 32;
 /// How many turns a round of the comparison has, and how many rounds there are.

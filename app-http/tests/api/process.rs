@@ -145,6 +145,19 @@ fn help_and_version_name_what_there_is() {
     assert_eq!(version.trim(), concat!("app-http ", env!("CARGO_PKG_VERSION")));
 }
 
+#[test]
+fn check_health_is_true_while_the_server_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[("STORE", "memory")]);
+    let port = server.url.rsplit(':').next().unwrap().to_owned();
+    let pairs = [("PORT", port.as_str()), ("HOST", "0.0.0.0"), ("STORE", "memory")];
+    let (alive, stdout, stderr) = output(directory.path(), &pairs, &["--check-health"]);
+    assert_eq!((alive.status.code(), stdout.as_str()), (Some(0), "alive\n"), "{stderr}");
+    drop(server);
+    let (gone, _, stderr) = output(directory.path(), &pairs, &["--check-health"]);
+    assert_eq!(gone.status.code(), Some(1), "{stderr}");
+}
+
 #[tokio::test]
 async fn a_hashed_password_lets_its_user_in() {
     let directory = tempfile::tempdir().unwrap();

@@ -5,7 +5,8 @@ use crate::id::{DeviceId, MessageId, RequestId, SessionId, UserId};
 use crate::message::{AiReply, Answer, Message, Products, Status};
 use crate::owner::Owner;
 use crate::stamp::{from_micros, micros, rfc3339};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -13,38 +14,39 @@ use time::format_description::well_known::Rfc3339;
 const VERSION: u32 = 1;
 
 /// What is written. A request never has `response`, a response never `message`: old consumers tell them apart by that.
-#[derive(Serialize)]
-struct Written<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    v: u32,
-    event_id: String,
-    session_id: SessionId,
-    user_id: Option<&'a UserId>,
-    device_id: Option<&'a DeviceId>,
-    seq: u64,
-    timestamp: String,
-    #[serde(flatten)]
-    members: Members<'a>,
-}
+struct Written<'a>(&'a Event);
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Members<'a> {
-    Request {
-        message_id: MessageId,
-        message: &'a str,
-    },
-    Response {
-        message_id: MessageId,
-        response: &'a str,
-        products: &'a Products,
-        intent: Option<&'a str>,
-        confidence: Option<f64>,
-        status: Status,
-        reply_to: Option<u64>,
-    },
-    Deletion {},
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Event { session, owner, seq, at, body, .. } = self.0;
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("type", self.0.kind())?;
+        members.serialize_entry("v", &VERSION)?;
+        members.serialize_entry("event_id", &format_args!("{}", self.0.id()))?;
+        members.serialize_entry("session_id", session)?;
+        members.serialize_entry("user_id", &owner.user_id())?;
+        members.serialize_entry("device_id", &owner.device_id())?;
+        members.serialize_entry("seq", seq)?;
+        members.serialize_entry("timestamp", &rfc3339(*at))?;
+        match body {
+            EventBody::ChatRequested(message) => {
+                members.serialize_entry("message_id", &message.turn)?;
+                members.serialize_entry("message", &message.content)?;
+            }
+            EventBody::ChatResponded(message) => {
+                let AiReply { products, intent, confidence } = &message.reply;
+                members.serialize_entry("message_id", &message.turn)?;
+                members.serialize_entry("response", &message.content)?;
+                members.serialize_entry("products", products)?;
+                members.serialize_entry("intent", intent)?;
+                members.serialize_entry("confidence", confidence)?;
+                members.serialize_entry("status", &message.status)?;
+                members.serialize_entry("reply_to", &message.reply_to)?;
+            }
+            EventBody::SessionDeleted => {}
+        }
+        members.end()
+    }
 }
 
 /// What is read: the members of all kinds.
@@ -81,19 +83,8 @@ impl Event {
     /// The event as one line of JSON. The request id is not part of it: a bus carries it as a header.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let written = Written {
-            kind: self.kind(),
-            v: VERSION,
-            event_id: self.id().to_string(),
-            session_id: self.session,
-            user_id: self.owner.user_id(),
-            device_id: self.owner.device_id(),
-            seq: self.seq,
-            timestamp: rfc3339(self.at),
-            members: Members::from(&self.body),
-        };
         // Plain data with text keys: there is nothing in it that JSON cannot hold.
-        serde_json::to_string(&written).unwrap_or_default()
+        serde_json::to_string(&Written(self)).unwrap_or_default()
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote, with the request id that came beside it.
@@ -112,24 +103,6 @@ impl Event {
 
 fn other(error: impl std::fmt::Display) -> Malformed {
     Malformed::Other(error.to_string())
-}
-
-impl<'a> From<&'a EventBody> for Members<'a> {
-    fn from(body: &'a EventBody) -> Self {
-        match body {
-            EventBody::ChatRequested(message) => Self::Request { message_id: message.turn, message: &message.content },
-            EventBody::ChatResponded(message) => Self::Response {
-                message_id: message.turn,
-                response: &message.content,
-                products: &message.reply.products,
-                intent: message.reply.intent.as_deref(),
-                confidence: message.reply.confidence,
-                status: message.status,
-                reply_to: message.reply_to,
-            },
-            EventBody::SessionDeleted => Self::Deletion {},
-        }
-    }
 }
 
 impl Record {

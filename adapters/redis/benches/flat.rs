@@ -1,0 +1,134 @@
+//! What the server spends, as it counts itself: on a turn in a short and in a long session, and on the list of an owner's
+//! sessions among few and among many of others. Both should cost the same.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and ends at a fault")]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use chatcore::id::{SessionId, UserId};
+use chatcore::owner::Owner;
+use chatcore::port::{Runtime as _, SessionStore};
+use chatcore::session::SessionsPage;
+use chatcore::turn::{NewTurn, Target};
+use chatcore_ports::tokio::TokioRuntime;
+use chatcore_redis::{Redis, RedisConfig};
+use common::chat::{finish, question, start};
+use common::{Server, open};
+use criterion::Criterion;
+use futures_util::{StreamExt, stream};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+/// How many calls a round of a comparison has, and how many rounds there are.
+const ROUND: u64 = 100;
+const ROUNDS: u64 = 20;
+
+/// Something that is measured.
+struct Case {
+    name: String,
+    server: Arc<Server>,
+    store: Arc<Redis>,
+    sessions: Vec<SessionId>,
+    next: usize,
+}
+
+fn ask(owner: &str, target: Target) -> NewTurn {
+    let mut new = question(target, &TokioRuntime::current().new_id().to_string());
+    (new.owner, new.quota) = (Owner::User(UserId::parse(owner).unwrap()), None);
+    new
+}
+
+async fn turn(store: &Redis, owner: &str, target: Target) -> SessionId {
+    let started = start(store, &ask(owner, target)).await;
+    finish(store, &started).await;
+    started.turn.id.session
+}
+
+impl Case {
+    /// Sessions of an owner with so many messages each, beside so many sessions of others.
+    async fn new(name: &str, server: &Arc<Server>, sessions: usize, messages: usize, others: usize) -> Self {
+        let mut config = RedisConfig::new(server.url());
+        (config.key_prefix, config.call_timeout) = (format!("{}:", name.replace(' ', "-")), Duration::from_secs(5));
+        (config.limits.session_messages, config.limits.owner_sessions) = (1_000_000, 1_000_000);
+        let store = open(&config).await;
+        let of_others = stream::iter(0..others).map(|other| {
+            let store = store.clone();
+            async move { turn(&store, &format!("user{other}"), Target::New).await }
+        });
+        of_others.buffer_unordered(64).for_each(|_| async {}).await;
+        let own = stream::iter(0..sessions).map(|_| async {
+            let session = turn(&store, "ann", Target::New).await;
+            for _ in 1..messages / 2 {
+                turn(&store, "ann", Target::Existing(session)).await;
+            }
+            session
+        });
+        let own = own.buffer_unordered(64).collect().await;
+        Self { name: name.to_owned(), server: server.clone(), store, sessions: own, next: 0 }
+    }
+
+    /// Turns in each of its sessions by turns.
+    async fn talk(&mut self, turns: u64) -> Duration {
+        let before = self.server.spent(&["evalsha", "lrange"]);
+        for _ in 0..turns {
+            self.next = (self.next + 1) % self.sessions.len();
+            turn(&self.store, "ann", Target::Existing(self.sessions[self.next])).await;
+        }
+        self.server.spent(&["evalsha", "lrange"]) - before
+    }
+
+    /// The owner's list, so many times.
+    async fn list(&mut self, times: u64) -> Duration {
+        let (owner, page) = (question(Target::New, "k").owner, SessionsPage { after: None, limit: 20 });
+        let before = self.server.spent(&["evalsha"]);
+        for _ in 0..times {
+            assert_eq!(self.store.sessions(&owner, &page).await.unwrap().len(), self.sessions.len());
+        }
+        self.server.spent(&["evalsha"]) - before
+    }
+}
+
+/// The two take turns in short rounds, since the speed of a machine changes from one second to the next.
+fn compare(
+    criterion: &mut Criterion,
+    runtime: &Runtime,
+    what: &str,
+    cases: &mut [Case; 2],
+    run: impl AsyncFn(&mut Case, u64) -> Duration,
+) {
+    let mut group = criterion.benchmark_group(what);
+    group.sample_size(10);
+    let mut spent = [Duration::ZERO; 2];
+    for _ in 0..ROUNDS {
+        for (case, spent) in cases.iter_mut().zip(&mut spent) {
+            *spent += runtime.block_on(run(case, ROUND));
+        }
+    }
+    let each = spent.map(|spent| spent.as_secs_f64() * 1e6 / (ROUND * ROUNDS) as f64);
+    println!(
+        "{what}: {:.1} us {}, {:.1} us {}: {:.2} times",
+        each[0],
+        cases[0].name,
+        each[1],
+        cases[1].name,
+        each[1] / each[0]
+    );
+    for case in cases {
+        let name = case.name.clone();
+        group.bench_function(name, |bencher| bencher.iter_custom(|times| runtime.block_on(run(case, times))));
+    }
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = Arc::new(Server::start());
+    let case =
+        |name, sessions, messages, others| runtime.block_on(Case::new(name, &server, sessions, messages, others));
+    let mut sessions = [case("of 10 messages", 400, 10, 0), case("of 10000 messages", 4, 10_000, 0)];
+    compare(&mut criterion, &runtime, "a turn in a session", &mut sessions, Case::talk);
+    let mut lists = [case("among 100", 10, 2, 100), case("among 100000", 10, 2, 100_000)];
+    compare(&mut criterion, &runtime, "a list of 10 sessions", &mut lists, Case::list);
+}

