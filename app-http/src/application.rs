@@ -37,7 +37,8 @@ pub struct Application {
 }
 
 impl Application {
-    /// Puts the program together and opens its port. Called inside a tokio runtime, where turns run from then on.
+    /// Puts the program together and opens its port. Called inside a tokio runtime, where all runs but what a
+    /// request starts: that stays on the request's thread.
     ///
     /// # Errors
     /// A part cannot be made, or the port is taken; the error says what to mend.

@@ -56,7 +56,8 @@ pub struct Dependency {
     pub required: bool,
 }
 
-/// Puts everything together. Called inside a tokio runtime, where turns run from then on.
+/// Puts everything together. Called inside a tokio runtime, where all runs but what a
+/// request starts: that stays on the request's thread.
 ///
 /// # Errors
 /// An adapter cannot be made; the error says what to mend.

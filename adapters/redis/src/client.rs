@@ -89,27 +89,22 @@ impl Client {
 
     /// Runs a command.
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, BackendError> {
-        self.guarded(self.place(command, 1), async |mut link| command.query_async(&mut link).await).await
+        Ok(first(self.guarded(self.place(command, 1), Asked::Command(command)).await?))
+    }
+
+    /// Runs a command that is not to be run again where its answer was lost.
+    pub(crate) async fn command_once(&self, command: &Cmd) -> Result<Value, BackendError> {
+        Ok(first(self.guarded(self.place(command, 1), Asked::Once(command)).await?))
     }
 
     /// Runs a script.
     pub(crate) async fn call(&self, call: &Call) -> Result<Value, BackendError> {
-        let place = self.place(call.by_hash(), 3);
-        self.guarded(place, async |mut link| match call.by_hash().query_async(&mut link).await {
-            Err(error) if is_unknown(&error) => call.by_text().query_async(&mut link).await,
-            answered => answered,
-        })
-        .await
+        Ok(first(self.call_then(call, &[]).await?))
     }
 
     /// Runs a script, and commands of the same slot right behind it, in one round trip.
     pub(crate) async fn call_then(&self, call: &Call, then: &[Cmd]) -> Result<Vec<Value>, BackendError> {
-        let place = self.place(call.by_hash(), 3);
-        self.guarded(place, async |mut link| match piped(call.by_hash(), then, &mut link).await {
-            Err(error) if is_unknown(&error) => piped(&call.by_text(), then, &mut link).await,
-            answered => answered,
-        })
-        .await
+        self.guarded(self.place(call.by_hash(), 3), Asked::Script(call, then)).await
     }
 
     /// Runs scripts side by side, in any slots; one result for each, in order.
@@ -117,19 +112,24 @@ impl Client {
         join_all(calls.iter().map(|call| self.call(call))).await
     }
 
-    /// Bounds a call, and draws the conclusions from how it went.
-    async fn guarded<T>(
-        &self,
-        place: usize,
-        call: impl AsyncFnOnce(Link) -> RedisResult<T>,
-    ) -> Result<T, BackendError> {
+    /// Bounds a call, and draws the conclusions from how it went. A connection that is cut is replaced, once.
+    async fn guarded(&self, place: usize, asked: Asked<'_>) -> Result<Vec<Value>, BackendError> {
         let breaker = &self.breakers[place];
         breaker.admit(self.runtime.elapsed())?;
         let mut used = None;
         let whole = async {
             let (number, link) = self.link().await?;
             used = Some(number);
-            Ok(call(link).await)
+            match asked.send(link).await {
+                // Most often it was cut while nobody used it, as when the server was started again.
+                Err(error) if is_cut(&error) && asked.may_repeat() => {
+                    self.drop_link(used);
+                    let (number, link) = self.link().await?;
+                    used = Some(number);
+                    Ok(asked.send(link).await)
+                }
+                answered => Ok(answered),
+            }
         };
         let ended = match select(pin!(whole), self.runtime.sleep(self.call_timeout)).await {
             Either::Left((ended, _)) => ended,
@@ -174,9 +174,12 @@ impl Client {
         }
     }
 
-    /// The connection has not answered in time. A cluster's may have other nodes that do.
+    /// The connection has not answered in time. On one server no other will: what was made before may be as dead, and each
+    /// runtime would have to find out for itself. A cluster's connection may have other nodes that do.
     fn give_up(&self, used: Option<u64>, now: Duration) {
-        if !self.maker.is_cluster() || now.saturating_sub(self.shared().answered) > SILENCE {
+        if !self.maker.is_cluster() {
+            self.shared().links.clear();
+        } else if now.saturating_sub(self.shared().answered) > SILENCE {
             self.drop_link(used);
         }
     }
@@ -259,7 +262,39 @@ fn runtime() -> Option<Id> {
     Handle::try_current().ok().map(|handle| handle.id())
 }
 
-async fn piped(first: &Cmd, then: &[Cmd], link: &mut Link) -> RedisResult<Vec<Value>> {
+/// What is sent in one round trip.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    Command(&'a Cmd),
+    Once(&'a Cmd),
+    /// A script, and commands behind it.
+    Script(&'a Call, &'a [Cmd]),
+}
+
+impl Asked<'_> {
+    fn may_repeat(self) -> bool {
+        match self {
+            Self::Command(_) => true,
+            Self::Once(_) => false,
+            Self::Script(call, _) => call.may_repeat(),
+        }
+    }
+
+    async fn send(self, mut link: Link) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Command(command) | Self::Once(command) => Ok(vec![command.query_async(&mut link).await?]),
+            Self::Script(call, then) => match send_with(call.by_hash(), then, &mut link).await {
+                Err(error) if is_unknown(&error) => send_with(&call.by_text(), then, &mut link).await,
+                answered => answered,
+            },
+        }
+    }
+}
+
+async fn send_with(first: &Cmd, then: &[Cmd], link: &mut Link) -> RedisResult<Vec<Value>> {
+    if then.is_empty() {
+        return Ok(vec![first.query_async(link).await?]);
+    }
     let mut pipeline = Pipeline::with_capacity(then.len() + 1);
     pipeline.ignore_errors().add_command(first.clone());
     for command in then {
@@ -269,15 +304,23 @@ async fn piped(first: &Cmd, then: &[Cmd], link: &mut Link) -> RedisResult<Vec<Va
     answers.into_iter().collect()
 }
 
+fn first(answers: Vec<Value>) -> Value {
+    answers.into_iter().next().unwrap_or_default()
+}
+
 /// The server does not know the script.
 fn is_unknown(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// The connection is no more.
+fn is_cut(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) && !error.is_timeout()
 }
 
 /// The connection cannot be used any more; or the server is another's replica now, and a new connection may find the one
 /// that took its place. A cluster's connection looks for that itself.
 fn is_lost(error: &RedisError) -> bool {
     use ServerErrorKind::{MasterDown, ReadOnly};
-    matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse | ErrorKind::Server(ReadOnly | MasterDown))
-        && !error.is_timeout()
+    is_cut(error) || matches!(error.kind(), ErrorKind::Server(ReadOnly | MasterDown))
 }

@@ -20,8 +20,8 @@ pub enum OpenError {
         /// What is wrong with it.
         why: String,
     },
-    /// The certificates cannot be read.
-    #[error("the CA file {} holds no certificates that can be read: {why}", path.display())]
+    /// The certificates cannot be read, or are not asked for.
+    #[error("the CA file {} is of no use: {why}", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,

@@ -14,6 +14,7 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// How long the connection stays when nobody waits any more, and how often it is asked whether it lives.
 const QUIET: Duration = Duration::from_secs(5);
@@ -28,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Hub {
     maker: Arc<Maker>,
     runtime: Arc<dyn Runtime>,
+    /// Where it listens: its first caller's may end before it does.
+    home: Option<Handle>,
     desk: Arc<Desk>,
 }
 
@@ -70,7 +73,7 @@ pub(crate) struct Listening(Arc<Channel>);
 impl Hub {
     pub(crate) fn new(maker: Arc<Maker>, runtime: Arc<dyn Runtime>) -> Self {
         let desk = Desk { channels: Mutex::default(), asked: Watch::new(0) };
-        Self { maker, runtime, desk: Arc::new(desk) }
+        Self { maker, runtime, home: Handle::try_current().ok(), desk: Arc::new(desk) }
     }
 
     /// Listens on a channel from now on. What is told before `ready` is over may be missed.
@@ -88,7 +91,10 @@ impl Hub {
         self.desk.asked.update(|asked| *asked += 1);
         if start {
             let ear = Ear { maker: self.maker.clone(), runtime: self.runtime.clone(), desk: self.desk.clone() };
-            self.runtime.spawn(Box::pin(ear.run()));
+            match &self.home {
+                Some(home) => drop(home.spawn(ear.run())),
+                None => self.runtime.spawn(Box::pin(ear.run())),
+            }
         }
         Listening(place)
     }

@@ -4,9 +4,9 @@
 //! | module | holds |
 //! |---|---|
 //! | `config`, `error` | how it is opened, and what can go wrong |
-//! | `link`, `client`, `breaker`, `check` | connections, and calls on the one that all callers share |
+//! | `link`, `client`, `breaker`, `check` | connections, and calls on the one that callers share |
 //! | `script`, `value` | calls of Lua scripts, and what they answer |
-//! | `keys`, `event` | the names of keys, and the fields of entries |
+//! | `keys`, `event`, `record` | the names of keys, and what an event and a message are stored as |
 //! | `hub`, `wakes` | who waits on a channel, or for events, is woken |
 //! | `outbox`, `bus`, `letters`, `throttle` | the ports of these names, and the scripts that they run |
 //! | `store`, `lua` | [`SessionStore`](chatcore::port::SessionStore): its calls, and the scripts that they run |
@@ -50,7 +50,7 @@ use std::time::Duration;
 
 /// The store, the outbox, the local log of events and the throttle, on a server or a cluster that several processes share.
 ///
-/// Cheap to clone. All clones share one connection.
+/// Cheap to clone. All clones share one connection; on several tokio runtimes, one on each.
 #[derive(Clone)]
 pub struct Redis {
     inner: Arc<Inner>,

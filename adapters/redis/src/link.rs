@@ -1,5 +1,5 @@
-//! Connections: to a server or to a cluster, made when they are needed. One is shared by all callers; whoever listens
-//! gets one of its own.
+//! Connections: to a server or to a cluster, made when they are needed. One is shared by all callers of a runtime; whoever
+//! listens gets one of its own.
 
 use crate::config::{RedisConfig, without_secret};
 use crate::error::OpenError;
@@ -79,6 +79,11 @@ impl Maker {
         let servers: Vec<ConnectionInfo> = config.urls.iter().map(|url| server(url)).collect::<Result<_, _>>()?;
         if servers.is_empty() {
             return Err(OpenError::Url { url: String::new(), why: "none is given".into() });
+        }
+        let secured = servers.iter().all(|server| matches!(server.addr(), ConnectionAddr::TcpTls { .. }));
+        if let Some(path) = config.ca_file.clone().filter(|_| !secured) {
+            let why = "it is for rediss:// alone".into();
+            return Err(OpenError::CaFile { path, why });
         }
         if servers.iter().any(|server| matches!(server.addr(), ConnectionAddr::TcpTls { .. })) {
             // Fails if the program has chosen a provider already, which then serves.

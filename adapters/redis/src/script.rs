@@ -42,7 +42,7 @@ impl Script {
     pub(crate) fn on<K: ToRedisArgs>(&'static self, keys: &[K]) -> Call {
         let mut by_hash = cmd("EVALSHA");
         by_hash.arg(&self.whole().hash).arg(keys.len()).arg(keys);
-        Call { script: self, by_hash }
+        Call { script: self, by_hash, once: false }
     }
 }
 
@@ -51,6 +51,7 @@ impl Script {
 pub(crate) struct Call {
     script: &'static Script,
     by_hash: Cmd,
+    once: bool,
 }
 
 impl Call {
@@ -58,6 +59,17 @@ impl Call {
     pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
         self.by_hash.arg(arg);
         self
+    }
+
+    /// The same, but not to be repeated where its answer was lost.
+    pub(crate) fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// Whether it may be made again where its answer was lost.
+    pub(crate) fn may_repeat(&self) -> bool {
+        !self.once
     }
 
     /// The call by hash.

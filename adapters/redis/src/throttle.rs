@@ -25,7 +25,7 @@ impl Throttle for Redis {
     }
 
     async fn give_back(&self, key: &str) -> Result<(), BackendError> {
-        self.inner.client.command(cmd("LPOP").arg(self.takes(key))).await.map(drop)
+        self.inner.client.command_once(cmd("LPOP").arg(self.takes(key))).await.map(drop)
     }
 }
 

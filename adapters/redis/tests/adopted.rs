@@ -13,7 +13,10 @@ use chatcore::turn::{Began, NewTurn, Refusal, Target};
 use chatcore_redis::Redis;
 use common::chat::{finish, question, start};
 use common::{Server, config, open};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 fn new(owner: &str, target: Target, key: &str, quota: Option<u32>) -> NewTurn {
@@ -114,4 +117,53 @@ async fn a_list_is_one_whatever_slots_its_sessions_lie_in() {
         listed.extend(found.iter().map(|session| session.id));
     }
     assert_eq!(listed, sessions, "newest first, each once");
+}
+
+/// Drops a call when it waits for the so-manieth time, as a process does that is killed; `true` if it came to its end before.
+async fn killed_at<T>(wait: usize, call: impl Future<Output = T>) -> bool {
+    let (mut call, mut waits) = (pin!(call), 0);
+    poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending if waits == wait => Poll::Ready(false),
+        Poll::Pending => {
+            waits += 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_adoption_that_was_killed_anywhere_and_run_again_loses_no_session() {
+    let server = Server::start();
+    let store = open(&config(&[server.url()])).await;
+    let mut users = Vec::new();
+    let mut whole = false;
+    while !whole {
+        let cut = users.len();
+        let user = UserId::parse(format!("user{cut}")).unwrap();
+        let [brief, lasting] = ["brief", "lasting"].map(|name| DeviceId::parse(format!("{name}{cut}")).unwrap());
+        let mut session = None;
+        for (guest, ttl) in [(&brief, 1), (&lasting, 3600)] {
+            let guest = Owner::Guest(guest.clone());
+            let ttl = Duration::from_secs(ttl);
+            let new = NewTurn { ttl, ..new(&guest.to_string(), Target::New, "k", None) };
+            let started = start(&*store, &new).await;
+            finish(&*store, &started).await;
+            session = Some(started.turn.id.session);
+        }
+        // The first makes the user's list of other slots live as short as its session.
+        store.adopt(&brief, &user).await.unwrap();
+        whole = killed_at(cut, store.adopt(&lasting, &user)).await;
+        store.adopt(&lasting, &user).await.unwrap();
+        users.push((Owner::User(user), Owner::Guest(lasting), session.unwrap()));
+    }
+    assert!(users.len() > 4, "an adoption waits for some answers: {}", users.len());
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let page = SessionsPage { after: None, limit: 10 };
+    for (cut, (user, guest, session)) in users.iter().enumerate() {
+        let listed: Vec<_> = store.sessions(user, &page).await.unwrap().iter().map(|session| session.id).collect();
+        assert_eq!(listed, [*session], "killed at {cut}");
+        assert_eq!(store.sessions(guest, &page).await.unwrap(), [], "killed at {cut}");
+    }
 }

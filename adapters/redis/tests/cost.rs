@@ -108,7 +108,7 @@ fn time_of(server: &Server) -> u64 {
     let stats = server.ask(&["INFO", "commandstats"]);
     let time = |line: &str| {
         let (name, rest) = line.split_once(":calls=")?;
-        let counts = ["cmdstat_evalsha", "cmdstat_xrevrange"].contains(&name);
+        let counts = ["cmdstat_evalsha", "cmdstat_lrange"].contains(&name);
         rest.split_once("usec=")?.1.split(',').next()?.parse::<u64>().ok().filter(|_| counts)
     };
     stats.lines().filter_map(time).sum::<u64>()

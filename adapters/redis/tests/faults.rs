@@ -313,3 +313,29 @@ async fn a_listening_connection_that_is_lost() {
     let (text, told) = follower.await.unwrap();
     assert!(text == "Mu" && told - written < BACK, "{text:?} after {:?}", told - written);
 }
+
+#[tokio::test]
+async fn connections_of_all_runtimes_are_given_up_when_one_is_silent() {
+    let server = Server::start();
+    let mut config = config(server.url());
+    config.call_timeout = Duration::from_millis(200);
+    let store = open(&config).await;
+    let connections = || server.ask(&["CLIENT", "LIST"]).lines().filter(|line| line.contains("cmd=eval")).count();
+    let (elsewhere, (end, ended)) = (store.clone(), std::sync::mpsc::channel::<()>());
+    let (told, made) = tokio::sync::oneshot::channel();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(elsewhere.close_orphans(Duration::ZERO, 1)).unwrap();
+        told.send(()).unwrap();
+        ended.recv().ok();
+    });
+    made.await.unwrap();
+    store.close_orphans(Duration::ZERO, 1).await.unwrap();
+    assert_eq!(connections(), 2, "each runtime has its own");
+    server.ask(&["CLIENT", "PAUSE", "400"]);
+    store.close_orphans(Duration::ZERO, 1).await.unwrap_err();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(connections(), 0);
+    drop(end);
+    thread.join().unwrap();
+}

@@ -28,9 +28,13 @@ impl Redis {
         if matches!((&urls, &host), (Some(Some(_)), Some(Some(_)))) {
             reader.fault(&t::REDIS_HOST, "stands beside REDIS_URL: which of the two is meant?");
         }
-        let (port, password, db, key_prefix, ca_file) = (port?, password?, db?, key_prefix?, ca_file?);
+        let (port, password, db, key_prefix) = (port?, password?, db?, key_prefix?);
+        let is_plain = urls.iter().flatten().flatten().any(|url| !url.expose().starts_with("rediss://"));
+        if matches!(&ca_file, Some(Some(_))) && (is_plain || matches!(&host, Some(Some(_)))) {
+            reader.fault(&t::REDIS_CA_FILE, "is for a REDIS_URL that begins with rediss:// alone");
+        }
         let urls = urls?.or_else(|| Some(vec![url(&host.flatten()?, port, password.as_deref(), db)]));
-        Some(urls.map(|urls| Self { urls, ca_file, key_prefix }))
+        Some(urls.map(|urls| Self { urls, ca_file: ca_file.flatten(), key_prefix }))
     }
 }
 
@@ -97,6 +101,8 @@ mod tests {
             [("REDIS_URL", "http://a"), ("REDIS_DB", "0")],
             [("REDIS_URL", "redis://"), ("REDIS_DB", "0")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "{c}")],
+            [("REDIS_HOST", "a"), ("REDIS_CA_FILE", "ca.pem")],
+            [("REDIS_URL", "redis://a"), ("REDIS_CA_FILE", "ca.pem")],
         ] {
             assert_eq!(read(&pairs), None, "{pairs:?}");
         }

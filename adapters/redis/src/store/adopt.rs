@@ -34,7 +34,7 @@ impl Redis {
         let (moved, keep, left): (u64, u64, u64) = (number(moved)?, number(keep)?, number(left)?);
         if there != home && granted > 0 {
             let call = self.room(user, home, "KEEP").arg(there.0).arg(granted.saturating_sub(moved)).arg(keep);
-            self.say(&call).await?;
+            self.say(&call.once()).await?;
         }
         let rest = match left {
             0 => AdoptionRest::Nothing,
@@ -56,7 +56,7 @@ impl Redis {
             return Ok(granted);
         }
         if granted > 0 && there != home {
-            self.say(&self.room(user, home, "KEEP").arg(there.0).arg(granted).arg(0)).await?;
+            self.say(&self.room(user, home, "KEEP").arg(there.0).arg(granted).arg(0).once()).await?;
         }
         self.count_again(user, home, seen).await?;
         let [granted, _] = fixed(Value::Array(self.say(&call(wanted)).await?.1))?;

@@ -138,12 +138,7 @@ impl Redis {
         // The first question of a session has nothing before it.
         let then: Vec<Cmd> =
             (!is_new && new.window > 0).then(|| self.window(&session, new.window)).into_iter().collect();
-        let mut answers = if then.is_empty() {
-            vec![self.inner.client.call(&call).await?]
-        } else {
-            self.inner.client.call_then(&call, &then).await?
-        }
-        .into_iter();
+        let mut answers = self.inner.client.call_then(&call, &then).await?.into_iter();
         let (word, rest) = worded(answers.next().unwrap_or_default())?;
         let window = answers.next().map(messages_of).transpose()?;
         Ok(Answer { word, rest, window: window.unwrap_or_default() })

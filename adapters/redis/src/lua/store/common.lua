@@ -24,7 +24,7 @@ local function living(owner)
   local count, elsewhere = redis.call('ZCOUNT', of('e', owner), '(' .. text(now), '+inf'), {}
   local there = redis.call('HGETALL', of('h', owner))
   for k = 1, #there, 2 do
-    if there[k] ~= 'x' then
+    if tonumber(there[k]) then
       count = count + there[k + 1]
       elsewhere[#elsewhere + 1] = there[k]
       elsewhere[#elsewhere + 1] = there[k + 1]

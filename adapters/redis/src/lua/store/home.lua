@@ -8,7 +8,7 @@ local horizon = redis.call('HGET', others, 'x')
 local keep = ms(now + ARGV[5] * 1.05)
 if horizon and tonumber(horizon) < keep then
   redis.call('HSET', others, 'x', keep)
-  redis.call('PEXPIREAT', others, keep)
+  redis.call('PEXPIREAT', others, keep, 'GT')
 end
 if quota == 0 then return {'FREE'} end
 local wait = window_wait(starts, quota, ARGV[4], now)

@@ -8,7 +8,7 @@ if ARGV[5] ~= '' then
   local count = redis.call('ZCOUNT', u_ends, '(' .. text(now), '+inf')
   local there = redis.call('HGETALL', of('h', ARGV[3]))
   for k = 1, #there, 2 do
-    if there[k] ~= 'x' then count = count + there[k + 1] end
+    if tonumber(there[k]) then count = count + there[k + 1] end
   end
   most = math.max(math.min(most, ARGV[5] - count), 0)
 end

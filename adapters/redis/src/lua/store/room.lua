@@ -11,19 +11,16 @@ if ARGV[3] == 'RESERVE' then
   local granted = math.max(math.min(tonumber(ARGV[5]), ARGV[6] - count), 0)
   if granted > 0 and ARGV[4] ~= '' then
     redis.call('HINCRBY', others, ARGV[4], granted)
-    if redis.call('HSETNX', others, 'x', 0) == 1 or redis.call('PTTL', others) < 0 then
-      -- Far away, until KEEP knows better.
-      redis.call('PEXPIRE', others, 400 * 86400000)
-    end
+    -- Far away, until KEEP knows better. An adoption that is killed before leaves 'p' too high, and this as it is.
+    redis.call('HINCRBY', others, 'p', 1)
+    redis.call('PEXPIRE', others, 400 * 86400000)
   end
   return {'GRANTED', granted, seen}
 elseif ARGV[3] == 'KEEP' then
   if tonumber(ARGV[5]) > 0 then redis.call('HINCRBY', others, ARGV[4], -ARGV[5]) end
   local keep = math.max(tonumber(redis.call('HGET', others, 'x') or 0), tonumber(ARGV[6]))
-  if keep > 0 then
-    redis.call('HSET', others, 'x', keep)
-    redis.call('PEXPIREAT', others, keep)
-  end
+  redis.call('HSET', others, 'x', keep)
+  if redis.call('HINCRBY', others, 'p', -1) <= 0 and keep > 0 then redis.call('PEXPIREAT', others, keep) end
   return {'KEPT'}
 end
 for k = 4, #ARGV, 3 do
