@@ -1,0 +1,200 @@
+//! Events a second over a real Kafka, beside the bare clients on the same topics and with the same records: the relay beside a
+//! producer of rskafka, lanes that acknowledge each event beside a loop of krafka that only polls.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and ends at a fault")]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use async_trait::async_trait;
+use chatcore::consume::Consumer;
+use chatcore::error::BackendError;
+use chatcore::event::{Event, EventBody};
+use chatcore::id::MessageId;
+use chatcore::message::{AiReply, Answer, Message, Status};
+use chatcore::port::{Backlog, Entry, EntryId, EventBus, Outbox, Runtime as _, Settled};
+use chatcore::relay::Relay;
+use chatcore_kafka::{Compression, Kafka, KafkaConfig};
+use chatcore_ports::tokio::TokioRuntime;
+use futures_util::future::join_all;
+use krafka::consumer::AutoOffsetReset;
+use rskafka::client::partition::{self, UnknownTopicHandling};
+use rskafka::client::producer::aggregator::RecordAggregator;
+use rskafka::client::producer::{BatchProducer, BatchProducerBuilder};
+use rskafka::record::Record;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How many rounds there are, and how many sessions and turns in each a round has.
+const ROUNDS: usize = 5;
+const SESSIONS: usize = 500;
+const TURNS: u64 = 20;
+/// What a relay and a worker of the programs take at once.
+const BATCH: usize = 1000;
+const LANES: usize = 64;
+
+/// An outbox of which nothing is measured.
+#[derive(Debug)]
+struct Ready(Mutex<Vec<Entry>>);
+
+#[async_trait]
+impl Outbox for Ready {
+    async fn claim(&self, max: usize, _wait: Duration) -> Result<Vec<Entry>, BackendError> {
+        let entries = self.0.lock().unwrap();
+        Ok(entries[entries.len().saturating_sub(max)..].iter().rev().cloned().collect())
+    }
+
+    async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError> {
+        let mut left = self.0.lock().unwrap();
+        let rest = left.len() - entries.len();
+        left.truncate(rest);
+        Ok(())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, BackendError> {
+        Ok(Backlog { events: self.0.lock().unwrap().len() as u64, oldest: None })
+    }
+}
+
+/// Turns of all sessions by turns, as they come from many users at once.
+fn events() -> Vec<Event> {
+    let sessions: Vec<_> = (0..SESSIONS).map(|_| common::new_session()).collect();
+    let text = "Is the phone under thirty million still there, and which colours are left? ".repeat(3);
+    let turns = (0..TURNS).flat_map(|turn| sessions.iter().map(move |session| (turn, *session)));
+    turns
+        .flat_map(|(turn, session)| {
+            let question = common::question(session, 2 * turn + 1, &text);
+            let reply = AiReply::default();
+            let answer = Answer { status: Status::Completed, content: text.clone(), reply };
+            let id = MessageId::from(TokioRuntime::current().new_id());
+            let answer = Message::answer(id, question.seq + 1, question.seq, answer, question.at);
+            let body = EventBody::ChatResponded(Box::new(answer));
+            let answered = Event { seq: question.seq + 1, body, ..question.clone() };
+            [question, answered]
+        })
+        .collect()
+}
+
+async fn relay(bus: &Arc<Kafka>, events: &[Event]) -> Duration {
+    let entry = |(number, event): (usize, &Event)| Entry { id: EntryId(number.to_string()), event: event.clone() };
+    let entries = events.iter().enumerate().map(entry).rev().collect();
+    let outbox = Arc::new(Ready(Mutex::new(entries)));
+    let relay = Relay::new(outbox.clone(), bus.clone(), BATCH, Duration::ZERO);
+    let start = TokioRuntime::current();
+    while outbox.backlog().await.unwrap().events > 0 {
+        relay.step().await.unwrap();
+    }
+    start.elapsed()
+}
+
+/// The same records by one batching producer for each partition, with 1000 in flight.
+async fn produce(config: &KafkaConfig, events: &[Event]) -> Duration {
+    let client = rskafka::client::ClientBuilder::new(config.bootstrap_servers.clone()).build().await.unwrap();
+    let mut producers: Vec<Vec<Arc<BatchProducer<RecordAggregator>>>> = Vec::new();
+    for topic in [&config.topics.requests, &config.topics.responses] {
+        let mut of_topic = Vec::new();
+        for partition in 0..config.partitions {
+            let partition = client.partition_client(topic, partition, UnknownTopicHandling::Retry).await.unwrap();
+            let builder = BatchProducerBuilder::new(Arc::new(partition))
+                .with_linger(Duration::from_millis(5))
+                .with_compression(partition::Compression::Gzip);
+            of_topic.push(Arc::new(builder.build(RecordAggregator::new(512 * 1024))));
+        }
+        producers.push(of_topic);
+    }
+    let records: Vec<(usize, usize, Record)> = events
+        .iter()
+        .map(|event| {
+            let headers = ["type", "v", "event-id"].map(|name| (name.to_owned(), event.id().to_string().into_bytes()));
+            let (key, value) = (event.session.to_string().into_bytes(), event.to_json().into_bytes());
+            let partition = event.session.as_uuid().as_u128() as usize % config.partitions as usize;
+            let timestamp = rskafka::chrono::DateTime::default();
+            let record = Record { key: Some(key), value: Some(value), headers: BTreeMap::from(headers), timestamp };
+            (usize::from(event.seq % 2 == 0), partition, record)
+        })
+        .collect();
+    let start = TokioRuntime::current();
+    for chunk in records.chunks(BATCH) {
+        let sends =
+            chunk.iter().map(|(topic, partition, record)| producers[*topic][*partition].produce(record.clone()));
+        assert!(join_all(sends).await.iter().all(Result::is_ok));
+    }
+    start.elapsed()
+}
+
+/// Lanes with no handlers, as a worker has them.
+async fn work(bus: &Arc<Kafka>, group: &str, count: usize) -> Duration {
+    let runtime = Arc::new(TokioRuntime::current());
+    let consumer = Consumer::new(bus.subscribe(group).await.unwrap(), Vec::new(), runtime.clone(), 1);
+    consumer.step().await.unwrap(); // the group has met
+    let start = TokioRuntime::current();
+    let left = Arc::new(AtomicUsize::new(count - 1));
+    let lanes = (0..LANES).map(|_| {
+        let (consumer, left) = (consumer.clone(), left.clone());
+        tokio::spawn(async move {
+            while left.load(Ordering::Relaxed) > 0 {
+                consumer.step().await.unwrap();
+                if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                    consumer.stop();
+                }
+            }
+        })
+    });
+    let lanes: Vec<_> = lanes.collect();
+    while left.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let took = start.elapsed();
+    lanes.iter().for_each(tokio::task::JoinHandle::abort);
+    took
+}
+
+/// Polls and commits, and looks at nothing.
+async fn poll(config: &KafkaConfig, group: &str, count: usize) -> Duration {
+    let kafka = krafka::Kafka::builder(config.bootstrap_servers.join(",")).connect().await.unwrap();
+    let consumer = kafka.consumer(group).auto_offset_reset(AutoOffsetReset::Earliest).enable_auto_commit(false);
+    let consumer = consumer.build().await.unwrap();
+    consumer.subscribe([config.topics.requests.as_str(), config.topics.responses.as_str()]).await.unwrap();
+    let (mut seen, mut start) = (0, None);
+    while seen < count {
+        let records = consumer.poll(Duration::from_millis(100)).await.unwrap();
+        seen += records.len();
+        if !records.is_empty() {
+            start.get_or_insert_with(TokioRuntime::current);
+            consumer.commit().await.unwrap();
+        }
+    }
+    let took = start.unwrap().elapsed();
+    consumer.close().await.unwrap();
+    took
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn tell(what: &str, count: usize, ours: Vec<Duration>, bare: Vec<Duration>) {
+    let [ours, bare] = [ours, bare].map(|times| count as f64 / median(times).as_secs_f64());
+    println!("{what}: {ours:.0} events/s beside {bare:.0}: {:.2}", ours / bare);
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let Some(broker) = common::broker().await else { return };
+    let (mut relayed, mut produced, mut worked, mut polled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let events = events();
+    for round in 0..ROUNDS {
+        let mut config = common::config(broker);
+        config.compression = Compression::Gzip;
+        let bus = Arc::new(common::open(config.clone()));
+        bus.create_topics().await.unwrap();
+        relayed.push(relay(&bus, &events).await);
+        polled.push(poll(&config, &format!("bare{round}"), events.len()).await);
+        worked.push(work(&bus, &format!("ours{round}"), events.len()).await);
+        produced.push(produce(&config, &events).await);
+    }
+    tell("relay beside a producer", events.len(), relayed, produced);
+    tell("worker beside a loop that polls", events.len(), worked, polled);
+}
