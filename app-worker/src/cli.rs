@@ -12,7 +12,7 @@ use std::io::{self, Write};
 /// The worker of chatcore: takes each event from the bus and hands it to its handlers, until SIGTERM.
 ///
 /// Which handlers is the setting `WORKER_HANDLERS`: `log` (a line on stdout), `counters` (for /metrics), `archive` (files of
-/// JSON lines), `webhook` (a signed POST). An event that a handler does not get done goes to the dead letters, and the
+/// JSON lines), `webhook` (a signed POST), `mongodb` (documents, where it was built in). An event that a handler does not get done goes to the dead letters, and the
 /// others go on.
 #[derive(Debug, Parser)]
 #[command(name = "app-worker", version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]

@@ -2,7 +2,7 @@
 
 use crate::handlers::{Archive, Counters, Log, Webhook};
 use crate::measured::Measured;
-use crate::settings::{HandlerKind, Settings};
+use crate::settings::{HandlerKind, MongoDbPlace, Settings};
 use app_kit::settings::{self, StoreKind};
 use app_kit::{compose, relaying};
 use chatcore::consume::{Consumer, EventHandler};
@@ -41,9 +41,14 @@ pub struct Parts {
 /// The bus or a handler's place cannot be opened; the error says what to mend.
 pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
-    let handlers = settings.handlers.iter().map(|kind| handler(kind, &runtime)).collect::<Result<_, _>>()?;
+    let (mut handlers, mut probes, mut relay) = (Vec::new(), Vec::new(), None);
+    for kind in &settings.handlers {
+        let (handler, probe) = handler(kind, &runtime).await?;
+        handlers.push(handler);
+        probes.extend(probe);
+    }
     let Bus { events, probe, .. } = Bus::open(settings, &runtime).await?;
-    let (mut probes, mut relay) = (vec![probe], None);
+    probes.push(probe);
     if settings.store.kafka.as_ref().is_some_and(|kafka| kafka.relay) {
         let (outbox, probe) = Store::open(&settings.store, &runtime).await?.outbox();
         probes.push(probe);
@@ -127,16 +132,35 @@ impl Store {
     }
 }
 
-fn handler(kind: &HandlerKind, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn EventHandler>, Failure> {
-    let handler: Arc<dyn EventHandler> = match kind {
-        HandlerKind::Log => Arc::new(Log::new(runtime.clone())?),
-        HandlerKind::Counters => Arc::new(Counters::new()),
+/// A handler, and what tells whether it can work, where that depends on something outside.
+type Handling = (Arc<dyn EventHandler>, Option<Arc<dyn Probe>>);
+
+async fn handler(kind: &HandlerKind, runtime: &Arc<dyn Runtime>) -> Result<Handling, Failure> {
+    let (handler, probe): Handling = match kind {
+        HandlerKind::Log => (Arc::new(Log::new(runtime.clone())?), None),
+        HandlerKind::Counters => (Arc::new(Counters::new()), None),
         HandlerKind::Archive(config) => {
             let place = config.dir.display();
             let archive = Archive::open(config.clone(), runtime.clone());
-            Arc::new(archive.map_err(|error| format!("cannot archive in {place} (ARCHIVE_DIR): {error}"))?)
+            (Arc::new(archive.map_err(|error| format!("cannot archive in {place} (ARCHIVE_DIR): {error}"))?), None)
         }
-        HandlerKind::Webhook(config) => Arc::new(Webhook::new(config.clone(), runtime.clone())?),
+        HandlerKind::Webhook(config) => (Arc::new(Webhook::new(config.clone(), runtime.clone())?), None),
+        HandlerKind::MongoDb(place) => mongodb(place, runtime.clone()).await?,
     };
-    Ok(Arc::new(Measured::new(kind.name(), handler, runtime.clone())))
+    Ok((Arc::new(Measured::new(kind.name(), handler, runtime.clone())), probe))
+}
+
+#[cfg(feature = "mongodb")]
+async fn mongodb(place: &MongoDbPlace, runtime: Arc<dyn Runtime>) -> Result<Handling, Failure> {
+    let mut config = chatcore_mongodb::MongoDbConfig::new(place.uri.expose());
+    config.database.clone_from(&place.database);
+    let mongodb = chatcore_mongodb::MongoDb::open(config, runtime).await;
+    let mongodb = Arc::new(mongodb.map_err(|error| format!("{error} (MONGODB_URI)"))?);
+    Ok((mongodb.clone(), Some(mongodb)))
+}
+
+/// The settings refuse it before.
+#[cfg(not(feature = "mongodb"))]
+async fn mongodb(_: &MongoDbPlace, _: Arc<dyn Runtime>) -> Result<Handling, Failure> {
+    Err(HandlerKind::NO_MONGODB.into())
 }

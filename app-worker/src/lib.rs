@@ -24,4 +24,4 @@ pub use application::Application;
 pub use cli::Cli;
 pub use measured::Measured;
 pub use pulse::Pulse;
-pub use settings::{HandlerKind, Settings};
+pub use settings::{HandlerKind, MongoDbPlace, Settings};

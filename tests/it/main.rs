@@ -9,6 +9,7 @@ mod unread;
 mod worker;
 mod worker_archive;
 mod worker_health;
+mod worker_mongodb;
 mod worker_process;
 mod worker_webhook;
 mod writers;

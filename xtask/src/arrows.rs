@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("chatcore-ai-http", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-auth", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-kafka", &["chatcore"], &["chatcore-ports"]),
+    ("chatcore-mongodb", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-redis", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-sqlite", &["chatcore"], &["chatcore-ports"]),
     ("app-kit", &["chatcore", "chatcore-kafka", "chatcore-redis", "chatcore-sqlite"], &[]),
@@ -31,13 +32,14 @@ const PROGRAM: &[&str] = &[
     "chatcore-ai-http",
     "chatcore-auth",
     "chatcore-kafka",
+    "chatcore-mongodb",
     "chatcore-redis",
     "chatcore-sqlite",
 ];
 
 /// Crates that the domain must not pull in, however far away.
 const NOT_IN_DOMAIN: &[&str] =
-    &["tokio", "async-std", "smol", "actix-web", "axum", "reqwest", "redis", "rskafka", "rusqlite"];
+    &["tokio", "async-std", "smol", "actix-web", "axum", "reqwest", "redis", "rskafka", "rusqlite", "mongodb"];
 
 /// How many crates the domain may pull in.
 const DOMAIN_CRATES: usize = 25;

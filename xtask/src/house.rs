@@ -12,8 +12,15 @@ const LONGEST_MAIN: usize = 30;
 /// The example of embedding.
 const EMBED: &str = "ports/examples/embed.rs";
 const PROGRAMS: &[&str] = &["app-http", "app-kit", "app-worker"];
-const ADAPTERS: &[&str] =
-    &["chatcore_ai_demo", "chatcore_ai_http", "chatcore_auth", "chatcore_kafka", "chatcore_redis", "chatcore_sqlite"];
+const ADAPTERS: &[&str] = &[
+    "chatcore_ai_demo",
+    "chatcore_ai_http",
+    "chatcore_auth",
+    "chatcore_kafka",
+    "chatcore_mongodb",
+    "chatcore_redis",
+    "chatcore_sqlite",
+];
 
 /// Checks all of it.
 pub(crate) fn check() -> Result<(), String> {

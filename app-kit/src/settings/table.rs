@@ -116,7 +116,7 @@ table! {
         OUTBOX_MAX = "1000000", "Events that the store keeps: of its own log the oldest are dropped; with Kafka away, messages are refused.";
     }
     "The worker" {
-        WORKER_HANDLERS = "log,counters", "What is done with each event, in this order and with commas between: `log` (a line on stdout), `counters` (on /metrics), `archive`, `webhook`; or `none`.";
+        WORKER_HANDLERS = "log,counters", "What is done with each event, in this order and with commas between: `log` (a line on stdout), `counters` (on /metrics), `archive`, `webhook`, `mongodb` (where it was built in); or `none`.";
         WORKER_LANES = "8", "Events that are worked off at once; those of a session always one after the other.";
         WORKER_TRIES = "5", "How often a handler tries an event, with growing pauses, before the event goes to the dead letters.";
         WORKER_PORT = "8001", "The port of the worker's /livez, /readyz and /metrics, on HOST; 0 for any free one, `off` for none.";
@@ -124,6 +124,8 @@ table! {
         ARCHIVE_MAX_BYTES = "64MiB", "How large a file of the archive becomes before the next one begins.";
         WEBHOOK_URL = "", "Where the handler `webhook` posts events to.";
         WEBHOOK_SECRET = "" secret, "What it signs them with: `X-Chatcore-Signature` is `t=<unix seconds>,v1=<hex of HMAC-SHA256 of t.body>`.";
+        MONGODB_URI = "" secret, "Where the handler `mongodb` keeps messages: `mongodb://user:password@host:27017/?options`. The build needs `--features mongodb`.";
+        MONGODB_DATABASE = "chatcore", "The database for them.";
     }
 }
 

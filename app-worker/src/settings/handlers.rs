@@ -16,9 +16,23 @@ pub enum HandlerKind {
     Archive(ArchiveConfig),
     /// A signed POST.
     Webhook(WebhookConfig),
+    /// Documents in MongoDB.
+    MongoDb(MongoDbPlace),
+}
+
+/// Where documents are kept.
+#[derive(Debug, Clone)]
+pub struct MongoDbPlace {
+    /// The address, with what logs in.
+    pub uri: Secret,
+    /// The database.
+    pub database: String,
 }
 
 impl HandlerKind {
+    /// What a build says that does not have all of them.
+    pub(crate) const NO_MONGODB: &str = "this build has no handler mongodb: build app-worker with --features mongodb";
+
     /// As `WORKER_HANDLERS` calls it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -27,6 +41,7 @@ impl HandlerKind {
             Self::Counters => "counters",
             Self::Archive(_) => "archive",
             Self::Webhook(_) => "webhook",
+            Self::MongoDb(_) => "mongodb",
         }
     }
 
@@ -36,12 +51,14 @@ impl HandlerKind {
         let wants = |name| names.iter().flatten().any(|chosen| chosen == name);
         let archive = archive(reader, wants("archive"));
         let webhook = webhook(reader, wants("webhook"));
-        let (archive, webhook) = (archive?, webhook?);
+        let mongodb = mongodb(reader, wants("mongodb"));
+        let (archive, webhook, mongodb) = (archive?, webhook?, mongodb?);
         let kind = |name: &String| match name.as_str() {
             "log" => Some(Self::Log),
             "counters" => Some(Self::Counters),
             "archive" => archive.clone().map(Self::Archive),
-            _ => webhook.clone().map(Self::Webhook),
+            "webhook" => webhook.clone().map(Self::Webhook),
+            _ => mongodb.clone().map(Self::MongoDb),
         };
         names.as_ref()?.iter().map(kind).collect()
     }
@@ -75,6 +92,31 @@ fn webhook(reader: &mut Reader, wanted: bool) -> Option<Option<WebhookConfig>> {
     Some(url?.zip(secret?).map(|(url, secret)| WebhookConfig { url, secret }))
 }
 
+fn mongodb(reader: &mut Reader, wanted: bool) -> Option<Option<MongoDbPlace>> {
+    let uri = reader.optional(&t::MONGODB_URI, mongodb_uri);
+    let database = reader.get(&t::MONGODB_DATABASE, mongodb_database);
+    if wanted && !cfg!(feature = "mongodb") {
+        reader.fault(&t::WORKER_HANDLERS, HandlerKind::NO_MONGODB);
+    }
+    if wanted && uri == Some(None) {
+        reader.fault(&t::MONGODB_URI, "is missing; the handler mongodb needs it");
+    }
+    let (uri, database) = (uri?, database?);
+    Some(uri.map(|uri| MongoDbPlace { uri, database }))
+}
+
+/// The adapter looks closer.
+fn mongodb_uri(text: &str) -> Parsed<Secret> {
+    let good = text.strip_prefix("mongodb://").is_some_and(|rest| !rest.is_empty());
+    good.then(|| Secret::new(text)).ok_or("like mongodb://user:password@host:27017; mongodb+srv:// is not known here")
+}
+
+fn mongodb_database(text: &str) -> Parsed<String> {
+    let good = |letter: char| !letter.is_control() && !r#"/\. "$*<>:|?"#.contains(letter);
+    let named = (1..64).contains(&text.len()) && text.chars().all(good);
+    named.then(|| text.to_owned()).ok_or(r#"1 to 63 bytes, without spaces and /\."$*<>:|?"#)
+}
+
 fn url(text: &str) -> Parsed<Url> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
@@ -86,10 +128,10 @@ fn names(text: &str) -> Parsed<Vec<String>> {
     if text.trim().eq_ignore_ascii_case("none") {
         return Ok(Vec::new());
     }
-    let rule = "none, or some of log, counters, archive, webhook, each once and with commas between";
+    let rule = "none, or some of log, counters, archive, webhook, mongodb, each once and with commas between";
     let mut names: Vec<String> = Vec::new();
     for name in text.split(',').map(|name| name.trim().to_lowercase()) {
-        let known = matches!(name.as_str(), "log" | "counters" | "archive" | "webhook");
+        let known = matches!(name.as_str(), "log" | "counters" | "archive" | "webhook" | "mongodb");
         if !known || names.contains(&name) {
             return Err(rule);
         }

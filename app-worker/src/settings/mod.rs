@@ -4,7 +4,7 @@ mod handlers;
 #[cfg(test)]
 mod tests;
 
-pub use handlers::HandlerKind;
+pub use handlers::{HandlerKind, MongoDbPlace};
 
 use app_kit::settings::{Faults, Logs, Reader, Store, StoreKind, parse, table as t};
 use std::time::Duration;

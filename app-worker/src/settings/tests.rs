@@ -27,6 +27,8 @@ fn all_faults_are_told_at_once() {
         ("WORKER_HANDLERS", "log,fax"),
         ("ARCHIVE_MAX_BYTES", "much"),
         ("WEBHOOK_URL", "ftp://example.org"),
+        ("MONGODB_URI", "mongodb+srv://example.org"),
+        ("MONGODB_DATABASE", "a.b"),
     ];
     let told = read(&faults).unwrap_err().to_string();
     assert!(faults.iter().all(|(name, _)| told.contains(&format!("{name} ("))), "{told}");
@@ -40,6 +42,7 @@ fn a_handler_needs_its_settings_and_stands_there_once() {
     assert!(
         told.contains("WEBHOOK_URL (default): is missing") && told.contains("WEBHOOK_SECRET (default): is missing")
     );
+    assert!(missing("mongodb").contains("MONGODB_URI (default): is missing"));
     assert!(missing("log,LOG").contains("each once"));
     assert_eq!(names(&read(&[("WORKER_HANDLERS", "none"), ("WORKER_PORT", "Off")]).unwrap()), [""; 0]);
 }
@@ -56,4 +59,19 @@ fn the_secret_of_the_webhook_is_shown_nowhere_and_looked_at() {
     assert!(!format!("{settings:?}").contains("hush-hush") && settings.printed.contains("\nWEBHOOK_SECRET=***\n"));
     assert!(settings.warnings[0].starts_with("WEBHOOK_SECRET is shorter than 32 bytes"), "{:?}", settings.warnings);
     assert_eq!(with("b7e151628aed2a6abf7158809cf4f3c7").warnings, [""; 0]);
+}
+
+#[test]
+fn the_address_of_mongodb_is_shown_nowhere_and_a_build_without_it_says_so() {
+    let uri = ("MONGODB_URI", "mongodb://ann:hush-hush@localhost");
+    let read = read(&[("WORKER_HANDLERS", "log,mongodb"), uri]);
+    if cfg!(feature = "mongodb") {
+        let settings = read.unwrap();
+        assert_eq!(names(&settings), ["log", "mongodb"]);
+        assert!(!format!("{settings:?}").contains("hush") && settings.printed.contains("\nMONGODB_URI=***\n"));
+    } else {
+        let told = read.unwrap_err().to_string();
+        assert!(told.contains("this build has no handler mongodb: build app-worker with --features mongodb"), "{told}");
+        assert!(!told.contains("hush"), "{told}");
+    }
 }
