@@ -6,7 +6,7 @@
 mod common;
 
 use async_trait::async_trait;
-use chatcore::consume::Consumer;
+use chatcore::consume::{Consumed, Consumer};
 use chatcore::error::BackendError;
 use chatcore::event::{Event, EventBody};
 use chatcore::id::MessageId;
@@ -129,25 +129,21 @@ async fn work(bus: &Arc<Kafka>, group: &str, count: usize) -> Duration {
     let consumer = Consumer::new(bus.subscribe(group).await.unwrap(), Vec::new(), runtime.clone(), 1);
     consumer.step().await.unwrap(); // the group has met
     let start = TokioRuntime::current();
-    let left = Arc::new(AtomicUsize::new(count - 1));
-    let lanes = (0..LANES).map(|_| {
-        let (consumer, left) = (consumer.clone(), left.clone());
-        tokio::spawn(async move {
-            while left.load(Ordering::Relaxed) > 0 {
-                consumer.step().await.unwrap();
-                if left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                    consumer.stop();
+    let done = Arc::new(AtomicUsize::new(1));
+    let lanes: Vec<_> = (0..LANES)
+        .map(|_| {
+            let (consumer, done) = (consumer.clone(), done.clone());
+            tokio::spawn(async move {
+                while consumer.step().await.unwrap() == Consumed::Handled {
+                    if done.fetch_add(1, Ordering::Relaxed) + 1 == count {
+                        consumer.stop();
+                    }
                 }
-            }
+            })
         })
-    });
-    let lanes: Vec<_> = lanes.collect();
-    while left.load(Ordering::Relaxed) > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let took = start.elapsed();
-    lanes.iter().for_each(tokio::task::JoinHandle::abort);
-    took
+        .collect();
+    join_all(lanes).await;
+    start.elapsed()
 }
 
 /// Polls and commits, and looks at nothing.
