@@ -4,7 +4,6 @@ use ::tokio::runtime::Handle;
 use ::tokio::time::Instant;
 use chatcore::port::Runtime;
 use futures_core::future::BoxFuture;
-use std::borrow::Cow;
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -40,9 +39,9 @@ impl TokioRuntime {
         Self { local: true, ..Self::current() }
     }
 
-    fn handle(&self) -> Cow<'_, Handle> {
+    fn handle(&self) -> Handle {
         let own = self.local.then(Handle::try_current).and_then(Result::ok);
-        own.map_or(Cow::Borrowed(&self.home), Cow::Owned)
+        own.unwrap_or_else(|| self.home.clone())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the containers are made of: `docker-compose.yml` and the Dockerfile, held against their schema, two linters and
 //! what the programs know. Nothing is built or run, so no Docker is needed.
 
-use crate::run::{built, install, output, root, step};
+use crate::run::{built, install, output, read, root, step};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,11 +28,11 @@ pub(crate) fn check() -> Result<(), String> {
     run(Command::new(python.join("hadolint")).arg("Dockerfile"))?;
     let json = output(Command::new(python.join("python")).args(["-c", AS_JSON, COMPOSE]).current_dir(&root))?;
     let compose: Value = serde_json::from_str(&json).map_err(|error| format!("{COMPOSE}: {error}"))?;
-    let read = |name: &str| fs::read_to_string(root.join(name)).map_err(|error| format!("{name}: {error}"));
     let (dockerfile, table, manifest) =
         (read("Dockerfile")?, read("app-kit/src/settings/table.rs")?, read("Cargo.toml")?);
-    let mut faults = dockerfile_faults(&dockerfile, &settings(&table), &manifest);
-    faults.extend(compose_faults(&compose, &settings(&table), &dockerfile));
+    let settings = settings(&table);
+    let mut faults = dockerfile_faults(&dockerfile, &settings, &manifest);
+    faults.extend(compose_faults(&compose, &settings, &dockerfile));
     if faults.is_empty() { Ok(()) } else { Err(format!("the containers are wrong:\n  {}", faults.join("\n  "))) }
 }
 

@@ -1,7 +1,7 @@
 //! The structure of the project, as far as a program can see it: arrows, lengths, and who may name what.
 
 use crate::arrows;
-use crate::run::root;
+use crate::run::{read, root};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,6 @@ pub(crate) fn check() -> Result<(), String> {
 
 /// The README shows the example of embedding as it is run.
 fn readme_faults() -> Result<Option<String>, String> {
-    let read = |name: &str| fs::read_to_string(root().join(name)).map_err(|error| format!("{name}: {error}"));
     let (readme, example) = (read("README.md")?, read(EMBED)?);
     let shown = example.split_once("\n\n").is_some_and(|(_, code)| readme.contains(code));
     Ok((!shown).then(|| format!("README.md does not show {EMBED} as it is")))

@@ -40,6 +40,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|error| format!("`{shown}`: {error}"))
 }
 
+/// The text of a file of the project.
+pub(crate) fn read(name: &str) -> Result<String, String> {
+    std::fs::read_to_string(root().join(name)).map_err(|error| format!("{name}: {error}"))
+}
+
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ").replace(env!("CARGO"), "cargo")

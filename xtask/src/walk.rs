@@ -1,6 +1,6 @@
 //! The README's walk: its shell, run as it stands there, against a server with an empty store; once for each kind.
 
-use crate::run::{cargo, install, root, step};
+use crate::run::{cargo, install, read, step};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -20,7 +20,7 @@ const PORT: u16 = 8000;
 
 /// Runs it on the embedded store, and then on a Redis: every command has to succeed.
 pub(crate) fn walk() -> Result<(), String> {
-    let readme = fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
+    let readme = read("README.md")?;
     install(&["curl", "jq", "redis-server"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins"]))?;
     on(&readme, &[])?;

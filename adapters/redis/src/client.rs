@@ -7,6 +7,7 @@ use crate::config::{MOST_PARTITIONS, RedisConfig};
 use crate::error::{NAME, NoAnswer, OpenError, failed};
 use crate::link::{Link, Maker};
 use crate::script::Call;
+use crate::value::first;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use deadpool_redis::redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
@@ -118,17 +119,14 @@ impl Client {
         breaker.admit(self.runtime.elapsed())?;
         let mut used = None;
         let whole = async {
-            let (number, link) = self.link().await?;
-            used = Some(number);
-            match asked.send(link).await {
-                // Most often it was cut while nobody used it, as when the server was started again.
-                Err(error) if is_cut(&error) && asked.may_repeat() => {
-                    self.drop_link(used);
-                    let (number, link) = self.link().await?;
-                    used = Some(number);
-                    Ok(asked.send(link).await)
+            loop {
+                let (number, link) = self.link().await?;
+                let is_first = used.replace(number).is_none();
+                match asked.send(link).await {
+                    // Most often it was cut while nobody used it, as when the server was started again.
+                    Err(error) if is_first && is_cut(&error) && asked.may_repeat() => self.drop_link(used),
+                    answered => return Ok(answered),
                 }
-                answered => Ok(answered),
             }
         };
         let ended = match select(pin!(whole), self.runtime.sleep(self.call_timeout)).await {
@@ -302,10 +300,6 @@ async fn send_with(first: &Cmd, then: &[Cmd], link: &mut Link) -> RedisResult<Ve
     }
     let answers: Vec<RedisResult<Value>> = pipeline.query_async(link).await?;
     answers.into_iter().collect()
-}
-
-fn first(answers: Vec<Value>) -> Value {
-    answers.into_iter().next().unwrap_or_default()
 }
 
 /// The server does not know the script.

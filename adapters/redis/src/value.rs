@@ -18,6 +18,11 @@ pub(crate) fn items(value: Value) -> Read<Vec<Value>> {
     }
 }
 
+/// The first of some answers; nothing where there is none.
+pub(crate) fn first(answers: Vec<Value>) -> Value {
+    answers.into_iter().next().unwrap_or_default()
+}
+
 /// The items of an array of this length.
 pub(crate) fn fixed<const N: usize>(value: Value) -> Read<[Value; N]> {
     let items = items(value)?;

@@ -12,17 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
 libs=${KAFKA_LIBS:?}/kafka-$version
 
-# Tests of several programs may want them at the same moment; the first one fetches.
-fetch_jars() {
-  mkdir -p "$libs"
-  exec 9>"$libs/.lock"
-  flock 9
-  if [ ! -e "$libs/.complete" ]; then
-    mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs" >&2
-    touch "$libs/.complete"
-  fi
-  exec 9>&-
-}
+. "$here/../../../../tests/jars.sh"
 
 java_of() { # DIR CLASS ARGS
   java -Xms64m -Xmx"${KAFKA_HEAP:-320m}" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libs/*" \
@@ -80,7 +70,7 @@ run() { # DIR PORT
   mkdir -p "$1"
   local dir id pid
   dir=$(cd "$1" && pwd)
-  fetch_jars
+  fetch_jars "$here/pom.xml" "$libs"
   if [ ! -e "$dir/data/meta.properties" ]; then
     make_keys "$dir"
     configure "$dir" "$2"

@@ -12,15 +12,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 version=$(sed -n 's:.*<standin.version>\(.*\)</standin.version>.*:\1:p' "$here/pom.xml")
 libs=${STANDIN_LIBS:?}/mongo-standin-$version
 
-# Tests of several programs may want them at the same moment; the first one fetches.
-mkdir -p "$libs"
-exec 9>"$libs/.lock"
-flock 9
-if [ ! -e "$libs/.complete" ]; then
-  mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs" >&2
-  touch "$libs/.complete"
-fi
-exec 9>&-
+. "$here/../../../../tests/jars.sh"
+fetch_jars "$here/pom.xml" "$libs"
 
 if [ $# -gt 1 ]; then
   keytool -genkeypair -alias server -keyalg RSA -keysize 2048 -dname CN=localhost -ext san=dns:localhost \

@@ -6,7 +6,7 @@ use crate::error::unreadable;
 use crate::keys::Partition;
 use crate::record::{message_of, messages_of};
 use crate::script::Script;
-use crate::value::{Read, bytes, fixed, items, micros, number, parsed, span, worded};
+use crate::value::{Read, bytes, first, fixed, items, micros, number, parsed, span, worded};
 use chatcore::id::{Fence, SessionId};
 use chatcore::message::Message;
 use chatcore::policy::Left;
@@ -64,7 +64,7 @@ impl Redis {
         if answer.word != "COUNT" {
             return began(answer, None);
         }
-        self.count_again(&new.owner, home, items(answer.rest.into_iter().next().unwrap_or_default())?).await?;
+        self.count_again(&new.owner, home, items(first(answer.rest))?).await?;
         began(self.ask(&Asked { exact: true, ..asked }).await?, None)
     }
 

@@ -5,7 +5,7 @@ use crate::Redis;
 use crate::error::unreadable;
 use crate::record::{beside, message_of};
 use crate::script::Script;
-use crate::value::{Read, micros, number};
+use crate::value::{Read, first, micros, number};
 use chatcore::error::AccessError;
 use chatcore::id::SessionId;
 use chatcore::message::{Answer, Message};
@@ -101,10 +101,6 @@ fn again(turn: &Turn, answer: Value) -> Read<Finished> {
     }
     let (message, _) = message_of(answer)?;
     Ok(if message.turn == turn.id.message { Finished::Stored(Box::new(message)) } else { Finished::Fenced })
-}
-
-fn first(rest: Vec<Value>) -> Value {
-    rest.into_iter().next().unwrap_or_default()
 }
 
 /// Why a script shows an owner nothing.

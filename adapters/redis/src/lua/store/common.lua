@@ -21,7 +21,7 @@ local function fence_after(fence) return math.max(fence + 1, math.floor(now / 10
 -- How many living sessions an owner has, and for each other slot, by its number, how many of those are there. Where an owner
 -- has adopted sessions they lie in other slots too, of which the home knows how many there are at most.
 local function living(owner)
-  local count, elsewhere = redis.call('ZCOUNT', of('e', owner), '(' .. text(now), '+inf'), {}
+  local count, elsewhere = redis.call('ZCOUNT', of('e', owner), '(' .. stamp, '+inf'), {}
   local there = redis.call('HGETALL', of('h', owner))
   for k = 1, #there, 2 do
     if tonumber(there[k]) then

@@ -3,14 +3,9 @@
 -- that runs goes on: its server holds a fence, not an owner.
 -- ARGV  2 guest  3 user  4 how many at most  5 most sessions, where this is the user's home too ('' elsewhere)
 local index, ends, u_index, u_ends = of('u', ARGV[2]), of('e', ARGV[2]), of('u', ARGV[3]), of('e', ARGV[3])
-local most, moved, keep, looked = tonumber(ARGV[4]), 0, 0, 0
+local most, moved, keep = tonumber(ARGV[4]), 0, 0
 if ARGV[5] ~= '' then
-  local count = redis.call('ZCOUNT', u_ends, '(' .. text(now), '+inf')
-  local there = redis.call('HGETALL', of('h', ARGV[3]))
-  for k = 1, #there, 2 do
-    if tonumber(there[k]) then count = count + there[k + 1] end
-  end
-  most = math.max(math.min(most, ARGV[5] - count), 0)
+  most = math.max(math.min(most, ARGV[5] - living(ARGV[3])), 0)
 end
 local found = most > 0 and redis.call('ZRANGE', index, '+inf', '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, most) or {}
 for _, id in ipairs(found) do
@@ -29,4 +24,4 @@ if moved > 0 then
     if redis.call('PTTL', name) < keep - now / 1000 then redis.call('PEXPIREAT', name, keep) end
   end
 end
-return {'MOVED', moved, keep, redis.call('ZCOUNT', ends, '(' .. text(now), '+inf')}
+return {'MOVED', moved, keep, redis.call('ZCOUNT', ends, '(' .. stamp, '+inf')}
