@@ -3,7 +3,7 @@
 
 use chatcore_ports::chatcore::id::UserId;
 use chatcore_ports::chatcore::policy::StoreLimits;
-use chatcore_ports::chatcore::port::{AiChunk, AiError, AiGateway, Prompt, User};
+use chatcore_ports::chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime, User};
 use chatcore_ports::conformance::{
     AiHarness, BusHarness, OpenBus, OpenStore, RuntimeHarness, StoreHarness, ThrottleHarness, TokenHarness,
     UsersHarness,
@@ -15,7 +15,10 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 
 fn runtime() -> Arc<TokioRuntime> {
     Arc::new(TokioRuntime::current())
@@ -132,6 +135,25 @@ async fn ai() -> AiHarness {
 
 mod tokio_runtime {
     chatcore_ports::runtime_laws!(async { super::RuntimeHarness::new(super::runtime()) });
+}
+
+mod tokio_runtime_of_the_thread {
+    chatcore_ports::runtime_laws!(async { super::RuntimeHarness::new(super::Arc::new(super::TokioRuntime::local())) });
+}
+
+#[tokio::test]
+async fn a_local_runtime_keeps_a_task_with_its_thread_and_takes_home_what_has_none() {
+    let (local, home) = (TokioRuntime::local(), Handle::current().id());
+    let asked = |runtime: &TokioRuntime| {
+        let (tell, told) = oneshot::channel();
+        runtime.spawn(Box::pin(async move { tell.send(Handle::current().id()).unwrap() }));
+        told
+    };
+    let elsewhere = local.clone();
+    assert_eq!(thread::spawn(move || asked(&elsewhere)).join().unwrap().await.unwrap(), home);
+    let own = Builder::new_current_thread().build().unwrap();
+    let own_id = own.handle().id();
+    assert_eq!(thread::spawn(move || own.block_on(async { asked(&local).await })).join().unwrap().unwrap(), own_id);
 }
 
 mod sim_runtime {

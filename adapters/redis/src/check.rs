@@ -1,7 +1,7 @@
 //! Whether the server is fit to be used: looked at by the first connection, and once.
 
 use crate::config::RedisConfig;
-use crate::error::{NAME, OpenError, failed, is_denied};
+use crate::error::{NAME, OpenError, failed, is_denied, is_no_database};
 use crate::keys::Keys;
 use crate::link::{Link, Maker};
 use chatcore::error::BackendError;
@@ -52,10 +52,14 @@ impl Check {
         Ok(allowed(answer)?.is_some_and(|info| line(&text(&info), "redis_mode") == Some("cluster")))
     }
 
-    /// No connection came about. Whoever is not let in has to mend that, and is told so.
+    /// No connection came about. Whoever is not let in, or asks for a database that is not there, has to mend that, and is
+    /// told so.
     pub(crate) fn refused(&self, error: RedisError) -> BackendError {
+        let why = error.to_string();
         if is_denied(&error) {
-            self.keep(Found::Unfit(OpenError::Denied { why: error.to_string() }));
+            self.keep(Found::Unfit(OpenError::Denied { why }));
+        } else if is_no_database(&error) {
+            self.keep(Found::Unfit(OpenError::Database { why }));
         }
         failed(error)
     }

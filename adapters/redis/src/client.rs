@@ -1,11 +1,11 @@
-//! Calls: on one connection that all callers of a tokio runtime share, each with a deadline. A connection that failed is not
-//! used again, so no answer is ever read by another caller than the one who asked.
+//! Calls, each with a deadline, on connections that callers share. One that failed is not used again, so no answer is ever
+//! read by another caller than the one who asked.
 
 use crate::breaker::Breaker;
-use crate::check::Check;
 use crate::config::{MOST_PARTITIONS, RedisConfig};
 use crate::error::{NAME, NoAnswer, OpenError, failed};
 use crate::link::{Link, Maker};
+use crate::links::Links;
 use crate::script::Call;
 use crate::value::first;
 use chatcore::error::BackendError;
@@ -14,49 +14,18 @@ use deadpool_redis::redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResu
 use futures_util::future::{Either, join_all, select};
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::{Handle, Id};
 
 /// How many breakers there are: one for each partition, and one for what lies outside of all.
 const PLACES: usize = MOST_PARTITIONS as usize + 1;
-/// How many runtimes have a connection at once; the oldest connections are given up for new ones.
-const MOST_RUNTIMES: usize = 256;
-/// How long a cluster's connection may answer nobody before it is given up.
-const SILENCE: Duration = Duration::from_secs(1);
-
 /// Calls the server, or the cluster.
 pub(crate) struct Client {
-    maker: Arc<Maker>,
-    check: Check,
+    links: Arc<Links>,
     runtime: Arc<dyn Runtime>,
     call_timeout: Duration,
     /// One for each slot of a cluster, since a node that is away is not the others' fault; on one server the first serves all.
     breakers: [Breaker; PLACES],
-    shared: Mutex<Shared>,
-    making: tokio::sync::Mutex<()>,
-}
-
-/// The shared connections.
-#[derive(Default)]
-struct Shared {
-    /// One for each runtime that calls: what its tasks wait for then happens on its own threads, and it ends with them.
-    links: Vec<Made>,
-    /// How many were ever made.
-    number: u64,
-    /// What became of the newest try to make one.
-    tries: u64,
-    refused: Option<BackendError>,
-    /// When it answered last.
-    answered: Duration,
-}
-
-/// A connection.
-struct Made {
-    runtime: Option<Id>,
-    /// Which of all that there were.
-    number: u64,
-    link: Link,
 }
 
 /// What an error says of the server.
@@ -69,23 +38,20 @@ enum Known {
 impl Client {
     pub(crate) fn new(config: &RedisConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
         Ok(Self {
-            maker: Arc::new(Maker::new(config)?),
-            check: Check::new(config),
+            links: Arc::new(Links::new(config, runtime.clone())?),
             runtime,
             call_timeout: config.call_timeout,
             breakers: Default::default(),
-            shared: Mutex::default(),
-            making: tokio::sync::Mutex::default(),
         })
     }
 
     pub(crate) fn maker(&self) -> &Arc<Maker> {
-        &self.maker
+        self.links.maker()
     }
 
     /// What is wrong with the server, where it was reached and found unfit.
     pub(crate) fn unfit(&self) -> Option<OpenError> {
-        self.check.unfit()
+        self.links.unfit()
     }
 
     /// Runs a command.
@@ -120,11 +86,11 @@ impl Client {
         let mut used = None;
         let whole = async {
             loop {
-                let (number, link) = self.link().await?;
+                let (number, link) = self.links.get().await?;
                 let is_first = used.replace(number).is_none();
                 match asked.send(link).await {
                     // Most often it was cut while nobody used it, as when the server was started again.
-                    Err(error) if is_first && is_cut(&error) && asked.may_repeat() => self.drop_link(used),
+                    Err(error) if is_first && is_cut(&error) && asked.may_repeat() => self.links.forget(number),
                     answered => return Ok(answered),
                 }
             }
@@ -136,7 +102,6 @@ impl Client {
         let now = self.runtime.elapsed();
         match ended {
             Ok(Ok(answer)) => {
-                self.shared().answered = now;
                 breaker.answered();
                 Ok(answer)
             }
@@ -151,7 +116,7 @@ impl Client {
                 Err(error)
             }
             Err(error) => {
-                self.give_up(used, now);
+                self.links.no_answer();
                 breaker.failed(now, &error);
                 Err(error)
             }
@@ -160,11 +125,14 @@ impl Client {
 
     /// What an error says of the server, and of the connection: one that was lost is not used again.
     fn judge(&self, used: Option<u64>, error: &RedisError) -> Known {
-        if is_lost(error) {
-            self.drop_link(used);
+        if let Some(used) = used.filter(|_| is_lost(error)) {
+            self.links.forget(used);
         }
         match error.kind() {
-            _ if error.is_timeout() => Known::Away,
+            _ if error.is_timeout() => {
+                self.links.no_answer();
+                Known::Away
+            }
             ErrorKind::ClusterConnectionNotFound => Known::Away,
             // Whether the server is away, the next connection will tell.
             ErrorKind::Io | ErrorKind::Parse => Known::Nothing,
@@ -172,19 +140,9 @@ impl Client {
         }
     }
 
-    /// The connection has not answered in time. On one server no other will: what was made before may be as dead, and each
-    /// runtime would have to find out for itself. A cluster's connection may have other nodes that do.
-    fn give_up(&self, used: Option<u64>, now: Duration) {
-        if !self.maker.is_cluster() {
-            self.shared().links.clear();
-        } else if now.saturating_sub(self.shared().answered) > SILENCE {
-            self.drop_link(used);
-        }
-    }
-
     /// Whose breaker a command asks: in a cluster that of the partition of its first key, which stands at this place.
     fn place(&self, command: &Cmd, first_key: usize) -> usize {
-        if !self.maker.is_cluster() {
+        if !self.maker().is_cluster() {
             return 0;
         }
         let key = match command.args_iter().nth(first_key) {
@@ -194,70 +152,15 @@ impl Client {
         let partition = key.split_once("{p").and_then(|(_, rest)| rest.split_once('}')?.0.parse().ok());
         partition.filter(|partition| *partition < PLACES).unwrap_or(PLACES - 1)
     }
-
-    /// The connection of the caller's runtime. The first who finds none makes one, the others wait for it, and hear if it failed.
-    async fn link(&self) -> Result<(u64, Link), BackendError> {
-        let tries = match self.present() {
-            Ok(link) => return Ok(link),
-            Err(tries) => tries,
-        };
-        let _making = self.making.lock().await;
-        match self.present() {
-            Ok(link) => return Ok(link),
-            Err(now) if now != tries => {
-                if let Some(refused) = self.shared().refused.clone() {
-                    return Err(refused);
-                }
-            }
-            Err(_) => {}
-        }
-        let made = self.make().await;
-        let mut shared = self.shared();
-        shared.tries += 1;
-        shared.refused = made.as_ref().err().cloned();
-        let link = made?;
-        shared.number += 1;
-        let made = Made { runtime: runtime(), number: shared.number, link: link.clone() };
-        let too_many = (shared.links.len() + 1).saturating_sub(MOST_RUNTIMES);
-        shared.links.drain(..too_many);
-        shared.links.push(made);
-        Ok((shared.number, link))
-    }
-
-    fn present(&self) -> Result<(u64, Link), u64> {
-        let (shared, here) = (self.shared(), runtime());
-        let made = shared.links.iter().find(|made| made.runtime == here);
-        made.map(|made| (made.number, made.link.clone())).ok_or(shared.tries)
-    }
-
-    async fn make(&self) -> Result<Link, BackendError> {
-        let mut link = self.maker.link().await.map_err(|error| self.check.refused(error))?;
-        if self.check.is_a_cluster_unawares(&self.maker, &mut link).await.map_err(failed)? {
-            self.maker.found_a_cluster();
-            link = self.maker.link().await.map_err(failed)?;
-        }
-        self.check.run(&mut link).await?;
-        Ok(link)
-    }
-
-    fn drop_link(&self, number: Option<u64>) {
-        self.shared().links.retain(|made| Some(made.number) != number);
-    }
-
-    fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("maker", &self.maker).field("breaker", &self.breakers[0]).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("maker", self.maker())
+            .field("breaker", &self.breakers[0])
+            .finish_non_exhaustive()
     }
-}
-
-/// The runtime of the caller.
-fn runtime() -> Option<Id> {
-    Handle::try_current().ok().map(|handle| handle.id())
 }
 
 /// What is sent in one round trip.

@@ -65,6 +65,12 @@ pub enum OpenError {
         /// How many were asked for.
         asked: u8,
     },
+    /// There is no such database.
+    #[error("{why}: choose a database that the server has (a cluster has 0 alone)")]
+    Database {
+        /// What was said.
+        why: String,
+    },
     /// The server does not let this user in, or not do what is needed.
     #[error("the server refuses: {why}; check user, password and the ACL that the README of chatcore-redis shows")]
     Denied {
@@ -106,6 +112,12 @@ pub(crate) fn is_denied(error: &RedisError) -> bool {
         ErrorKind::AuthenticationFailed => error.detail().is_none_or(denied),
         _ => false,
     }
+}
+
+/// Whether the server has no database of the number that is asked for.
+pub(crate) fn is_no_database(error: &RedisError) -> bool {
+    let told = error.to_string();
+    error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && told.contains("switch database")
 }
 
 /// The server answered something that no script of ours says.

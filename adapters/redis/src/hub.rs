@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// How long the connection stays when nobody waits any more, and how often it is asked whether it lives.
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(1);
 /// How long the server may take to answer on it.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long until the next connection, where the last one was lost.

@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `config`, `error` | how it is opened, and what can go wrong |
-//! | `link`, `client`, `breaker`, `check` | connections, and calls on the one that callers share |
+//! | `link`, `links`, `client`, `breaker`, `check` | connections, and calls on those that callers share |
 //! | `script`, `value` | calls of Lua scripts, and what they answer |
 //! | `keys`, `event`, `record` | the names of keys, and what an event and a message are stored as |
 //! | `hub`, `wakes` | who waits on a channel, or for events, is woken |
@@ -24,6 +24,7 @@ mod hub;
 mod keys;
 mod letters;
 mod link;
+mod links;
 mod once;
 mod outbox;
 mod probe;

@@ -11,6 +11,7 @@ use deadpool_redis::redis::{
     self, AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
     RedisError, RedisFuture, RedisResult, TlsCertificates, Value,
 };
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fmt;
@@ -79,6 +80,11 @@ impl Maker {
         let servers: Vec<ConnectionInfo> = config.urls.iter().map(|url| server(url)).collect::<Result<_, _>>()?;
         if servers.is_empty() {
             return Err(OpenError::Url { url: String::new(), why: "none is given".into() });
+        }
+        let elsewhere = |server: &&ConnectionInfo| server.redis_settings().db() != 0;
+        if let Some(server) = servers.iter().find(elsewhere).filter(|_| servers.len() > 1) {
+            let why = format!("a cluster has no database {}", server.redis_settings().db());
+            return Err(OpenError::Database { why });
         }
         let secured = servers.iter().all(|server| matches!(server.addr(), ConnectionAddr::TcpTls { .. }));
         if let Some(path) = config.ca_file.clone().filter(|_| !secured) {
@@ -158,6 +164,9 @@ impl fmt::Debug for Maker {
 fn server(url: &str) -> Result<ConnectionInfo, OpenError> {
     let refused = |why: String| OpenError::Url { url: without_secret(url), why };
     let parsed = redis::parse_redis_url(url).ok_or_else(|| refused("its form is not known".into()))?;
+    if parsed.fragment().is_some() {
+        return Err(refused("it may not hold a #, which in a password is written %23".into()));
+    }
     let info = parsed.into_connection_info().map_err(|error| refused(error.to_string()))?;
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
     Ok(info.set_tcp_settings(at_once()).set_redis_settings(settings))
@@ -166,12 +175,15 @@ fn server(url: &str) -> Result<ConnectionInfo, OpenError> {
 fn trusted(path: &Path) -> Result<TlsCertificates, OpenError> {
     let bad = |why: String| OpenError::CaFile { path: path.to_owned(), why };
     let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(bad("there is none in it".into())),
-        Ok(_) => Ok(TlsCertificates { client_tls: None, root_cert: Some(pem) }),
-        Err(error) => Err(bad(error.to_string())),
+    let mut found = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+        found.add(certificate).map_err(|error| bad(error.to_string()))?;
     }
+    if found.is_empty() {
+        return Err(bad("there is no certificate in it".into()));
+    }
+    Ok(TlsCertificates { client_tls: None, root_cert: Some(pem) })
 }
 
 /// Small writes leave at once: the other side waits for them.

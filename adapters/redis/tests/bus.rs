@@ -32,7 +32,7 @@ fn shared(place: &Mutex<Weak<Cluster>>, start: fn() -> Cluster) -> Servers {
 }
 
 fn single() -> Servers {
-    shared(&SINGLE, || Cluster { nodes: vec![Server::start()] })
+    shared(&SINGLE, || Cluster { nodes: vec![Server::start()], replicas: Vec::new() })
 }
 
 fn cluster() -> Servers {

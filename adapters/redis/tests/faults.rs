@@ -3,64 +3,18 @@
 
 mod common;
 
-use chatcore::error::BackendError;
 use chatcore::message::MessagesPage;
-use chatcore::port::{Outbox, Probe, SessionStore};
+use chatcore::port::{Probe, SessionStore};
 use chatcore::turn::{Began, Cursor, Finished, NewTurn, Piece, Position, Target, Turn};
-use chatcore_redis::{Redis, RedisConfig};
+use chatcore_redis::Redis;
 use common::chat::{answer, finish, question, start};
-use common::{Cluster, Server, open, own_prefix};
+use common::faults::{BACK, config, goes_on, is_back_soon, is_told_soon, now, patiently};
+use common::{Server, open};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-
-/// The longest that an error may be waited for, and that the way back may take.
-const SOON: Duration = Duration::from_secs(1);
-const BACK: Duration = Duration::from_secs(2);
-
-/// As it comes from `new`: the deadlines are what is tested.
-fn config(url: String) -> RedisConfig {
-    let mut config = RedisConfig::new(url);
-    config.key_prefix = own_prefix();
-    config
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test of time as it passes")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// Calls fail within a second, and soon at once; all of them may be tried again.
-async fn is_told_soon(store: &Redis) {
-    for round in 0..6 {
-        let began = now();
-        let told = store.check().await.map_err(|error| error.may_pass());
-        let took = began.elapsed();
-        assert!(told == Err(true) && took < SOON, "call {round} was told {told:?} after {took:?}");
-    }
-    let began = now();
-    // Of these at most every 200 ms one is tried.
-    for _ in 0..100 {
-        store.check().await.unwrap_err();
-    }
-    assert!(began.elapsed() < 2 * SOON, "a hundred calls took {:?}", began.elapsed());
-}
-
-/// Calls work again within two seconds.
-async fn is_back_soon(store: &Redis) {
-    let began = now();
-    while store.check().await.is_err() {
-        assert!(began.elapsed() < BACK, "not back after {:?}", began.elapsed());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// A conversation goes on where it was.
-async fn goes_on(store: &Redis, target: Target, key: &str) {
-    finish(store, &start(store, &question(target, key)).await).await;
-}
 
 #[tokio::test]
 async fn a_server_that_is_down() {
@@ -118,6 +72,23 @@ async fn a_server_out_of_memory() {
 }
 
 #[tokio::test]
+async fn a_server_with_no_room_for_another_client() {
+    let server = Server::start();
+    let config = config(server.url());
+    let (store, late) = (open(&config).await, config);
+    let first = start(&*store, &question(Target::New, "k0")).await;
+    server.ask(&["CONFIG", "SET", "maxclients", "1"]);
+    // Who has a connection goes on; who comes now is told that it may pass.
+    finish(&*store, &first).await;
+    goes_on(&store, Target::Existing(first.turn.id.session), "k1").await;
+    let late = open(&late).await;
+    is_told_soon(&late).await;
+    drop(store);
+    is_back_soon(&late).await;
+    goes_on(&late, Target::Existing(first.turn.id.session), "k2").await;
+}
+
+#[tokio::test]
 async fn a_server_that_became_a_replica() {
     let (server, master) = (Server::start(), Server::start());
     let store = open(&config(server.url())).await;
@@ -131,18 +102,6 @@ async fn a_server_that_became_a_replica() {
     server.ask(&["REPLICAOF", "NO", "ONE"]);
     is_back_soon(&store).await;
     finish(&*store, &first).await;
-}
-
-/// Repeats a call until it is answered, as the core does.
-async fn patiently<T>(call: impl AsyncFn() -> Result<T, BackendError>) -> T {
-    for _ in 0..1000 {
-        match call().await {
-            Ok(answer) => return answer,
-            Err(error) => assert!(error.may_pass(), "{error:?}: {}", error.source),
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("no answer in a thousand tries");
 }
 
 /// A door to the server that closes in the midst of an answer: after so many bytes, once for each number that is set.
@@ -220,70 +179,6 @@ async fn an_answer_cut_after_any_byte() {
 
 fn new_owner() -> chatcore::owner::Owner {
     question(Target::New, "k").owner
-}
-
-/// While its keys move one by one, questions and answers are taken whole or not at all.
-#[tokio::test]
-async fn a_slot_moved_in_the_cluster() {
-    let cluster = Cluster::start();
-    let mut config = config(cluster.nodes[0].url());
-    config.urls = cluster.urls();
-    let store = open(&config).await;
-    let first = start(&*store, &question(Target::New, "k0")).await;
-    finish(&*store, &first).await;
-    let session = first.turn.id.session;
-    let (slot, from) = cluster.slot_of(&session.to_string());
-    let (mut number, mut told) = (0, Vec::new());
-    for () in cluster.move_slot(&slot, from, (from + 1) % 3) {
-        number += 1;
-        let new = question(Target::Existing(session), &format!("k{number}"));
-        if let Ok(Began::Started(started)) = store.begin_turn(&new).await {
-            told.push(store.finish_turn(&started.turn, &answer("Much.")).await.is_ok());
-        }
-    }
-    assert!(number > 5 && told.len() < number, "a slot that moves refuses: {told:?} of {number}");
-    is_back_soon(&store).await;
-    goes_on(&store, Target::Existing(session), "last").await;
-    let page = MessagesPage { before: None, limit: 1000 };
-    let history = store.messages(&new_owner(), &session, &page).await.unwrap();
-    let events = store.claim(1000, Duration::ZERO).await.unwrap();
-    let events: Vec<_> = events.iter().filter_map(|entry| entry.event.message()).collect();
-    assert!(history.iter().map(|message| message.seq).eq(1..=history.len() as u64), "{history:?}");
-    assert_eq!(events, history.iter().collect::<Vec<_>>(), "each message has its event");
-}
-
-/// What lies on the other nodes is answered as soon as ever.
-#[tokio::test]
-async fn a_node_of_the_cluster_that_is_down() {
-    let mut cluster = Cluster::start();
-    let mut config = config(cluster.nodes[0].url());
-    config.urls = cluster.urls();
-    let store = open(&config).await;
-    let (mut sessions, mut number) = ([const { Vec::new() }; 3], 0);
-    while sessions.iter().any(|sessions| sessions.len() < 2) {
-        number += 1;
-        let new = NewTurn { owner: owner(&format!("user{number}")), ..question(Target::New, "k0") };
-        let started = start(&*store, &new).await;
-        let (_, node) = cluster.slot_of(&started.turn.id.session.to_string());
-        sessions[node].push((new, started));
-    }
-    cluster.nodes[2].kill();
-    for _ in 0..3 {
-        let (_, lost) = &sessions[2][0];
-        let began = now();
-        let told = store.finish_turn(&lost.turn, &answer("Much.")).await;
-        assert!(told.is_err_and(|error| error.may_pass()) && began.elapsed() < SOON, "after {:?}", began.elapsed());
-    }
-    for (_, started) in sessions[..2].iter().flatten() {
-        let began = now();
-        let turn = &started.turn;
-        let finished = patiently(async || store.finish_turn(turn, &answer("Much.")).await).await;
-        assert!(matches!(finished, Finished::Stored(_)) && began.elapsed() < SOON, "after {:?}", began.elapsed());
-    }
-}
-
-fn owner(name: &str) -> chatcore::owner::Owner {
-    format!("user:{name}").parse().unwrap()
 }
 
 /// A follower is not left waiting by the loss of the connection on which it would be told.

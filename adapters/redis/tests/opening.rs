@@ -3,10 +3,11 @@
 mod common;
 
 use chatcore::port::Probe;
+use chatcore::turn::Target;
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{OpenError, Redis, RedisConfig};
-use common::chat::one_of_each;
-use common::{Server, certificate, config, free_port, open, user_of_the_readme};
+use common::chat::{finish, one_of_each, question, start};
+use common::{NODE, Server, certificate, config, free_port, open, user_of_the_readme};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,10 @@ async fn a_wrong_configuration_is_told_without_its_password() {
     let told = opened(&wrong).await.unwrap_err().to_string();
     assert!(told.contains("http://***@127.0.0.1") && !told.contains("hunter2"), "{told}");
     assert!(!format!("{wrong:?}").contains("hunter2"));
+    // Else the rest of the password would be lost, or an option that is not there be asked for.
+    wrong.urls = vec!["rediss://127.0.0.1/#insecure".into()];
+    let told = opened(&wrong).await.unwrap_err().to_string();
+    assert!(told.contains("%23"), "{told}");
     wrong.urls = vec!["redis://127.0.0.1".into()];
     wrong.key_prefix = "a{b}".into();
     assert!(matches!(opened(&wrong).await, Err(OpenError::Prefix { .. })));
@@ -48,6 +53,16 @@ async fn a_wrong_password_is_told_at_once_and_not_as_an_outage() {
         assert!(matches!(refused, Err(OpenError::Denied { .. })), "{refused:?}");
     }
     opened(&config(&[format!("redis://:right@127.0.0.1:{}/3", server.port)])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_told_at_once_and_not_as_an_outage() {
+    let (server, node) = (Server::start(), Server::with(NODE));
+    let of_two = [server.url(), format!("{}/3", node.url())];
+    for urls in [vec![format!("{}/99", server.url())], vec![format!("{}/3", node.url())], of_two.to_vec()] {
+        let refused = opened(&config(&urls)).await;
+        assert!(matches!(refused, Err(OpenError::Database { .. })), "{urls:?}: {refused:?}");
+    }
 }
 
 #[tokio::test]
@@ -81,7 +96,10 @@ async fn a_server_with_tls_is_believed_for_the_certificate_that_was_named() {
             assert!(server.ask(&["CLIENT", "LIST"]).contains(&format!("laddr=127.0.0.1:{tls_port}")));
         }
     }
-    for (path, text) in [("none.pem", None), ("empty.pem", Some("")), ("key.pem", Some("not a certificate"))] {
+    let broken = "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n";
+    let texts =
+        [("none.pem", None), ("empty.pem", Some("")), ("text.pem", Some("not one")), ("broken.pem", Some(broken))];
+    for (path, text) in texts {
         let path = files.path().join(path);
         if let Some(text) = text {
             std::fs::write(&path, text).unwrap();
@@ -113,6 +131,16 @@ async fn a_server_that_is_not_there_yet_is_found_when_it_comes() {
     server.run();
     tokio::time::sleep(Duration::from_millis(300)).await;
     store.check().await.unwrap();
+}
+
+/// As in a program whose threads wait for a call each, and know nothing of tokio.
+#[test]
+fn a_thread_without_a_runtime_may_call() {
+    let server = Server::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (store, new) = runtime.block_on(async { (open(&config(&[server.url()])).await, question(Target::New, "k")) });
+    server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    futures_executor::block_on(async { finish(&*store, &start(&*store, &new).await).await });
 }
 
 #[tokio::test]

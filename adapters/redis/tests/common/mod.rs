@@ -9,9 +9,10 @@
 
 pub(crate) mod chat;
 pub(crate) mod events;
+pub(crate) mod faults;
 mod server;
 
-pub(crate) use server::{Cluster, Server, certificate, free_port};
+pub(crate) use server::{Cluster, NODE, Server, certificate, free_port};
 
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{Redis, RedisConfig};

@@ -10,6 +10,9 @@ use std::time::Duration;
 const SLOTS: usize = 16_384;
 /// How many times a server is looked for before it is given up.
 const LOOKS: usize = 1000;
+/// What makes a server a node of a cluster.
+pub(crate) const NODE: &[&str] =
+    &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"];
 /// Runs the server until its own input is at its end, which comes with the end of the test at the latest, however it ends.
 const GUARD: &str = r#"
 trap '' TERM INT HUP
@@ -148,6 +151,18 @@ impl Drop for Server {
     }
 }
 
+/// Waits for what comes soon.
+fn until(what: &str, is_there: impl Fn() -> bool) {
+    let comes = (0..LOOKS).any(|_| {
+        let is_there = is_there();
+        if !is_there {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        is_there
+    });
+    assert!(comes, "there never is {what}");
+}
+
 /// One answer of the protocol.
 fn answer(reader: &mut impl BufRead) -> Option<String> {
     let mut line = String::new();
@@ -194,36 +209,62 @@ pub(crate) fn certificate(folder: &Path, name: &str) -> PathBuf {
     path
 }
 
-/// A cluster of three, each with a third of the slots.
+/// A cluster of three, each with a third of the slots; and perhaps a replica of each.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Server>,
+    pub(crate) replicas: Vec<Server>,
 }
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        let options =
-            ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"];
-        let nodes: Vec<Server> = (0..3).map(|_| Server::with(&options)).collect();
+        let nodes: Vec<Server> = (0..3).map(|_| Server::with(NODE)).collect();
+        let first = nodes[0].port;
+        Self::of(nodes, first)
+    }
+
+    /// Each node with a replica, which has its data and takes its place when it is away for two seconds.
+    pub(crate) fn with_replicas() -> Self {
+        let mut cluster = Self::start();
+        for node in &cluster.nodes {
+            let replica = Server::with(NODE);
+            replica.ask(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string()]);
+            let id = node.ask(&["CLUSTER", "MYID"]);
+            until("a replica", || replica.ask(&["CLUSTER", "REPLICATE", &id]) == "OK");
+            cluster.replicas.push(replica);
+        }
+        let all = || cluster.nodes.iter().chain(&cluster.replicas);
+        until("replicas", || all().all(|node| node.ask(&["CLUSTER", "INFO"]).contains("cluster_known_nodes:6")));
+        until("a replica that is up to date", || {
+            cluster.replicas.iter().all(|replica| replica.ask(&["INFO", "replication"]).contains("link_status:up"))
+        });
+        cluster
+    }
+
+    /// Nodes that share the slots. They meet at this port of the first.
+    pub(crate) fn of(nodes: Vec<Server>, first_port: u16) -> Self {
         for (index, node) in nodes.iter().enumerate() {
             let (first, after) = (index * SLOTS / 3, (index + 1) * SLOTS / 3);
             node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &(after - 1).to_string()]);
             node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
-            node.ask(&["CLUSTER", "MEET", "127.0.0.1", &nodes[0].port.to_string()]);
+            node.ask(&["CLUSTER", "MEET", "127.0.0.1", &first_port.to_string()]);
         }
-        let agreed = |node: &Server| {
-            let info = node.ask(&["CLUSTER", "INFO"]);
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-        };
-        let up = (0..LOOKS).any(|_| {
-            let up = nodes.iter().all(agreed);
-            if !up {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            up
+        until("nodes that agree", || {
+            nodes
+                .iter()
+                .map(|node| node.ask(&["CLUSTER", "INFO"]))
+                .all(|info| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3"))
         });
-        assert!(up, "the nodes do not agree");
-        Self { nodes }
+        Self { nodes, replicas: Vec::new() }
+    }
+
+    /// Waits until a node's replica has what the node has.
+    pub(crate) fn are_alike(&self, node: usize) {
+        let offset = |server: &Server| {
+            let told = server.ask(&["INFO", "replication"]);
+            told.lines().find_map(|line| line.strip_prefix("master_repl_offset:").map(str::to_owned))
+        };
+        until("a replica that has all", || offset(&self.nodes[node]) == offset(&self.replicas[node]));
     }
 
     /// The slot of a session, and which node has it at first.

@@ -1,0 +1,67 @@
+//! How soon a fault is told, and how soon it is over.
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
+use super::chat::{finish, question, start};
+use super::own_prefix;
+use chatcore::error::BackendError;
+use chatcore::port::Probe;
+use chatcore::turn::Target;
+use chatcore_redis::{Redis, RedisConfig};
+use std::time::{Duration, Instant};
+
+/// The longest that an error may be waited for, and that the way back may take.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+pub(crate) const BACK: Duration = Duration::from_secs(2);
+
+/// As it comes from `new`: the deadlines are what is tested.
+pub(crate) fn config(url: String) -> RedisConfig {
+    let mut config = RedisConfig::new(url);
+    config.key_prefix = own_prefix();
+    config
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test of time as it passes")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Calls fail within a second, and soon at once; all of them may be tried again.
+pub(crate) async fn is_told_soon(store: &Redis) {
+    for round in 0..6 {
+        let began = now();
+        let told = store.check().await.map_err(|error| error.may_pass());
+        let took = began.elapsed();
+        assert!(told == Err(true) && took < SOON, "call {round} was told {told:?} after {took:?}");
+    }
+    let began = now();
+    // Of these at most every 200 ms one is tried.
+    for _ in 0..100 {
+        store.check().await.unwrap_err();
+    }
+    assert!(began.elapsed() < 2 * SOON, "a hundred calls took {:?}", began.elapsed());
+}
+
+/// Calls work again within two seconds.
+pub(crate) async fn is_back_soon(store: &Redis) {
+    let began = now();
+    while store.check().await.is_err() {
+        assert!(began.elapsed() < BACK, "not back after {:?}", began.elapsed());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A conversation goes on where it was.
+pub(crate) async fn goes_on(store: &Redis, target: Target, key: &str) {
+    finish(store, &start(store, &question(target, key)).await).await;
+}
+/// Repeats a call until it is answered, as the core does.
+pub(crate) async fn patiently<T>(call: impl AsyncFn() -> Result<T, BackendError>) -> T {
+    for _ in 0..1000 {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(error.may_pass(), "{error:?}: {}", error.source),
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("no answer in a thousand tries");
+}
