@@ -45,7 +45,7 @@ impl Application {
     pub async fn build(settings: Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let parts = compose::compose(&settings).await?;
         let (sweeper, relay) = (parts.sweeper.clone(), parts.relay.clone());
-        let state = Data::new(State::new(parts, &settings.server));
+        let state = Data::new(State::new(parts, &settings));
         let address = format!("{}:{}", settings.server.host, settings.server.port);
         let (server, port) = startup::listen(&settings.server, state.clone())
             .map_err(|error| format!("cannot listen on {address} (HOST, PORT): {error}"))?;

@@ -1,13 +1,17 @@
-//! Who calls: the bearer token of a request, before anything else of it is looked at.
+//! Who calls: the bearer token of a request, or the device of a guest, before anything else of it is looked at.
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Kind, Place, Problem};
 use crate::startup::State;
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use chatcore::error::Invalid;
+use chatcore::id::{DeviceId, UserId};
 use chatcore::owner::Owner;
 use std::future::{Ready, ready};
+
+const DEVICE: &str = "X-Device-Id";
 
 /// Who calls. As the first argument of a handler it is decided before the path, the query and the body are read.
 #[derive(Debug, Clone)]
@@ -23,9 +27,51 @@ impl FromRequest for Caller {
 }
 
 fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
-    let token = bearer(request.headers()).ok_or_else(|| Problem::new(Kind::NotAuthenticated))?;
+    let owner = match user(request)? {
+        Some(user) => Some(Owner::User(user)),
+        None => device_of_header(request.headers())?.map(Owner::Guest),
+    };
+    owner.map(Caller).ok_or_else(|| Problem::new(Kind::NotAuthenticated))
+}
+
+/// Whose token the request carries; `None` where it carries none, and guests may call.
+///
+/// # Errors
+/// A token that is not good, or none where guests may not call.
+pub fn user(request: &HttpRequest) -> Result<Option<UserId>, Problem> {
     let state = request.app_data::<Data<State>>().ok_or_else(|| Problem::new(Kind::Internal))?;
-    Ok(Caller(Owner::User(state.login.verify(token)?)))
+    if state.guests.is_some() && !request.headers().contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    let token = bearer(request.headers()).ok_or_else(|| Problem::new(Kind::NotAuthenticated))?;
+    Ok(Some(state.login.verify(token)?))
+}
+
+/// The device that the header `X-Device-Id` names.
+///
+/// # Errors
+/// It is none, or there are several.
+pub fn device_of_header(headers: &HeaderMap) -> Result<Option<DeviceId>, Problem> {
+    let fault = |detail: String| Problem::fault(Place::Header(DEVICE), detail);
+    let mut values = headers.get_all(DEVICE);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(fault("must be given once".into()));
+    }
+    let device = device(value.to_str().unwrap_or_default().to_owned());
+    device.map(Some).map_err(|invalid| fault(format!("must be {}", invalid.rule)))
+}
+
+/// A device as clients may name it.
+///
+/// # Errors
+/// It is too short to be hard to guess, or has letters that no device has.
+pub fn device(text: String) -> Result<DeviceId, Invalid> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    let rule = "8 to 128 of A-Z a-z 0-9 . _ : -";
+    let is_good = text.len() >= 8 && text.bytes().all(plain);
+    let good = is_good.then(|| DeviceId::parse(text).ok()).flatten();
+    good.ok_or(Invalid { what: "device id", rule })
 }
 
 /// The token of the one `Authorization: Bearer` header. Two headers are none: which of them a proxy looked at is unknown.

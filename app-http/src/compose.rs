@@ -5,6 +5,7 @@ use crate::settings::{Ai, AiKind, Logins, Settings};
 use app_kit::settings::StoreKind;
 use app_kit::{compose, relaying};
 use chatcore::ChatService;
+use chatcore::guests::GuestGate;
 use chatcore::login::{LoginPolicy, LoginService};
 use chatcore::policy::{ChatPolicy, Quota};
 use chatcore::port::{AiGateway, Outbox, Probe, Runtime, SessionStore, Throttle, TokenIssuer, UserDirectory};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub chat: ChatService,
     /// Logins and tokens.
     pub login: LoginService,
+    /// What guests may do; `None` where there are none.
+    pub guests: Option<GuestGate>,
     /// What closes turns whose server died.
     pub sweeper: Sweeper,
     /// What moves events to Kafka, where this program does that.
@@ -78,6 +81,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
     dependencies.push(Dependency { probe: ai_probe, required: false });
     Ok(Parts {
         chat: ChatService::new(store.sessions.clone(), ai, runtime.clone(), chat_policy(settings)),
+        guests: settings.chat.guests.then(|| GuestGate::new(store.throttle.clone(), settings.chat.guest_quota)),
         login: LoginService::new(users, tokens, store.throttle, runtime.clone(), login_policy(&settings.logins)),
         sweeper: Sweeper::new(store.sessions, ORPHAN_GRACE, SWEEP_BATCH),
         relay,

@@ -1,10 +1,11 @@
 //! What comes in and goes out, member by member: the contract of the API.
 
+use crate::auth::device;
 use crate::body::FromMembers;
 use crate::members::Members;
 use crate::problem::Problem;
 use chatcore::chat::Answered;
-use chatcore::id::{Key, MessageId, SessionId, UserId};
+use chatcore::id::{DeviceId, Key, MessageId, SessionId, UserId};
 use chatcore::message::{Message, Products};
 use chatcore::port::Credentials;
 use chatcore::session::Session;
@@ -18,7 +19,12 @@ const MAX_PASSWORD: usize = 1024;
 
 /// The body of `POST /auth/login`.
 #[derive(Debug)]
-pub struct LoginIn(pub Credentials);
+pub struct LoginIn {
+    /// Who, and the password.
+    pub credentials: Credentials,
+    /// The guest who it was so far: whose sessions become the user's.
+    pub device_id: Option<DeviceId>,
+}
 
 impl FromMembers for LoginIn {
     fn from_members(mut members: Members) -> Result<Self, Problem> {
@@ -30,7 +36,9 @@ impl FromMembers for LoginIn {
             Some(text)
         };
         let (name, password) = (text("username", MAX_NAME), text("password", MAX_PASSWORD));
-        members.finish(name.zip(password).map(|(name, password)| Self(Credentials { name, password })))
+        let device_id = members.optional("device_id", device);
+        let credentials = name.zip(password).map(|(name, password)| Credentials { name, password });
+        members.finish(credentials.map(|credentials| Self { credentials, device_id }))
     }
 }
 
@@ -41,6 +49,8 @@ pub struct MessageIn {
     pub message: String,
     /// Who says it, if told; must be the caller.
     pub user_id: Option<UserId>,
+    /// Which guest, where there is no token.
+    pub device_id: Option<DeviceId>,
     /// Where; `None` opens a session.
     pub session_id: Option<SessionId>,
     /// The idempotency key, unless a header gives it.
@@ -51,6 +61,7 @@ impl FromMembers for MessageIn {
     fn from_members(mut members: Members) -> Result<Self, Problem> {
         let message = members.text("message");
         let user_id = members.optional("user_id", UserId::parse);
+        let device_id = members.optional("device_id", device);
         // Clients of the FastAPI system may send an empty one with the first message.
         let session_id = members.optional("session_id", |text| match text.as_str() {
             "" => Ok(None),
@@ -58,7 +69,7 @@ impl FromMembers for MessageIn {
         });
         let client_message_id = members.optional("client_message_id", Key::parse);
         let session_id = session_id.flatten();
-        members.finish(message.map(|message| Self { message, user_id, session_id, client_message_id }))
+        members.finish(message.map(|message| Self { message, user_id, device_id, session_id, client_message_id }))
     }
 }
 

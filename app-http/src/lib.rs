@@ -7,8 +7,10 @@
 //! | [`Application`] | built from settings, bound to a port, run until told to stop |
 //! | [`startup`], [`around`] | the HTTP server, and what is done around every request |
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
+//! | [`address`], [`rate_limit`] | where a request comes from, and what is left of quotas |
 //! | [`problem`] | every error, in one shape |
 
+pub mod address;
 mod application;
 pub mod around;
 pub mod auth;
@@ -19,6 +21,7 @@ pub mod dto;
 pub mod idempotency;
 pub mod members;
 pub mod problem;
+pub mod rate_limit;
 pub mod routes;
 mod secret_file;
 pub mod settings;

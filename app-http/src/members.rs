@@ -1,5 +1,6 @@
 //! Reads the members of a JSON object one by one and gathers what is wrong, so that a caller is told all of it at once.
 
+use crate::body::FromMembers;
 use crate::problem::{FieldFault, Kind, Place, Problem};
 use chatcore::error::Invalid;
 use serde_json::{Map, Value};
@@ -10,6 +11,12 @@ use std::borrow::Cow;
 pub struct Members {
     map: Map<String, Value>,
     faults: Vec<FieldFault>,
+}
+
+impl FromMembers for Members {
+    fn from_members(members: Members) -> Result<Self, Problem> {
+        Ok(members)
+    }
 }
 
 impl Members {
@@ -23,6 +30,12 @@ impl Members {
             Ok(_) => Err(Problem::fault(Place::Pointer("#".into()), "must be a JSON object")),
             Err(_) => Err(Problem::new(Kind::MalformedJson)),
         }
+    }
+
+    /// Whether there is such a member, and it is not `null`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// A text that must be there.

@@ -3,7 +3,7 @@
 use crate::around::around;
 use crate::compose::{Dependency, Parts};
 use crate::routes;
-use crate::settings;
+use crate::settings::{self, Settings};
 use actix_cors::Cors;
 use actix_web::dev::Server;
 use actix_web::http::header::HeaderName;
@@ -11,8 +11,11 @@ use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use chatcore::ChatService;
+use chatcore::guests::GuestGate;
 use chatcore::login::LoginService;
+use chatcore::policy::Quota;
 use chatcore::port::Runtime;
+use ipnet::IpNet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,6 +30,12 @@ pub struct State {
     pub chat: ChatService,
     /// Logins and tokens.
     pub login: LoginService,
+    /// What guests may do; `None` where there are none.
+    pub guests: Option<GuestGate>,
+    /// What every owner may do.
+    pub quota: Option<Quota>,
+    /// Proxies that are believed where a request comes from.
+    pub trusted: Vec<IpNet>,
     /// What health reports tell of.
     pub dependencies: Vec<Dependency>,
     /// Time and ids.
@@ -44,10 +53,11 @@ pub struct State {
 impl State {
     /// The state of a server over these parts.
     #[must_use]
-    pub fn new(parts: Parts, server: &settings::Server) -> Self {
-        let Parts { chat, login, dependencies, runtime, .. } = parts;
-        let (name, version, max_body) = (server.name.clone(), server.version.clone(), server.max_body);
-        Self { chat, login, dependencies, runtime, name, version, max_body, stopping: AtomicBool::new(false) }
+    pub fn new(parts: Parts, settings: &Settings) -> Self {
+        let Parts { chat, login, guests, dependencies, runtime, .. } = parts;
+        let settings::Server { name, version, max_body, trusted, .. } = settings.server.clone();
+        let (quota, stopping) = (settings.chat.quota, AtomicBool::new(false));
+        Self { chat, login, guests, quota, trusted, dependencies, runtime, name, version, max_body, stopping }
     }
 }
 

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`chat`] | [`ChatService`]: send, stream, follow, stop, list, delete, adopt, drain |
 //! | [`login`] | [`LoginService`]: names and passwords to tokens, guarded by a throttle |
+//! | [`guests`] | [`GuestGate`](guests::GuestGate): what guests may do, by address |
 //! | [`relay`], [`consume`], [`sweep`] | the steps of the background loops: outbox to bus, bus to handlers, dead turns to answers |
 //! | [`port`] | what the core asks of the world |
 //! | [`session`], [`message`], [`turn`], [`event`], [`owner`], [`id`] | the vocabulary |
@@ -25,6 +26,7 @@ pub mod chat;
 pub mod consume;
 pub mod error;
 pub mod event;
+pub mod guests;
 pub mod id;
 pub mod login;
 pub mod message;

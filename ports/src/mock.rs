@@ -7,7 +7,7 @@ use chatcore::event::Event;
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage};
 use chatcore::owner::Owner;
-use chatcore::policy::Quota;
+use chatcore::policy::{Left, Quota};
 use chatcore::port::{
     Acked, AiChunk, AiError, AiGateway, Backlog, Claims, Credentials, DeadLetter, DeadLetterId, DeadLetters,
     DeadLettersPage, Delivery, DeliveryId, Entry, EntryId, EventBus, Outbox, Probe, Prompt, Published, Replay, Runtime,
@@ -33,6 +33,7 @@ mock! {
         async fn begin_turn(&self, new: &NewTurn) -> Result<Began, BackendError>;
         async fn extend_turn(&self, turn: &Turn, piece: &Piece, lease: Duration) -> Result<Extended, BackendError>;
         async fn finish_turn(&self, turn: &Turn, answer: &Answer) -> Result<Finished, BackendError>;
+        async fn left(&self, owner: &Owner, quota: &Quota) -> Result<Left, BackendError>;
         async fn request_stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError>;
         async fn follow(&self, owner: &Owner, cursor: &Cursor, wait: Duration) -> Result<Followed, AccessError>;
         async fn session(&self, owner: &Owner, session: &SessionId) -> Result<Session, AccessError>;

@@ -6,6 +6,7 @@ use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::Taken;
 use rusqlite::params;
+use std::time::Duration;
 
 /// How many rows a sweep removes.
 const SWEPT: i64 = 2000;
@@ -31,8 +32,7 @@ pub(crate) fn of_key(key: &str) -> String {
 pub(crate) fn take(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<Taken> {
     let (window, limit) = (span(quota.window), i64::from(quota.limit));
     let start = step.now.saturating_sub(window);
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let (count, oldest): (i64, Option<i64>) = step.one(COUNT, params![key, start], read)?.unwrap_or((0, None));
+    let (count, oldest) = counted(step, key, start)?;
     if count >= limit {
         // The one that has to stop counting: more may count than the limit, where it was lowered.
         let last = step.one(NEWEST, params![key, start, (limit - 1).max(0)], |row| row.get::<_, i64>(0))?;
@@ -41,6 +41,20 @@ pub(crate) fn take(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<
     step.add(ADD, params![key, step.now, step.now.saturating_add(window)])?;
     let remaining = u32::try_from(limit - count - 1).unwrap_or(0);
     Ok(Taken::Granted(Left { remaining, reset: between(start, oldest.unwrap_or(step.now)) }))
+}
+
+/// What is left, where nothing is counted.
+pub(crate) fn left(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<Left> {
+    let start = step.now.saturating_sub(span(quota.window));
+    let (count, oldest) = counted(step, key, start)?;
+    let remaining = u32::try_from(i64::from(quota.limit) - count).unwrap_or(0);
+    Ok(Left { remaining, reset: oldest.map_or(Duration::ZERO, |oldest| between(start, oldest)) })
+}
+
+/// How many count, and the oldest of them.
+fn counted(step: &Tx<'_>, key: &str, start: i64) -> rusqlite::Result<(i64, Option<i64>)> {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    Ok(step.one(COUNT, params![key, start], read)?.unwrap_or((0, None)))
 }
 
 /// Takes back the newest.

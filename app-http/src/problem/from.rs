@@ -4,6 +4,7 @@ use super::{Kind, Place, Problem};
 use chatcore::ChatError;
 use chatcore::chat::InvalidMessage;
 use chatcore::error::{AccessError, BackendError};
+use chatcore::guests::GuestError;
 use chatcore::login::LoginError;
 use chatcore::port::TokenError;
 use chatcore::turn::Refusal;
@@ -60,6 +61,16 @@ impl From<AccessError> for Problem {
             AccessError::NotYours => Self::new(Kind::AccessDenied),
             AccessError::Backend(error) => Self::from(error),
             _ => Self::new(Kind::SessionNotFound),
+        }
+    }
+}
+
+impl From<GuestError> for Problem {
+    fn from(error: GuestError) -> Self {
+        match error {
+            GuestError::Throttled { retry_after } => Self::new(Kind::QuotaExceeded).with_retry(retry_after),
+            GuestError::Backend(error) => Self::from(error),
+            _ => Self::new(Kind::Overloaded),
         }
     }
 }

@@ -1,16 +1,21 @@
 //! Saying something.
 
+use crate::address::address;
 use crate::around::Id;
-use crate::auth::Caller;
-use crate::body::Body;
+use crate::auth::{device_of_header, user};
+use crate::body::{Body, FromMembers};
 use crate::dto::{AnswerOut, MessageIn};
 use crate::idempotency;
-use crate::problem::{Kind, Problem};
+use crate::members::Members;
+use crate::problem::{Kind, Place, Problem};
+use crate::rate_limit::Limits;
 use crate::startup::State;
+use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::web::{Data, ReqData};
-use actix_web::{HttpRequest, HttpResponse};
-use chatcore::chat::SendMessage;
+use actix_web::web::{self, Data};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use chatcore::ChatError;
+use chatcore::chat::{Answered, SendMessage};
 use chatcore::id::{RequestId, UserId};
 use chatcore::owner::Owner;
 use chatcore::turn::Target;
@@ -18,18 +23,37 @@ use chatcore::turn::Target;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `POST /chat/message`
-pub(super) async fn message(
-    Caller(owner): Caller,
-    Body(body): Body<MessageIn>,
-    state: Data<State>,
-    request: HttpRequest,
-    request_id: ReqData<Id>,
+pub(super) async fn message(request: HttpRequest, payload: web::Payload, state: Data<State>) -> HttpResponse {
+    let mut limits = Limits::new(state.quota);
+    let answered = answer(&request, payload.into_inner(), &state, &mut limits).await;
+    let mut response = answered.unwrap_or_else(|problem| problem.error_response());
+    limits.write(response.headers_mut());
+    response
+}
+
+async fn answer(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &State,
+    limits: &mut Limits,
 ) -> Result<HttpResponse, Problem> {
+    let (owner, body) = said(request, payload).await?;
     let key = idempotency::key(request.headers(), body.client_message_id)?;
     check_user(&owner, body.user_id.as_ref())?;
+    let gate = state.guests.as_ref().filter(|_| owner.device_id().is_some());
+    let address = gate.map(|_| address(request, &state.trusted)).unwrap_or_default();
+    if let Some(gate) = gate {
+        limits.guests(gate.quota(), gate.enter(&address).await)?;
+    }
+    let request_id = request.extensions().get::<Id>().and_then(|id| RequestId::parse(id.0.clone()).ok());
     let target = body.session_id.map_or(Target::New, Target::Existing);
-    let (text, request_id) = (body.message.clone(), RequestId::parse(request_id.into_inner().0).ok());
-    let answered = state.chat.send(SendMessage { owner, target, key, text, request_id }).await?;
+    let (asker, text) = (owner.clone(), body.message.clone());
+    let answered = state.chat.send(SendMessage { owner, target, key, text, request_id }).await;
+    if let Some(gate) = gate.filter(|_| is_nothing_new(&answered)) {
+        gate.give_back(&address).await;
+    }
+    limits.owner(state, &asker, &answered).await;
+    let answered = answered?;
     let mut response = HttpResponse::Ok().json(AnswerOut::new(&body.message, &answered));
     if answered.replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -37,8 +61,36 @@ pub(super) async fn message(
     Ok(response)
 }
 
+/// Who says what. Without a token and without a device in a header, the body has to name one before anything else of it
+/// matters.
+async fn said(request: &HttpRequest, mut payload: Payload) -> Result<(Owner, MessageIn), Problem> {
+    let nobody = || Problem::new(Kind::NotAuthenticated);
+    let user = user(request)?;
+    let device = if user.is_none() { device_of_header(request.headers())? } else { None };
+    let members = Body::<Members>::from_request(request, &mut payload).await.map(|body| body.0);
+    if user.is_none() && device.is_none() && !members.as_ref().is_ok_and(|members| members.has("device_id")) {
+        return Err(nobody());
+    }
+    let body = MessageIn::from_members(members?)?;
+    if user.is_none() && device.is_some() && body.device_id.is_some() && device != body.device_id {
+        let pointer = Place::Pointer("#/device_id".into());
+        return Err(Problem::fault(pointer, "must be the same as the header X-Device-Id, or be left out"));
+    }
+    let guest = || device.or_else(|| body.device_id.clone()).map(Owner::Guest);
+    let owner = user.map(Owner::User).or_else(guest).ok_or_else(nobody)?;
+    Ok((owner, body))
+}
+
 /// A user id in the body is the caller's, or a mistake.
 fn check_user(owner: &Owner, claimed: Option<&UserId>) -> Result<(), Problem> {
     let same = claimed.is_none_or(|claimed| owner.user_id() == Some(claimed));
     same.then_some(()).ok_or_else(|| Problem::new(Kind::UserIdMismatch))
+}
+
+/// Whether no question was stored: it was refused, or had been stored before.
+fn is_nothing_new(answered: &Result<Answered, ChatError>) -> bool {
+    match answered {
+        Ok(answered) => answered.replayed,
+        Err(error) => matches!(error, ChatError::Invalid(_) | ChatError::Refused(_) | ChatError::Overloaded),
+    }
 }

@@ -15,6 +15,10 @@ pub struct Chat {
     pub max_running: usize,
     /// Messages of an owner.
     pub quota: Option<Quota>,
+    /// Whether guests may chat.
+    pub guests: bool,
+    /// Messages of all guests of an address.
+    pub guest_quota: Option<Quota>,
     /// The longest message, in bytes.
     pub max_message: usize,
     /// The longest answer, in bytes.
@@ -27,6 +31,8 @@ impl Chat {
         let lease = reader.get(&t::TURN_LEASE, parse::some_time);
         let max_running = reader.get(&t::MAX_RUNNING_TURNS, parse::size);
         let quota = reader.get(&t::MESSAGE_QUOTA, parse::quota);
+        let guests = reader.get(&t::GUESTS, parse::boolean);
+        let guest_quota = reader.get(&t::GUEST_QUOTA, parse::quota);
         let max_message = reader.get(&t::MESSAGE_MAX_BYTES, parse::bytes);
         let max_answer = reader.get(&t::ANSWER_MAX_BYTES, parse::bytes);
         Some(Self {
@@ -34,6 +40,8 @@ impl Chat {
             lease: lease?,
             max_running: max_running?,
             quota: quota?,
+            guests: guests?,
+            guest_quota: guest_quota?,
             max_message: max_message?,
             max_answer: max_answer?,
         })

@@ -2,6 +2,7 @@
 
 use app_kit::settings::parse::{self, Parsed};
 use app_kit::settings::{Reader, table as t};
+use ipnet::IpNet;
 use std::time::Duration;
 
 /// The program and its place on the network.
@@ -21,6 +22,8 @@ pub struct Server {
     pub workers: Option<usize>,
     /// How long stopping may take in all: open turns go on for all of it but 3.5 s, in which their answers go out.
     pub grace: Duration,
+    /// Proxies that are believed where a request comes from.
+    pub trusted: Vec<IpNet>,
     /// Origins that browsers may call from; `None` for any.
     pub origins: Option<Vec<String>>,
     /// The longest body, in bytes.
@@ -34,6 +37,7 @@ impl Server {
         let debug = reader.get(&t::DEBUG, parse::boolean);
         let workers = reader.optional(&t::HTTP_WORKERS, workers);
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
+        let trusted = reader.get(&t::TRUSTED_PROXIES, parse::networks);
         let any = if debug.unwrap_or(true) { "*" } else { "none" };
         let origins = reader.get_or(&t::CORS_ALLOWED_ORIGINS, any, parse::origins);
         let max_body = reader.get(&t::BODY_MAX_BYTES, parse::bytes);
@@ -45,6 +49,7 @@ impl Server {
             port: port?,
             workers: workers?,
             grace: grace?,
+            trusted: trusted?,
             origins: origins?,
             max_body: max_body?,
         })

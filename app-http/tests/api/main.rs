@@ -5,6 +5,7 @@ mod app;
 mod bad_input;
 mod contract;
 mod errors;
+mod guests;
 mod idempotency;
 mod outage;
 mod process;

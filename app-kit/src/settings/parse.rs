@@ -1,7 +1,8 @@
 //! Texts to values. Each error is a rule, to be put behind "must be".
 
 use chatcore::policy::Quota;
-use std::net::ToSocketAddrs;
+use ipnet::IpNet;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -102,6 +103,13 @@ pub fn quota(text: &str) -> Parsed<Option<Quota>> {
     Ok(Some(Quota { limit, window }))
 }
 
+/// Addresses and networks like `10.0.0.0/8` with commas between.
+pub fn networks(text: &str) -> Parsed<Vec<IpNet>> {
+    let rule = "addresses or networks like 10.0.0.0/8 with commas between";
+    let network = |text: &str| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| rule);
+    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(network).collect()
+}
+
 /// `*`, `none`, or origins like `https://shop.example:8443` with commas between. `None` means any.
 pub fn origins(text: &str) -> Parsed<Option<Vec<String>>> {
     match text.trim() {
@@ -178,6 +186,16 @@ mod tests {
         assert_eq!(bytes("1000"), Ok(1000));
         for text in ["0", "1.5k", "1TB", "-1", "99999999999999999999"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_an_address_with_or_without_a_length() {
+        let found = networks("10.0.0.0/8, ::1").unwrap();
+        assert!(found[0].contains(&IpAddr::from([10, 1, 2, 3])) && !found[1].contains(&IpAddr::from([10, 1, 2, 3])));
+        assert_eq!(networks(""), Ok(vec![]));
+        for text in ["10.0.0.0/33", "proxy", "10.0.0", "*"] {
+            assert!(networks(text).is_err(), "{text}");
         }
     }
 

@@ -48,6 +48,7 @@ table! {
         HTTP_WORKERS = "", "Threads that serve HTTP; one for each core unless given.";
         DATA_DIR = "./data", "The directory of the SQLite file and of a made-up JWT secret.";
         SHUTDOWN_GRACE = "30s", "How long the program may take to end after SIGTERM. Open turns go on for all of it but 3.5s, in which their answers go out.";
+        TRUSTED_PROXIES = "", "Addresses and networks of proxies, as in `10.0.0.0/8, ::1`, whose `X-Forwarded-For` says where a request comes from.";
         CORS_ALLOWED_ORIGINS = "", "Origins that browsers may call from, with commas between; `*` for all, `none`. `*` unless DEBUG is false.";
     }
     "Logs" {
@@ -108,6 +109,8 @@ table! {
         TURN_LEASE = "15s", "How long a turn stays open after its server died. Longer than a failover of the store.";
         MAX_RUNNING_TURNS = "10000", "Turns that run at once in this process; more are refused.";
         MESSAGE_QUOTA = "10/60s", "Messages that an owner may send in any such time, as in `10/60s`; `off`.";
+        GUESTS = "on", "Whether somebody without a token may chat under a device id.";
+        GUEST_QUOTA = "30/60s", "Messages that all guests of an address may send in any such time; `off`.";
         MESSAGE_MAX_BYTES = "32KiB", "The longest message.";
         BODY_MAX_BYTES = "256KiB", "The longest body of a request.";
         ANSWER_MAX_BYTES = "256KiB", "The longest answer.";

@@ -8,7 +8,7 @@ use crate::error::{AccessError, BackendError};
 use crate::id::{DeviceId, SessionId, UserId};
 use crate::message::{Message, MessagesPage};
 use crate::owner::Owner;
-use crate::policy::ChatPolicy;
+use crate::policy::{ChatPolicy, Left};
 use crate::port::{AiGateway, Runtime, SessionStore};
 use crate::session::{AdoptionRest, Session, SessionsPage};
 use crate::turn::{Cursor, Position, Stopping, TurnId};
@@ -87,6 +87,17 @@ impl ChatService {
         let stopping = self.core.store.request_stop(owner, turn).await?;
         self.core.running.poke(*turn);
         Ok(stopping)
+    }
+
+    /// What is left of an owner's quota; `None` where there is none.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn left(&self, owner: &Owner) -> Result<Option<Left>, BackendError> {
+        match &self.core.policy.quota {
+            Some(quota) => self.core.store.left(owner, quota).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// One session.

@@ -4,6 +4,7 @@ use crate::error::{AccessError, BackendError};
 use crate::id::{DeviceId, SessionId, UserId};
 use crate::message::{Answer, Message, MessagesPage};
 use crate::owner::Owner;
+use crate::policy::{Left, Quota};
 use crate::session::{Adopted, Session, SessionsPage};
 use crate::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
 use async_trait::async_trait;
@@ -45,7 +46,7 @@ use std::time::Duration;
 ///
 /// The quota:
 /// - **the quota counts started questions exactly**: never more than its limit in any window, also by parallel callers;
-///   replays, attachments and refusals cost nothing.
+///   replays, attachments and refusals cost nothing, and neither does asking what is left.
 ///
 /// Followers:
 /// - **follow gives each byte once**: every byte after `from`, in order, from any process, while the turn runs and after it
@@ -65,6 +66,9 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
 
     /// Stores the answer with its event, and ends the turn.
     async fn finish_turn(&self, turn: &Turn, answer: &Answer) -> Result<Finished, BackendError>;
+
+    /// What is left of an owner's quota now.
+    async fn left(&self, owner: &Owner, quota: &Quota) -> Result<Left, BackendError>;
 
     /// Asks the turn's server, wherever it is, to stop.
     async fn request_stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError>;

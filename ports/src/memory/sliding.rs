@@ -45,9 +45,16 @@ impl<K: Ord + Clone> Sliding<K> {
         self.ends.remove(&(takes.end, key.clone()));
         takes.end = now + takes.window;
         self.ends.insert((takes.end, key.clone()));
-        let over = takes.at.partition_point(|at| *at + quota.window <= now);
-        let counted = u32::try_from(takes.at.len() - over).unwrap_or(u32::MAX);
-        let reset = takes.at.get(over).map_or(Duration::ZERO, |oldest| (*oldest + quota.window).saturating_sub(now));
+        self.left(key, quota, now)
+    }
+
+    /// What is left.
+    pub(super) fn left(&self, key: &K, quota: &Quota, now: Duration) -> Left {
+        let nothing = VecDeque::new();
+        let at = self.takes.get(key).map_or(&nothing, |takes| &takes.at);
+        let over = at.partition_point(|at| *at + quota.window <= now);
+        let counted = u32::try_from(at.len() - over).unwrap_or(u32::MAX);
+        let reset = at.get(over).map_or(Duration::ZERO, |oldest| (*oldest + quota.window).saturating_sub(now));
         Left { remaining: quota.limit.saturating_sub(counted), reset }
     }
 

@@ -8,7 +8,7 @@ use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage};
 use chatcore::owner::Owner;
-use chatcore::policy::StoreLimits;
+use chatcore::policy::{Left, Quota, StoreLimits};
 use chatcore::port::{Probe, Runtime, SessionStore};
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::stamp::{from_micros, micros};
@@ -91,6 +91,11 @@ impl SessionStore for MemoryStore {
     async fn finish_turn(&self, turn: &Turn, answer: &Answer) -> Result<Finished, BackendError> {
         let now = self.now();
         Ok(self.tables.update(|tables| tables.finish(turn, answer, now)))
+    }
+
+    async fn left(&self, owner: &Owner, quota: &Quota) -> Result<Left, BackendError> {
+        let now = self.now();
+        Ok(self.tables.read(|tables| tables.left(owner, quota, now)))
     }
 
     async fn request_stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError> {

@@ -6,6 +6,7 @@ use chatcore::event::Event;
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage};
 use chatcore::owner::Owner;
+use chatcore::policy::{Left, Quota};
 use chatcore::port::{
     Backlog, Entry, EntryId, EventBus, Outbox, Published, Runtime, SessionStore, Settled, Subscription,
 };
@@ -148,6 +149,10 @@ impl SessionStore for Far<MemoryStore> {
 
     async fn finish_turn(&self, turn: &Turn, answer: &Answer) -> Result<Finished, BackendError> {
         far!(self, |port, turn, answer| port.finish_turn(&turn, &answer))
+    }
+
+    async fn left(&self, owner: &Owner, quota: &Quota) -> Result<Left, BackendError> {
+        far!(self, |port, owner, quota| port.left(&owner, &quota))
     }
 
     async fn request_stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError> {

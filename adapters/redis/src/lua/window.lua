@@ -7,6 +7,16 @@ local function window_wait(times, limit, window, now)
   if last and last + window > now then return last + window - now end
 end
 
+-- What is left of the limit, and when the oldest that counts is over.
+local function window_left(times, limit, window, now)
+  local counts, oldest = 0, nil
+  for _, at in ipairs(redis.call('LRANGE', times, 0, limit - 1)) do
+    if at + window <= now then break end
+    counts, oldest = counts + 1, at
+  end
+  return limit - counts, oldest and oldest + window - now or 0
+end
+
 -- Takes one. What is left of the limit, and when the oldest that counts is over.
 local function window_take(times, limit, window, now)
   redis.call('LPUSH', times, now)

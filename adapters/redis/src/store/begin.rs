@@ -9,12 +9,14 @@ use crate::script::Script;
 use crate::value::{Read, bytes, first, fixed, items, micros, number, parsed, span, worded};
 use chatcore::id::{Fence, SessionId};
 use chatcore::message::Message;
-use chatcore::policy::Left;
+use chatcore::owner::Owner;
+use chatcore::policy::{Left, Quota};
 use chatcore::turn::{Began, NewTurn, Refusal, Replayed, Started, Target, Turn, TurnId};
 use deadpool_redis::redis::{Cmd, Value, cmd};
 use std::time::Duration;
 
 static BEGIN: Script = script!("begin", window);
+static LEFT: Script = script!("left", window);
 static HOME: Script = script!("home", window);
 static GIVE_BACK: Script = script!("give_back");
 
@@ -105,6 +107,14 @@ impl Redis {
             }
             other => Err(unreadable(other)),
         }
+    }
+
+    pub(super) async fn left_of(&self, owner: &Owner, quota: &Quota) -> Read<Left> {
+        let keys = [format!("q:{owner}")];
+        let call = self.at(self.inner.keys.home(owner), &LEFT, &keys).arg(owner.to_string());
+        let call = call.arg(quota.limit.max(1)).arg(micros(quota.window));
+        let [remaining, reset] = fixed(self.inner.client.call(&call).await?)?;
+        Ok(Left { remaining: number(remaining)?, reset: span(reset)? })
     }
 
     async fn ask(&self, asked: &Asked<'_>) -> Read<Answer> {

@@ -16,7 +16,7 @@ use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage};
 use chatcore::owner::Owner;
-use chatcore::policy::OutboxFull;
+use chatcore::policy::{Left, OutboxFull, Quota};
 use chatcore::port::SessionStore;
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
@@ -55,6 +55,10 @@ impl SessionStore for Redis {
 
     async fn finish_turn(&self, turn: &Turn, answer: &Answer) -> Result<Finished, BackendError> {
         self.finish(turn, answer).await
+    }
+
+    async fn left(&self, owner: &Owner, quota: &Quota) -> Result<Left, BackendError> {
+        self.left_of(owner, quota).await
     }
 
     async fn request_stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError> {

@@ -11,12 +11,14 @@ mod row;
 mod sweep;
 
 use crate::Sqlite;
+use crate::takes;
 use crate::wake::Topics;
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage};
 use chatcore::owner::Owner;
+use chatcore::policy::{Left, Quota};
 use chatcore::port::SessionStore;
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
@@ -66,6 +68,11 @@ impl SessionStore for Sqlite {
     async fn finish_turn(&self, turn: &Turn, answer: &Answer) -> Result<Finished, BackendError> {
         let (turn, answer) = (*turn, answer.clone());
         self.write(move |step| answer::finish(step, &turn, &answer)).await
+    }
+
+    async fn left(&self, owner: &Owner, quota: &Quota) -> Result<Left, BackendError> {
+        let (key, quota) = (takes::of_owner(owner), *quota);
+        self.read(move |step| takes::left(step, &key, &quota)).await
     }
 
     async fn request_stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError> {

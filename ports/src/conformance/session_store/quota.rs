@@ -74,10 +74,19 @@ async fn what_costs_nothing(harness: &StoreHarness) {
         chat.refusal(&NewTurn { body_hash: 9, ..counted(here, "k1") }).await;
     }
     chat.stored(&resumed.turn, &completed("one")).await;
+    let quota = Quota { limit: 3, window: LONG };
+    let left = async || chat.store.left(&chat.owner, &quota).await.expect("what is left is told");
     for _ in 0..5 {
         chat.replay(&counted(here, "k1")).await;
         chat.refusal(&counted(Target::Existing(SessionId::from(random())), "k1")).await;
     }
+    for _ in 0..5 {
+        let left = left().await;
+        assert!(left.remaining == 2 && !left.reset.is_zero() && left.reset <= LONG, "one of three is used: {left:?}");
+    }
+    let nobody = Chat::new(&open.store, "bob").owner;
+    let all = chat.store.left(&nobody, &quota).await.expect("what is left is told");
+    assert_eq!(all, Left { remaining: 3, reset: Duration::ZERO }, "who has asked nothing has all");
     let second = chat.start(&counted(here, "k2")).await;
     assert_eq!(second.left.map(|left| left.remaining), Some(1), "the second question of three");
     assert!(second.left.is_some_and(|left| !left.reset.is_zero() && left.reset <= LONG), "{:?}", second.left);

@@ -5,6 +5,8 @@ use super::session::Session;
 use super::{Now, Tables};
 use chatcore::error::AccessError;
 use chatcore::id::SessionId;
+use chatcore::owner::Owner;
+use chatcore::policy::{Left, Quota};
 use chatcore::stamp::micros;
 use chatcore::turn::{Began, NewTurn, Refusal, Replayed, Started, Target, Turn, TurnId};
 
@@ -118,6 +120,11 @@ impl Tables {
         let mut quota = new.quota?;
         quota.limit += u32::from(self.plant.is(Plant::QuotaOffByOne));
         self.starts.wait(&new.owner, &quota, now.elapsed).map(|retry_after| Refusal::Throttled { retry_after })
+    }
+
+    /// What is left of an owner's quota.
+    pub(in crate::memory) fn left(&self, owner: &Owner, quota: &Quota, now: Now) -> Left {
+        self.starts.left(owner, quota, now.elapsed)
     }
 
     fn open_session(&mut self, id: SessionId, new: &NewTurn, now: Now) -> SessionId {

@@ -1,0 +1,75 @@
+//! Where a request comes from: the peer, unless that is a proxy which is believed.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+const FORWARDED: &str = "x-forwarded-for";
+
+/// The address that quotas count by. Somebody with an IPv6 address has its whole network of 64 bits, so that counts as one.
+pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> String {
+    let Some(peer) = request.peer_addr() else { return String::new() };
+    match client(peer.ip(), request.headers(), trusted) {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => IpNet::new(address.into(), 64).map_or(String::new(), |net| net.trunc().to_string()),
+    }
+}
+
+/// The last address, from the nearest on, that no believed proxy has. What stands before it anybody may have written.
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    let values = headers.get_all(FORWARDED).filter_map(|value| value.to_str().ok());
+    let named: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+    let mut nearest = peer.to_canonical();
+    for name in named.iter().rev() {
+        if !is_trusted(&nearest) {
+            break;
+        }
+        match parse(name.trim()) {
+            Some(next) => nearest = next,
+            None => break,
+        }
+    }
+    nearest
+}
+
+/// An address, with a port where a proxy writes one.
+fn parse(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse().ok().map(|address: std::net::SocketAddr| address.ip());
+    Some(bare.parse().ok().or_else(with_port)?.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn of(peer: &str, forwarded: &[&'static str]) -> String {
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        let mut request = TestRequest::default().peer_addr(peer.parse().unwrap());
+        for value in forwarded {
+            request = request.append_header((FORWARDED, *value));
+        }
+        address(&request.to_http_request(), &trusted)
+    }
+
+    #[test]
+    fn a_proxy_that_is_believed_says_where_a_request_comes_from_and_nobody_else() {
+        for (peer, forwarded, expected) in [
+            ("1.2.3.4:5", &[][..], "1.2.3.4"),
+            ("1.2.3.4:5", &["9.9.9.9"], "1.2.3.4"),
+            ("10.0.0.1:5", &["9.9.9.9"], "9.9.9.9"),
+            ("10.0.0.1:5", &["8.8.8.8, 9.9.9.9"], "9.9.9.9"),
+            ("10.0.0.1:5", &["9.9.9.9, 10.0.0.2"], "9.9.9.9"),
+            ("10.0.0.1:5", &["8.8.8.8", "9.9.9.9:4711"], "9.9.9.9"),
+            ("[::1]:5", &["[2001:db8:1:2:3::4]:443"], "2001:db8:1:2::/64"),
+            ("[::ffff:10.0.0.1]:5", &["9.9.9.9"], "9.9.9.9"),
+            ("10.0.0.1:5", &["9.9.9.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1:5", &[], "10.0.0.1"),
+        ] {
+            assert_eq!(of(peer, forwarded), expected, "{peer} {forwarded:?}");
+        }
+    }
+}
