@@ -1,18 +1,48 @@
-//! Whether a dependency is well, as both programs' health reports tell it.
+//! How a dependency is, as both programs' health reports tell it.
 
-use chatcore::port::Probe;
+use chatcore::port::{Health, Probe};
 
-/// Looks; what is wrong goes to the log.
-pub async fn is_well(probe: &dyn Probe) -> bool {
-    let checked = probe.check().await;
-    if let Err(error) = &checked {
-        tracing::warn!(dependency = probe.name(), source = %error.source, "a dependency is unhealthy");
-    }
-    checked.is_ok()
+/// How a dependency is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// All of it is there.
+    Healthy,
+    /// Some of it is not.
+    Degraded,
+    /// It is not there.
+    Unhealthy,
 }
 
-/// The word for it.
-#[must_use]
-pub fn word(healthy: bool) -> &'static str {
-    if healthy { "healthy" } else { "unhealthy" }
+impl Found {
+    /// Whether it can be worked with.
+    #[must_use]
+    pub fn serves(self) -> bool {
+        self != Self::Unhealthy
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// Looks; what is wrong goes to the log.
+pub async fn look(probe: &dyn Probe) -> Found {
+    let dependency = probe.name();
+    match probe.check().await {
+        Ok(Health::Well) => Found::Healthy,
+        Ok(Health::Partly(what)) => {
+            tracing::warn!(dependency, what, "a dependency is degraded");
+            Found::Degraded
+        }
+        Err(error) => {
+            tracing::warn!(dependency, source = %error.source, "a dependency is unhealthy");
+            Found::Unhealthy
+        }
+    }
 }

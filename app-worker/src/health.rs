@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
 use app_kit::metrics::Metrics;
-use app_kit::probing::{self, word};
+use app_kit::probing::{self, Found};
 use chatcore::port::Probe;
 use futures_util::future::join_all;
 use std::io;
@@ -52,21 +52,22 @@ async fn livez() -> HttpResponse {
     lines(StatusCode::OK, "alive\n".into())
 }
 
-/// A line for the worker, its loops and each dependency; 503 unless all are well.
+/// A line for the worker, its loops and each dependency; 503 unless all can be worked with.
 async fn readyz(health: Data<Health>) -> HttpResponse {
     let pulse = &health.pulse;
     let mut ready = !pulse.is_stopping() && pulse.is_well();
     let worker = if pulse.is_stopping() { "stopping" } else { "healthy" };
-    let mut text = format!("worker: {worker}\nconsumer: {}\n", word(pulse.is_well()));
-    for (name, healthy) in look(&health.probes).await {
-        ready &= healthy;
-        text += &format!("{name}: {}\n", word(healthy));
+    let consumer = if pulse.is_well() { "healthy" } else { "unhealthy" };
+    let mut text = format!("worker: {worker}\nconsumer: {consumer}\n");
+    for (name, found) in look(&health.probes).await {
+        ready &= found.serves();
+        text += &format!("{name}: {}\n", found.word());
     }
     lines(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
 }
 
-async fn look(probes: &[Arc<dyn Probe>]) -> Vec<(&'static str, bool)> {
-    join_all(probes.iter().map(async |probe| (probe.name(), probing::is_well(&**probe).await))).await
+async fn look(probes: &[Arc<dyn Probe>]) -> Vec<(&'static str, Found)> {
+    join_all(probes.iter().map(async |probe| (probe.name(), probing::look(&**probe).await))).await
 }
 
 async fn metrics(health: Data<Health>) -> HttpResponse {

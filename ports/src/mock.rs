@@ -10,8 +10,8 @@ use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{
     Acked, AiChunk, AiError, AiGateway, Backlog, Claims, Credentials, DeadLetter, DeadLetterId, DeadLetters,
-    DeadLettersPage, Delivery, DeliveryId, Entry, EntryId, EventBus, Outbox, Probe, Prompt, Published, Replay, Runtime,
-    SessionStore, Settled, Subscription, Taken, Throttle, TokenError, TokenIssuer, User, UserDirectory,
+    DeadLettersPage, Delivery, DeliveryId, Entry, EntryId, EventBus, Health, Outbox, Probe, Prompt, Published, Replay,
+    Runtime, SessionStore, Settled, Subscription, Taken, Throttle, TokenError, TokenIssuer, User, UserDirectory,
 };
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
@@ -168,6 +168,6 @@ mock! {
     #[async_trait]
     impl Probe for Probe {
         fn name(&self) -> &'static str;
-        async fn check(&self) -> Result<(), BackendError>;
+        async fn check(&self) -> Result<Health, BackendError>;
     }
 }

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use catalogue::Catalogue;
 use chatcore::error::BackendError;
 use chatcore::message::{AiReply, Products};
-use chatcore::port::{AiChunk, AiError, AiGateway, Probe, Prompt, Runtime};
+use chatcore::port::{AiChunk, AiError, AiGateway, Health, Probe, Prompt, Runtime};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::sync::Arc;
@@ -68,8 +68,8 @@ impl Probe for DemoAi {
         "ai"
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
-        Ok(())
+    async fn check(&self) -> Result<Health, BackendError> {
+        Ok(Health::Well)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::resilience::{Breaker, Bulkhead};
 use crate::upstream::Upstream;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::port::{AiChunk, AiError, AiGateway, Probe, Prompt, Runtime};
+use chatcore::port::{AiChunk, AiError, AiGateway, Health, Probe, Prompt, Runtime};
 use futures_util::future::{Either, select};
 use futures_util::stream::BoxStream;
 use std::pin::pin;
@@ -66,10 +66,10 @@ impl Probe for HttpAi {
         NAME
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
+    async fn check(&self) -> Result<Health, BackendError> {
         if self.gateway.inner().refuses() {
             return Err(BackendError::later(NAME, "the circuit breaker is open"));
         }
-        self.dial().await
+        self.dial().await.map(|()| Health::Well)
     }
 }

@@ -4,7 +4,7 @@ use crate::Kafka;
 use crate::error::NAME;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::port::Probe;
+use chatcore::port::{Health, Probe};
 use std::time::Duration;
 
 #[async_trait]
@@ -13,8 +13,8 @@ impl Probe for Kafka {
         NAME
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
+    async fn check(&self) -> Result<Health, BackendError> {
         self.inner.link.topics(Duration::from_secs(1)).await?;
-        Ok(())
+        Ok(Health::Well)
     }
 }

@@ -4,7 +4,7 @@ use crate::MongoDb;
 use crate::error::NAME;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::port::Probe;
+use chatcore::port::{Health, Probe};
 use mongodb::bson::doc;
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use std::time::Duration;
@@ -15,12 +15,13 @@ impl Probe for MongoDb {
         NAME
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
+    async fn check(&self) -> Result<Health, BackendError> {
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         let ping = async {
             self.inner.database.run_command(doc! {"ping": 1}).selection_criteria(primary).await?;
             Ok(())
         };
-        Ok(self.inner.within(Duration::from_secs(1), ping).await?)
+        self.inner.within(Duration::from_secs(1), ping).await?;
+        Ok(Health::Well)
     }
 }

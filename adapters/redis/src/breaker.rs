@@ -41,6 +41,11 @@ impl Breaker {
         *self.lock() = None;
     }
 
+    /// Whether calls are let through.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_none()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +53,7 @@ impl Breaker {
 
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Breaker({})", if self.lock().is_some() { "open" } else { "closed" })
+        write!(f, "Breaker({})", if self.is_closed() { "closed" } else { "open" })
     }
 }
 

@@ -3,9 +3,11 @@
 use crate::config::RedisConfig;
 use crate::error::{NAME, OpenError, failed, is_denied, is_no_database};
 use crate::keys::Keys;
-use crate::link::{Link, Maker};
+use crate::link::Link;
+use crate::value::Read;
 use chatcore::error::BackendError;
 use deadpool_redis::redis::{Cmd, RedisError, RedisResult, Value, cmd, from_redis_value};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The oldest version that knows `#!lua` scripts.
@@ -18,7 +20,10 @@ pub(crate) struct Check {
     meta: String,
     partitions: u8,
     may_evict: bool,
+    cluster: AtomicBool,
     found: Mutex<Found>,
+    /// Whether it was looked over how many partitions a cluster's sessions are spread.
+    spread: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
@@ -29,10 +34,11 @@ enum Found {
 }
 
 impl Check {
-    pub(crate) fn new(config: &RedisConfig) -> Self {
+    pub(crate) fn new(config: &RedisConfig, is_cluster: bool) -> Self {
         let meta = Keys::new(config.key_prefix.clone(), config.partitions).plain("meta");
-        let (prefix, partitions) = (config.key_prefix.clone(), config.partitions);
-        Self { prefix, meta, partitions, may_evict: config.may_evict, found: Mutex::new(Found::Nothing) }
+        let (prefix, partitions, may_evict) = (config.key_prefix.clone(), config.partitions, config.may_evict);
+        let (cluster, spread) = (AtomicBool::new(is_cluster), AtomicBool::new(false));
+        Self { prefix, meta, partitions, may_evict, cluster, found: Mutex::new(Found::Nothing), spread }
     }
 
     /// What was found wrong.
@@ -43,13 +49,9 @@ impl Check {
         }
     }
 
-    /// Whether the link, thought to be to a single server, is to a node of a cluster.
-    pub(crate) async fn is_a_cluster_unawares(&self, maker: &Maker, link: &mut Link) -> RedisResult<bool> {
-        if maker.is_cluster() || matches!(self.found(), Found::Fit) {
-            return Ok(false);
-        }
-        let answer = cmd("INFO").arg("server").query_async(link).await;
-        Ok(allowed(answer)?.is_some_and(|info| line(&text(&info), "redis_mode") == Some("cluster")))
+    /// Whether the servers are nodes of a cluster: several always are, and a single one has said so.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.cluster.load(Ordering::Relaxed)
     }
 
     /// No connection came about. Whoever is not let in, or asks for a database that is not there, has to mend that, and is
@@ -64,12 +66,30 @@ impl Check {
         failed(error)
     }
 
-    /// Looks, unless it was done before.
-    pub(crate) async fn run(&self, link: &mut Link) -> Result<(), BackendError> {
+    /// Looks at a server, unless that was done before: of a cluster's nodes the first that is there is believed.
+    pub(crate) async fn server(&self, link: &mut Link) -> Read<()> {
         if matches!(self.found(), Found::Fit) {
             return Ok(());
         }
-        let looked = match self.look(link).await {
+        let looked = self.look(link).await;
+        self.conclude(looked)
+    }
+
+    /// What asks over how many partitions a cluster's sessions are spread, as long as that is not known. The node that says so
+    /// may be away when the others are not, so nobody waits for that.
+    pub(crate) fn of_spread(&self) -> Option<Cmd> {
+        (self.is_cluster() && !self.spread.load(Ordering::Relaxed)).then(|| self.spread())
+    }
+
+    /// What came of that.
+    pub(crate) fn spread_is(&self, told: Value) -> Read<()> {
+        self.spread.store(true, Ordering::Relaxed);
+        let looked = self.judge(told);
+        self.conclude(looked)
+    }
+
+    fn conclude(&self, looked: RedisResult<Result<(), OpenError>>) -> Read<()> {
+        let looked = match looked {
             Err(error) if is_denied(&error) => Err(OpenError::Denied { why: error.to_string() }),
             Err(error) => return Err(failed(error)),
             Ok(looked) => looked,
@@ -82,13 +102,13 @@ impl Check {
     }
 
     async fn look(&self, link: &mut Link) -> RedisResult<Result<(), OpenError>> {
-        // A single node answers INFO for itself; of a cluster the first that answers is believed.
         if let Some(info) = allowed(cmd("INFO").arg("server").query_async(link).await)? {
             let info = text(&info);
             let version = line(&info, "redis_version").unwrap_or_default();
             if version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major < OLDEST) {
                 return Ok(Err(OpenError::Version { found: version.to_owned() }));
             }
+            self.cluster.fetch_or(line(&info, "redis_mode") == Some("cluster"), Ordering::Relaxed);
         }
         if let Some(policy) = allowed(cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(link).await)? {
             let policy = text(&policy).replace("maxmemory-policy", "").trim().to_owned();
@@ -100,13 +120,19 @@ impl Check {
                 tracing::warn!("sessions may be lost: {evicts}");
             }
         }
-        self.look_at_partitions(link).await
+        if self.is_cluster() {
+            return Ok(Ok(()));
+        }
+        self.judge(self.spread().query_async(link).await?)
     }
 
-    async fn look_at_partitions(&self, link: &mut Link) -> RedisResult<Result<(), OpenError>> {
+    fn spread(&self) -> Cmd {
         let mut set = Cmd::new();
         set.arg("SET").arg(&self.meta).arg(format!("partitions={}", self.partitions)).arg("NX").arg("GET");
-        let before: Value = set.query_async(link).await?;
+        set
+    }
+
+    fn judge(&self, before: Value) -> RedisResult<Result<(), OpenError>> {
         let before: Option<String> = from_redis_value(before)?;
         let found = before.as_deref().and_then(|before| before.strip_prefix("partitions="));
         Ok(match found.or(before.as_deref()) {

@@ -1,31 +1,30 @@
 //! Calls, each with a deadline, on connections that callers share. One that failed is not used again, so no answer is ever
 //! read by another caller than the one who asked.
 
-use crate::breaker::Breaker;
-use crate::config::{MOST_PARTITIONS, RedisConfig};
+use crate::config::RedisConfig;
 use crate::error::{NAME, NoAnswer, OpenError, failed};
-use crate::link::{Link, Maker};
-use crate::links::Links;
+use crate::link::Link;
+use crate::node::Node;
+use crate::nodes::Nodes;
 use crate::script::Call;
 use crate::value::first;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
-use deadpool_redis::redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use deadpool_redis::redis::{Arg, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 use futures_util::future::{Either, join_all, select};
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many breakers there are: one for each partition, and one for what lies outside of all.
-const PLACES: usize = MOST_PARTITIONS as usize + 1;
+/// How many nodes of a cluster a call goes to at most, each named by the one before.
+const HOPS: usize = 4;
+
 /// Calls the server, or the cluster.
 pub(crate) struct Client {
-    links: Arc<Links>,
+    nodes: Arc<Nodes>,
     runtime: Arc<dyn Runtime>,
     call_timeout: Duration,
-    /// One for each slot of a cluster, since a node that is away is not the others' fault; on one server the first serves all.
-    breakers: [Breaker; PLACES],
 }
 
 /// What an error says of the server.
@@ -37,31 +36,33 @@ enum Known {
 
 impl Client {
     pub(crate) fn new(config: &RedisConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
-        Ok(Self {
-            links: Arc::new(Links::new(config, runtime.clone())?),
-            runtime,
-            call_timeout: config.call_timeout,
-            breakers: Default::default(),
-        })
+        let (nodes, call_timeout) = (Arc::new(Nodes::new(config, runtime.clone())?), config.call_timeout);
+        Ok(Self { nodes, runtime, call_timeout })
     }
 
-    pub(crate) fn maker(&self) -> &Arc<Maker> {
-        self.links.maker()
+    pub(crate) fn nodes(&self) -> &Arc<Nodes> {
+        &self.nodes
     }
 
-    /// What is wrong with the server, where it was reached and found unfit.
-    pub(crate) fn unfit(&self) -> Option<OpenError> {
-        self.links.unfit()
+    /// Looks at what a first connection did not look at; an error that may pass is none.
+    pub(crate) async fn check(&self) -> Result<(), BackendError> {
+        let check = self.nodes.check();
+        let Some(command) = check.of_spread() else { return Ok(()) };
+        match self.command(&command).await {
+            Ok(told) => check.spread_is(told),
+            Err(error) if error.may_pass() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a command.
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, BackendError> {
-        Ok(first(self.guarded(self.place(command, 1), Asked::Command(command)).await?))
+        Ok(first(self.guarded(key(command, 1), Asked::Command(command)).await?))
     }
 
     /// Runs a command that is not to be run again where its answer was lost.
     pub(crate) async fn command_once(&self, command: &Cmd) -> Result<Value, BackendError> {
-        Ok(first(self.guarded(self.place(command, 1), Asked::Once(command)).await?))
+        Ok(first(self.guarded(key(command, 1), Asked::Once(command)).await?))
     }
 
     /// Runs a script.
@@ -71,7 +72,7 @@ impl Client {
 
     /// Runs a script, and commands of the same slot right behind it, in one round trip.
     pub(crate) async fn call_then(&self, call: &Call, then: &[Cmd]) -> Result<Vec<Value>, BackendError> {
-        self.guarded(self.place(call.by_hash(), 3), Asked::Script(call, then)).await
+        self.guarded(key(call.by_hash(), 3), Asked::Script(call, then)).await
     }
 
     /// Runs scripts side by side, in any slots; one result for each, in order.
@@ -79,87 +80,101 @@ impl Client {
         join_all(calls.iter().map(|call| self.call(call))).await
     }
 
-    /// Bounds a call, and draws the conclusions from how it went. A connection that is cut is replaced, once.
-    async fn guarded(&self, place: usize, asked: Asked<'_>) -> Result<Vec<Value>, BackendError> {
-        let breaker = &self.breakers[place];
-        breaker.admit(self.runtime.elapsed())?;
-        let mut used = None;
+    /// Bounds a call. Whoever was asked last when the time is over has not answered.
+    async fn guarded(&self, key: &[u8], asked: Asked<'_>) -> Result<Vec<Value>, BackendError> {
+        if let Some(why) = self.nodes.check().unfit().filter(|_| self.nodes.is_cluster()) {
+            return Err(BackendError::never(NAME, why));
+        }
+        let mut last = None;
         let whole = async {
-            loop {
-                let (number, link) = self.links.get().await?;
-                let is_first = used.replace(number).is_none();
-                match asked.send(link).await {
-                    // Most often it was cut while nobody used it, as when the server was started again.
-                    Err(error) if is_first && is_cut(&error) && asked.may_repeat() => self.links.forget(number),
-                    answered => return Ok(answered),
+            let (mut node, mut asking) = (self.nodes.of(key).await?, false);
+            for _ in 1..HOPS {
+                last = Some(node.clone());
+                match self.at(&node, asked, asking).await? {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => match self.nodes.redirected(&node, &error) {
+                        Some((next, has_moved)) => (node, asking) = (next, !has_moved),
+                        None => return Err(failed(error)),
+                    },
                 }
             }
+            last = Some(node.clone());
+            self.at(&node, asked, asking).await?.map_err(failed)
         };
         let ended = match select(pin!(whole), self.runtime.sleep(self.call_timeout)).await {
-            Either::Left((ended, _)) => ended,
-            Either::Right(_) => Err(BackendError::later(NAME, NoAnswer(self.call_timeout))),
+            Either::Left((ended, _)) => Some(ended),
+            Either::Right(_) => None,
         };
-        let now = self.runtime.elapsed();
-        match ended {
-            Ok(Ok(answer)) => {
-                breaker.answered();
-                Ok(answer)
+        ended.unwrap_or_else(|| {
+            let error = BackendError::later(NAME, NoAnswer(self.call_timeout));
+            if let Some(node) = last {
+                node.forget_all();
+                node.breaker.failed(self.runtime.elapsed(), &error);
+                self.nodes.learn();
             }
-            Ok(Err(error)) => {
-                let known = self.judge(used, &error);
-                let error = failed(error);
-                match known {
-                    Known::Away => breaker.failed(now, &error),
-                    Known::There => breaker.answered(),
-                    Known::Nothing => {}
+            Err(error)
+        })
+    }
+
+    /// Asks a node, and draws the conclusions from how that went. A connection that is cut is replaced, once.
+    async fn at(
+        &self,
+        node: &Arc<Node>,
+        asked: Asked<'_>,
+        asking: bool,
+    ) -> Result<Result<Vec<Value>, RedisError>, BackendError> {
+        if let Err(error) = node.breaker.admit(self.runtime.elapsed()) {
+            self.nodes.learn();
+            return Err(error);
+        }
+        let mut is_first = true;
+        loop {
+            let (number, link) = node.link().await.inspect_err(|_| self.nodes.learn())?;
+            let error = match asked.send(link, asking).await {
+                Ok(answer) => {
+                    node.breaker.answered();
+                    return Ok(Ok(answer));
                 }
-                Err(error)
+                Err(error) => error,
+            };
+            if is_lost(&error) {
+                node.forget(number);
+                self.nodes.learn();
             }
-            Err(error) => {
-                self.links.no_answer();
-                breaker.failed(now, &error);
-                Err(error)
+            // Most often it was cut while nobody used it, as when the server was started again.
+            if std::mem::take(&mut is_first) && is_cut(&error) && asked.may_repeat() {
+                continue;
             }
-        }
-    }
-
-    /// What an error says of the server, and of the connection: one that was lost is not used again.
-    fn judge(&self, used: Option<u64>, error: &RedisError) -> Known {
-        if let Some(used) = used.filter(|_| is_lost(error)) {
-            self.links.forget(used);
-        }
-        match error.kind() {
-            _ if error.is_timeout() => {
-                self.links.no_answer();
-                Known::Away
+            match known(&error) {
+                Known::Away => node.breaker.failed(self.runtime.elapsed(), &failed(error.clone())),
+                Known::There => node.breaker.answered(),
+                Known::Nothing => {}
             }
-            ErrorKind::ClusterConnectionNotFound => Known::Away,
-            // Whether the server is away, the next connection will tell.
-            ErrorKind::Io | ErrorKind::Parse => Known::Nothing,
-            _ => Known::There,
+            return Ok(Err(error));
         }
-    }
-
-    /// Whose breaker a command asks: in a cluster that of the partition of its first key, which stands at this place.
-    fn place(&self, command: &Cmd, first_key: usize) -> usize {
-        if !self.maker().is_cluster() {
-            return 0;
-        }
-        let key = match command.args_iter().nth(first_key) {
-            Some(Arg::Simple(key)) => String::from_utf8_lossy(key),
-            _ => return PLACES - 1,
-        };
-        let partition = key.split_once("{p").and_then(|(_, rest)| rest.split_once('}')?.0.parse().ok());
-        partition.filter(|partition| *partition < PLACES).unwrap_or(PLACES - 1)
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("maker", self.maker())
-            .field("breaker", &self.breakers[0])
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("nodes", &self.nodes).finish_non_exhaustive()
+    }
+}
+
+/// The first key of a command, which stands at this place.
+fn key(command: &Cmd, place: usize) -> &[u8] {
+    match command.args_iter().nth(place) {
+        Some(Arg::Simple(key)) => key,
+        _ => &[],
+    }
+}
+
+/// What an error says of the server. Whether one is away with which the connection broke, the next connection will tell.
+fn known(error: &RedisError) -> Known {
+    match error.kind() {
+        _ if error.is_timeout() => Known::Away,
+        ErrorKind::Io | ErrorKind::Parse => Known::Nothing,
+        _ => Known::There,
     }
 }
 
@@ -181,24 +196,28 @@ impl Asked<'_> {
         }
     }
 
-    async fn send(self, mut link: Link) -> RedisResult<Vec<Value>> {
+    /// Sends it, perhaps to a node that only takes it where it is told that another one asked for that.
+    async fn send(self, mut link: Link, asking: bool) -> RedisResult<Vec<Value>> {
         match self {
-            Self::Command(command) | Self::Once(command) => Ok(vec![command.query_async(&mut link).await?]),
-            Self::Script(call, then) => match send_with(call.by_hash(), then, &mut link).await {
-                Err(error) if is_unknown(&error) => send_with(&call.by_text(), then, &mut link).await,
+            Self::Command(command) | Self::Once(command) => send_with(command, &[], asking, &mut link).await,
+            Self::Script(call, then) => match send_with(call.by_hash(), then, asking, &mut link).await {
+                Err(error) if is_unknown(&error) => send_with(&call.by_text(), then, asking, &mut link).await,
                 answered => answered,
             },
         }
     }
 }
 
-async fn send_with(first: &Cmd, then: &[Cmd], link: &mut Link) -> RedisResult<Vec<Value>> {
-    if then.is_empty() {
+async fn send_with(first: &Cmd, then: &[Cmd], asking: bool, link: &mut Link) -> RedisResult<Vec<Value>> {
+    if then.is_empty() && !asking {
         return Ok(vec![first.query_async(link).await?]);
     }
-    let mut pipeline = Pipeline::with_capacity(then.len() + 1);
-    pipeline.ignore_errors().add_command(first.clone());
-    for command in then {
+    let mut pipeline = Pipeline::with_capacity(2 * (then.len() + 1));
+    pipeline.ignore_errors();
+    for command in std::iter::once(first).chain(then) {
+        if asking {
+            pipeline.add_command(cmd("ASKING")).ignore();
+        }
         pipeline.add_command(command.clone());
     }
     let answers: Vec<RedisResult<Value>> = pipeline.query_async(link).await?;
@@ -216,7 +235,7 @@ fn is_cut(error: &RedisError) -> bool {
 }
 
 /// The connection cannot be used any more; or the server is another's replica now, and a new connection may find the one
-/// that took its place. A cluster's connection looks for that itself.
+/// that took its place.
 fn is_lost(error: &RedisError) -> bool {
     use ServerErrorKind::{MasterDown, ReadOnly};
     is_cut(error) || matches!(error.kind(), ErrorKind::Server(ReadOnly | MasterDown))

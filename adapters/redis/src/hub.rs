@@ -2,7 +2,7 @@
 //! comes, and closed some time after the last has gone.
 
 use crate::error::{NAME, failed};
-use crate::link::Maker;
+use crate::nodes::Nodes;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Listens for all who wait.
 pub(crate) struct Hub {
-    maker: Arc<Maker>,
+    nodes: Arc<Nodes>,
     runtime: Arc<dyn Runtime>,
     /// Where it listens: its first caller's may end before it does.
     home: Option<Handle>,
@@ -71,9 +71,9 @@ struct Heard {
 pub(crate) struct Listening(Arc<Channel>);
 
 impl Hub {
-    pub(crate) fn new(maker: Arc<Maker>, runtime: Arc<dyn Runtime>) -> Self {
+    pub(crate) fn new(nodes: Arc<Nodes>, runtime: Arc<dyn Runtime>) -> Self {
         let desk = Desk { channels: Mutex::default(), asked: Watch::new(0) };
-        Self { maker, runtime, home: Handle::try_current().ok(), desk: Arc::new(desk) }
+        Self { nodes, runtime, home: Handle::try_current().ok(), desk: Arc::new(desk) }
     }
 
     /// Listens on a channel from now on. What is told before `ready` is over may be missed.
@@ -90,7 +90,7 @@ impl Hub {
         drop(channels);
         self.desk.asked.update(|asked| *asked += 1);
         if start {
-            let ear = Ear { maker: self.maker.clone(), runtime: self.runtime.clone(), desk: self.desk.clone() };
+            let ear = Ear { nodes: self.nodes.clone(), runtime: self.runtime.clone(), desk: self.desk.clone() };
             match &self.home {
                 Some(home) => drop(home.spawn(ear.run())),
                 None => self.runtime.spawn(Box::pin(ear.run())),
@@ -200,7 +200,7 @@ impl Desk {
 
 /// The task that listens.
 struct Ear {
-    maker: Arc<Maker>,
+    nodes: Arc<Nodes>,
     runtime: Arc<dyn Runtime>,
     desk: Arc<Desk>,
 }
@@ -225,9 +225,20 @@ impl Ear {
         }
     }
 
-    /// A connection on which is told what is wanted now.
+    /// A connection on which is told what is wanted now. Each node of a cluster is tried, before anybody is told that none is
+    /// there.
     async fn connect(&self) -> Result<Line, BackendError> {
-        let listener = self.in_time(async { self.maker.listener().await.map_err(failed) }).await?;
+        let mut left = self.nodes.count();
+        loop {
+            match self.connect_once().await {
+                Err(_) if left > 1 => left -= 1,
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn connect_once(&self) -> Result<Line, BackendError> {
+        let listener = self.in_time(self.nodes.listener()).await?;
         let (sink, stream) = listener.split();
         let mut line = Line { sink, stream, on: BTreeSet::new() };
         self.in_time(line.adjust(&self.desk)).await?;

@@ -4,7 +4,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `config`, `error` | how it is opened, and what can go wrong |
-//! | `link`, `links`, `client`, `breaker`, `check` | connections, and calls on those that callers share |
+//! | `link`, `node`, `nodes` | connections, who has them, and which server is meant |
+//! | `client`, `breaker`, `check` | calls on connections that callers share |
 //! | `script`, `value` | calls of Lua scripts, and what they answer |
 //! | `keys`, `event`, `record` | the names of keys, and what an event and a message are stored as |
 //! | `hub`, `wakes` | who waits on a channel, or for events, is woken |
@@ -24,7 +25,8 @@ mod hub;
 mod keys;
 mod letters;
 mod link;
-mod links;
+mod node;
+mod nodes;
 mod once;
 mod outbox;
 mod probe;
@@ -87,7 +89,7 @@ impl Redis {
             return Err(OpenError::Prefix { prefix: config.key_prefix });
         }
         let client = Client::new(&config, runtime.clone())?;
-        let hub = Hub::new(client.maker().clone(), runtime.clone());
+        let hub = Hub::new(client.nodes().clone(), runtime.clone());
         let keys = Keys::new(config.key_prefix, config.partitions);
         let (limits, come_back) = (config.limits, config.come_back);
         let (turn, sweeps) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -103,14 +105,14 @@ impl Redis {
 
     async fn look(&self) -> Result<(), OpenError> {
         use chatcore::port::Probe;
-        let Err(error) = self.check().await else { return Ok(()) };
-        match self.inner.client.unfit() {
-            Some(why) => Err(why),
-            None => {
-                tracing::warn!(error = %error.source, "Redis is not there yet");
-                Ok(())
-            }
+        let checked = self.check().await;
+        if let Some(why) = self.inner.client.nodes().check().unfit() {
+            return Err(why);
         }
+        if let Err(error) = checked {
+            tracing::warn!(error = %error.source, "Redis is not there yet");
+        }
+        Ok(())
     }
 }
 

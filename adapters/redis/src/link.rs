@@ -1,78 +1,29 @@
-//! Connections: to a server or to a cluster, made when they are needed. One is shared by all callers of a runtime; whoever
-//! listens gets one of its own.
+//! Connections, made when they are needed.
 
 use crate::config::{RedisConfig, without_secret};
 use crate::error::OpenError;
-use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
-use deadpool_redis::redis::cluster::{ClusterClient, ClusterClientBuilder};
-use deadpool_redis::redis::cluster_async::ClusterConnection;
+use deadpool_redis::redis::aio::{MultiplexedConnection, PubSub};
 use deadpool_redis::redis::io::tcp::TcpSettings;
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
-    RedisError, RedisFuture, RedisResult, TlsCertificates, Value,
+    self, AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult,
+    TlsCertificates,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How often a cluster's connection asks again after a node said that it is elsewhere or away.
-const CLUSTER_RETRIES: u32 = 4;
-
 /// A connection. Clones share it.
-#[derive(Clone)]
-pub(crate) enum Link {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
-}
-
-impl ConnectionLike for Link {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(link) => link.req_packed_command(cmd),
-            Self::Cluster(link) => link.req_packed_command(cmd),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(link) => link.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(link) => link.req_packed_commands(pipeline, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(link) => link.get_db(),
-            Self::Cluster(link) => link.get_db(),
-        }
-    }
-}
-
-impl fmt::Debug for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Link")
-    }
-}
+pub(crate) type Link = MultiplexedConnection;
 
 /// Makes connections.
 pub(crate) struct Maker {
     servers: Vec<ConnectionInfo>,
     /// What is trusted besides the name in a certificate; `None` for what the system trusts.
     trusted: Option<TlsCertificates>,
-    cluster: AtomicBool,
-    /// Which node is asked for the next subscription.
-    next: AtomicUsize,
     connect_timeout: Duration,
-    call_timeout: Duration,
 }
 
 impl Maker {
@@ -95,62 +46,31 @@ impl Maker {
             // Fails if the program has chosen a provider already, which then serves.
             drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         }
-        Ok(Self {
-            trusted: config.ca_file.as_deref().map(trusted).transpose()?,
-            cluster: AtomicBool::new(servers.len() > 1),
-            servers,
-            next: AtomicUsize::new(0),
-            connect_timeout: config.connect_timeout,
-            call_timeout: config.call_timeout,
-        })
+        let trusted = config.ca_file.as_deref().map(trusted).transpose()?;
+        Ok(Self { servers, trusted, connect_timeout: config.connect_timeout })
     }
 
-    pub(crate) fn is_cluster(&self) -> bool {
-        self.cluster.load(Ordering::Relaxed)
-    }
-
-    /// The server said that it is a node of a cluster.
-    pub(crate) fn found_a_cluster(&self) {
-        self.cluster.store(true, Ordering::Relaxed);
+    /// The servers that the configuration names; at least one.
+    pub(crate) fn servers(&self) -> &[ConnectionInfo] {
+        &self.servers
     }
 
     /// A new connection. The caller bounds the calls on it.
-    pub(crate) async fn link(&self) -> RedisResult<Link> {
-        if self.is_cluster() {
-            return self.cluster()?.get_async_connection().await.map(Link::Cluster);
-        }
+    pub(crate) async fn link(&self, server: &ConnectionInfo) -> RedisResult<Link> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(None);
-        self.some_client()?.get_multiplexed_async_connection_with_config(&config).await.map(Link::Single)
+        self.client(server)?.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    fn cluster(&self) -> RedisResult<ClusterClient> {
-        let builder = ClusterClientBuilder::new(self.servers.iter().cloned());
-        let builder = self.trusted.iter().fold(builder, |builder, trusted| builder.certs(trusted.clone()));
-        builder
-            .connection_timeout(self.connect_timeout)
-            .response_timeout(self.call_timeout)
-            .overall_response_timeout(Some(self.call_timeout))
-            .retries(CLUSTER_RETRIES)
-            .min_retry_wait(10)
-            .max_retry_wait(100)
-            .tcp_settings(at_once())
-            .build()
+    /// A new connection that only listens.
+    pub(crate) async fn listener(&self, server: &ConnectionInfo) -> RedisResult<PubSub> {
+        self.client(server)?.get_async_pubsub().await
     }
 
-    /// A new connection that only listens. A message reaches every node of a cluster, so any of them will do, and each try
-    /// takes the next one.
-    pub(crate) async fn listener(&self) -> RedisResult<PubSub> {
-        self.some_client()?.get_async_pubsub().await
-    }
-
-    fn some_client(&self) -> RedisResult<Client> {
-        let next = self.next.fetch_add(1, Ordering::Relaxed) % self.servers.len().max(1);
-        let none = || RedisError::from((ErrorKind::InvalidClientConfig, "no server is given"));
-        let server = self.servers.get(next).cloned().ok_or_else(none)?;
+    fn client(&self, server: &ConnectionInfo) -> RedisResult<Client> {
         match &self.trusted {
-            Some(trusted) => Client::build_with_tls(server, trusted.clone()),
-            None => Client::open(server),
+            Some(trusted) => Client::build_with_tls(server.clone(), trusted.clone()),
+            None => Client::open(server.clone()),
         }
     }
 }
@@ -159,6 +79,21 @@ impl fmt::Debug for Maker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Maker({} servers)", self.servers.len())
     }
+}
+
+/// A server that is reached like this one, at another address: `host:port`, the host perhaps empty for the same.
+pub(crate) fn beside(server: &ConnectionInfo, address: &str) -> Option<ConnectionInfo> {
+    let (host, port) = address.rsplit_once(':')?;
+    let (host, port) = (host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?);
+    let host = |same: &str| if host.is_empty() { same.to_owned() } else { host.to_owned() };
+    let address = match server.addr() {
+        ConnectionAddr::Tcp(same, _) => ConnectionAddr::Tcp(host(same), port),
+        ConnectionAddr::TcpTls { host: same, insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host: host(same), port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => return None,
+    };
+    Some(server.clone().set_addr(address))
 }
 
 fn server(url: &str) -> Result<ConnectionInfo, OpenError> {

@@ -15,7 +15,7 @@ use chatcore::error::BackendError;
 use chatcore::policy::OutboxFull;
 use chatcore::port::{Backlog, Entry, EntryId, Outbox, Settled};
 use deadpool_redis::redis::cmd;
-use futures_util::future::{Either, select, try_join_all};
+use futures_util::future::{Either, join_all, select};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -68,8 +68,8 @@ impl Outbox for Redis {
     async fn backlog(&self) -> Result<Backlog, BackendError> {
         let lengths = self.lengths().await?;
         let heads = lengths.iter().filter(|(_, length)| *length > 0).map(|(partition, _)| self.head(*partition, 1));
-        let heads = try_join_all(heads).await?;
-        let oldest = heads.iter().flatten().filter_map(|head| head.at().ok()).min();
+        let heads = some(join_all(heads).await)?;
+        let oldest = heads.iter().flat_map(|(_, head)| head).filter_map(|head| head.at().ok()).min();
         Ok(Backlog { events: lengths.iter().map(|(_, length)| length).sum(), oldest })
     }
 }
@@ -85,8 +85,8 @@ impl Redis {
         }
         let keys = &self.inner.keys;
         let calls: Vec<Call> = keys.partitions().map(|partition| DROPPED.on(&[keys.outbox(partition)])).collect();
-        let dropped = self.inner.client.call_all(&calls).await;
-        dropped.into_iter().try_fold(0, |sum, dropped| Ok(sum + number::<u64>(dropped?)?))
+        let dropped = some(self.inner.client.call_all(&calls).await)?;
+        dropped.into_iter().try_fold(0, |sum, dropped| Ok(sum + number::<u64>(dropped)?))
     }
 
     /// How many events a partition's log may hold, and how many dead letters lie there.
@@ -102,9 +102,9 @@ impl Redis {
         lengths.rotate_left(turn);
         let shares = shares(max as u64, &lengths);
         let heads = shares.iter().map(|(partition, share)| self.head(*partition, *share));
-        let heads = try_join_all(heads).await?;
+        let heads = some(join_all(heads).await)?;
         let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
-        for ((partition, _), head) in shares.iter().zip(heads) {
+        for (partition, head) in heads {
             for record in head {
                 let id = EntryId(format!("{}/{}", partition.0, record.id));
                 match record.event() {
@@ -126,14 +126,14 @@ impl Redis {
             let length = self.inner.client.command(cmd("XLEN").arg(self.inner.keys.outbox(partition))).await?;
             Ok((partition, number(length)?))
         };
-        try_join_all(self.inner.keys.partitions().map(length)).await
+        some(join_all(self.inner.keys.partitions().map(length)).await)
     }
 
     /// The first entries of a partition.
-    async fn head(&self, partition: Partition, count: u64) -> Read<Vec<Record>> {
+    async fn head(&self, partition: Partition, count: u64) -> Read<(Partition, Vec<Record>)> {
         let mut range = cmd("XRANGE");
         range.arg(self.inner.keys.outbox(partition)).arg("-").arg("+").arg("COUNT").arg(count);
-        Record::read_all(self.inner.client.command(&range).await?)
+        Ok((partition, Record::read_all(self.inner.client.command(&range).await?)?))
     }
 
     fn settling(&self, partition: Partition, entries: &[(&str, &str)]) -> Call {
@@ -149,6 +149,15 @@ impl Redis {
         let (ms, seq) = id.split_once('-')?;
         (ms.parse::<u64>().is_ok() && seq.parse::<u64>().is_ok()).then_some(())?;
         self.inner.keys.partition(partition).map(|partition| (partition, id))
+    }
+}
+
+/// What could be had of each partition. What fails keeps no other waiting, and is told where nothing could be had.
+pub(crate) fn some<T>(each: Vec<Read<T>>) -> Read<Vec<T>> {
+    let (had, failed): (Vec<_>, Vec<_>) = each.into_iter().partition(Result::is_ok);
+    match failed.into_iter().find_map(Result::err).filter(|_| had.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(had.into_iter().flatten().collect()),
     }
 }
 

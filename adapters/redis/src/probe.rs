@@ -5,10 +5,9 @@ use crate::error::{NAME, unreadable};
 use crate::{Inner, Redis};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::port::Probe;
+use chatcore::port::{Health, Probe};
 use deadpool_redis::redis::{Cmd, Value};
 use futures_util::future::join_all;
-use std::error::Error;
 
 #[async_trait]
 impl Probe for Redis {
@@ -16,18 +15,21 @@ impl Probe for Redis {
         NAME
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
+    async fn check(&self) -> Result<Health, BackendError> {
         let Inner { client, keys, .. } = &*self.inner;
-        if !client.maker().is_cluster() {
-            return touch(client, &keys.plain("probe")).await;
+        if !client.nodes().is_cluster() {
+            return touch(client, &keys.plain("probe")).await.map(|()| Health::Well);
         }
+        client.check().await?;
         // Each partition may lie on another node.
         let names: Vec<String> = keys.partitions().map(|partition| keys.slot(partition) + "probe").collect();
         let checked = join_all(names.iter().map(|name| touch(client, name))).await;
         let (away, all) = (checked.iter().filter(|checked| checked.is_err()).count(), checked.len());
-        let Some(first) = checked.into_iter().find_map(Result::err) else { return Ok(()) };
-        let source: Box<dyn Error + Send + Sync> = format!("{away} of {all} partitions: {}", first.source).into();
-        Err(BackendError { source: source.into(), ..first })
+        match checked.into_iter().find_map(Result::err) {
+            None => Ok(Health::Well),
+            Some(error) if away == all => Err(error),
+            Some(error) => Ok(Health::Partly(format!("{away} of {all} partitions: {}", error.source))),
+        }
     }
 }
 

@@ -3,45 +3,118 @@
 
 mod common;
 
+use Named::{All, One};
 use chatcore::message::MessagesPage;
-use chatcore::owner::Owner;
-use chatcore::port::{Outbox, Probe, SessionStore};
-use chatcore::turn::{Began, Cursor, Finished, NewTurn, Piece, Position, Started, Target};
-use chatcore_redis::Redis;
+use chatcore::policy::Quota;
+use chatcore::port::{EventBus, Health, Outbox, Probe, SessionStore, Throttle};
+use chatcore::turn::{Began, Cursor, NewTurn, Piece, Position, Started, Target};
+use chatcore_redis::{Redis, RedisConfig};
 use common::chat::{answer, finish, one_of_each, question, start};
-use common::faults::{BACK, SOON, config, goes_on, is_back_soon, now, patiently};
+use common::faults::{BACK, SOON, config, goes_on, is_back_soon, now};
 use common::{Cluster, NODE, Server, certificate, free_port, open};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-/// As a program opens it, which is given all nodes.
-async fn opened(cluster: &Cluster) -> std::sync::Arc<Redis> {
-    let mut config = config(cluster.nodes[0].url());
-    config.urls = cluster.urls();
-    open(&config).await
+/// A cluster and a store on it, with open turns on each node.
+struct Field {
+    cluster: Cluster,
+    config: RedisConfig,
+    store: Arc<Redis>,
+    turns: [Vec<(NewTurn, Started)>; 3],
 }
 
-fn owner(name: &str) -> Owner {
-    format!("user:{name}").parse().unwrap()
+/// Which nodes a configuration names: the others are learned from it.
+#[derive(Clone, Copy)]
+enum Named {
+    All,
+    One,
 }
 
-/// Open turns on each node.
-async fn turns(cluster: &Cluster, store: &Redis) -> [Vec<(NewTurn, Started)>; 3] {
-    let (mut turns, mut number) = ([const { Vec::new() }; 3], 0);
-    while turns.iter().any(|turns| turns.len() < 2) {
-        number += 1;
-        let new = NewTurn { owner: owner(&format!("user{number}")), ..question(Target::New, "k0") };
-        let started = start(store, &new).await;
-        let (_, node) = cluster.slot_of(&started.turn.id.session.to_string());
-        turns[node].push((new, started));
+impl Field {
+    async fn of(cluster: Cluster, named: Named) -> Self {
+        let mut config = config(cluster.nodes[0].url());
+        if let All = named {
+            config.urls = cluster.urls();
+        }
+        let store = open(&config).await;
+        let (mut turns, mut number) = ([const { Vec::new() }; 3], 0);
+        while turns.iter().any(|turns| turns.len() < 2) {
+            number += 1;
+            let owner = format!("user:user{number}").parse().unwrap();
+            let new = NewTurn { owner, ..question(Target::New, "k0") };
+            let started = start(&*store, &new).await;
+            let (_, node) = cluster.slot_of(&started.turn.id.session.to_string());
+            turns[node].push((new, started));
+        }
+        Self { cluster, config, store, turns }
     }
-    turns
+
+    /// The turns on all nodes but one.
+    fn but(&self, away: usize) -> impl Iterator<Item = &(NewTurn, Started)> + Clone {
+        self.turns.iter().enumerate().filter(move |(node, _)| *node != away).flat_map(|(_, turns)| turns)
+    }
+
+    /// Callers of what lies on a node that is away: each call is refused soon.
+    fn callers_of(&self, away: usize) -> Callers {
+        let stop = Arc::new(AtomicBool::new(false));
+        let call = |(_, lost): &(NewTurn, Started)| {
+            let (store, turn, stop) = (self.store.clone(), lost.turn, stop.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let began = now();
+                    let told = store.finish_turn(&turn, &answer("Much.")).await;
+                    let took = began.elapsed();
+                    assert!(told.is_err_and(|error| error.may_pass()) && took < SOON, "after {took:?}");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+        };
+        let tasks = self.turns[away].iter().cycle().take(4).map(call).collect();
+        Callers { stop, tasks }
+    }
+
+    /// What lies on the other nodes is answered as soon as ever, also while many wait for what does not; and the probe tells
+    /// how much is away.
+    async fn others_are_well(&self, away: usize) {
+        let callers = self.callers_of(away);
+        let mut took = Vec::new();
+        for (new, started) in self.but(away).cycle().take(400) {
+            let began = now();
+            self.store.session(&new.owner, &started.turn.id.session).await.unwrap();
+            took.push(began.elapsed());
+        }
+        took.sort();
+        assert!(took[380] < SOON / 4, "of others' calls one in twenty took {:?} or longer", took[380]);
+        let began = now();
+        let told = self.store.check().await.unwrap();
+        assert!(matches!(&told, Health::Partly(what) if what.contains(" of 16 partitions: ")), "{told:?}");
+        assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
+        callers.end().await;
+    }
+}
+
+struct Callers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Callers {
+    async fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
 }
 
 /// While its keys move one by one, questions and answers are taken whole or not at all.
 #[tokio::test]
 async fn a_slot_moved() {
-    let cluster = Cluster::start();
-    let store = opened(&cluster).await;
+    let Field { cluster, store, .. } = Field::of(Cluster::start(), All).await;
     let first = start(&*store, &question(Target::New, "k0")).await;
     finish(&*store, &first).await;
     let session = first.turn.id.session;
@@ -60,77 +133,113 @@ async fn a_slot_moved() {
     let page = MessagesPage { before: None, limit: 1000 };
     let history = store.messages(&question(Target::New, "k").owner, &session, &page).await.unwrap();
     let events = store.claim(1000, Duration::ZERO).await.unwrap();
-    let events: Vec<_> = events.iter().filter_map(|entry| entry.event.message()).collect();
+    let of_session = events.iter().filter(|entry| entry.event.session == session);
+    let events: Vec<_> = of_session.filter_map(|entry| entry.event.message()).collect();
     assert!(history.iter().map(|message| message.seq).eq(1..=history.len() as u64), "{history:?}");
     assert_eq!(events, history.iter().collect::<Vec<_>>(), "each message has its event");
 }
 
 #[tokio::test]
 async fn a_node_that_is_down() {
-    let mut cluster = Cluster::start();
-    let store = opened(&cluster).await;
-    let turns = turns(&cluster, &store).await;
-    cluster.nodes[2].kill();
-    its_sessions_alone_are_away(&store, &turns).await;
+    for named in [All, One] {
+        let mut field = Field::of(Cluster::start(), named).await;
+        // Also the one by which the others were found.
+        field.cluster.nodes[0].kill();
+        field.others_are_well(0).await;
+    }
 }
 
 #[tokio::test]
 async fn a_node_that_is_frozen() {
-    let cluster = Cluster::start();
-    let store = opened(&cluster).await;
-    let turns = turns(&cluster, &store).await;
-    cluster.nodes[2].signal("STOP");
-    its_sessions_alone_are_away(&store, &turns).await;
-    cluster.nodes[2].signal("CONT");
-    is_back_soon(&store).await;
-    finish(&*store, &turns[2][0].1).await;
+    for named in [All, One] {
+        let field = Field::of(Cluster::start(), named).await;
+        field.cluster.nodes[0].signal("STOP");
+        field.others_are_well(0).await;
+        field.cluster.nodes[0].signal("CONT");
+        is_back_soon(&field.store).await;
+        finish(&*field.store, &field.turns[0][0].1).await;
+    }
 }
 
-/// What lies on the other nodes is answered as soon as ever, and the probe tells how much is away.
-async fn its_sessions_alone_are_away(store: &Redis, turns: &[Vec<(NewTurn, Started)>; 3]) {
-    for _ in 0..3 {
-        let (_, lost) = &turns[2][0];
-        let began = now();
-        let told = store.finish_turn(&lost.turn, &answer("Much.")).await;
-        assert!(told.is_err_and(|error| error.may_pass()) && began.elapsed() < SOON, "after {:?}", began.elapsed());
-    }
-    let began = now();
-    let told = store.check().await.unwrap_err();
-    assert!(told.may_pass() && began.elapsed() < SOON, "after {:?}", began.elapsed());
-    assert!(told.source.to_string().contains(" of 16 partitions: "), "{}", told.source);
-    for (_, started) in turns[..2].iter().flatten() {
-        let began = now();
-        let turn = &started.turn;
-        let finished = patiently(async || store.finish_turn(turn, &answer("Much.")).await).await;
-        assert!(matches!(finished, Finished::Stored(_)) && began.elapsed() < SOON, "after {:?}", began.elapsed());
+/// Whichever it is: also the one that says over how many slots the sessions are spread.
+#[tokio::test]
+async fn a_program_that_is_started_while_a_node_is_frozen() {
+    let field = Field::of(Cluster::start(), All).await;
+    for away in 0..3 {
+        field.cluster.nodes[away].signal("STOP");
+        let late = open(&field.config).await;
+        for (new, started) in field.but(away) {
+            let began = now();
+            while late.session(&new.owner, &started.turn.id.session).await.is_err() {
+                assert!(
+                    began.elapsed() < BACK,
+                    "{away} is away, and another's are not there after {:?}",
+                    began.elapsed()
+                );
+            }
+        }
+        field.cluster.nodes[away].signal("CONT");
+        is_back_soon(&late).await;
     }
 }
 
 /// Its connections stay open and say nothing, so only who looks elsewhere learns that another node has its slots.
 #[tokio::test]
 async fn a_frozen_node_whose_replica_took_its_place() {
-    let cluster = Cluster::with_replicas();
-    let store = opened(&cluster).await;
-    let turns = turns(&cluster, &store).await;
-    let (new, begun) = &turns[2][0];
-    cluster.are_alike(2);
-    cluster.nodes[2].signal("STOP");
-    let frozen = now();
-    while !cluster.replicas[2].ask(&["INFO", "replication"]).contains("role:master") {
-        let began = now();
-        let told = store.finish_turn(&begun.turn, &answer("Much.")).await;
-        assert!(told.map_err(|error| error.may_pass()).err() != Some(false));
-        assert!(
-            began.elapsed() < SOON && frozen.elapsed() < 30 * SOON,
-            "{:?}, {:?}",
-            began.elapsed(),
-            frozen.elapsed()
-        );
+    for named in [All, One] {
+        let field = Field::of(Cluster::with_replicas(), named).await;
+        field.cluster.are_alike(0);
+        field.cluster.nodes[0].signal("STOP");
+        let callers = field.callers_of(0);
+        let frozen = now();
+        while !field.cluster.replicas[0].ask(&["INFO", "replication"]).contains("role:master") {
+            assert!(frozen.elapsed() < 30 * SOON, "nobody takes its place");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        callers.stop.store(true, Ordering::Relaxed);
+        is_back_soon(&field.store).await;
+        let (new, begun) = &field.turns[0][0];
+        finish(&*field.store, begun).await;
+        let more = NewTurn { owner: new.owner.clone(), ..question(Target::Existing(begun.turn.id.session), "k1") };
+        finish(&*field.store, &start(&*field.store, &more).await).await;
     }
-    is_back_soon(&store).await;
-    finish(&*store, begun).await;
-    let here = Target::Existing(begun.turn.id.session);
-    finish(&*store, &start(&*store, &NewTurn { owner: new.owner.clone(), ..question(here, "k1") }).await).await;
+}
+
+/// The relay and the consumers of a local log go on with what lies on the other nodes.
+#[tokio::test]
+async fn events_of_the_other_nodes_go_on() {
+    let field = Field::of(Cluster::start(), All).await;
+    let sessions: BTreeSet<_> = field.but(1).map(|(_, started)| started.turn.id.session).collect();
+    let member = field.store.subscribe("group").await.unwrap();
+    field.cluster.nodes[1].signal("STOP");
+    let callers = field.callers_of(1);
+    let claimed = timeout(BACK, field.store.claim(1000, BACK)).await.unwrap().unwrap();
+    let claimed: BTreeSet<_> = claimed.iter().map(|entry| entry.event.session).collect();
+    assert!(sessions.is_subset(&claimed), "{claimed:?} without some of {sessions:?}");
+    let (mut delivered, began) = (BTreeSet::new(), now());
+    while !sessions.is_subset(&delivered) {
+        let delivery = timeout(2 * BACK, member.next()).await.unwrap().unwrap().unwrap();
+        delivered.insert(delivery.event.as_ref().unwrap().session);
+        member.ack(&delivery.id).await.unwrap();
+        assert!(began.elapsed() < 2 * BACK, "{delivered:?} after {:?}", began.elapsed());
+    }
+    callers.end().await;
+}
+
+#[tokio::test]
+async fn what_is_throttled_on_the_other_nodes_goes_on() {
+    let field = Field::of(Cluster::start(), All).await;
+    let quota = Quota { limit: 1000, window: Duration::from_secs(60) };
+    field.cluster.nodes[1].signal("STOP");
+    let keys: Vec<String> = (0..30).map(|number| format!("address:{number}")).collect();
+    for _ in 0..3 {
+        for key in &keys {
+            let node = field.cluster.node_of(&format!("{{l:{key}}}"));
+            let (began, taken) = (now(), field.store.take(key, &quota).await);
+            assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
+            assert_eq!(taken.is_ok(), node != 1, "{key} on node {node}: {taken:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::error::NAME;
 use crate::open;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::port::Probe;
+use chatcore::port::{self, Probe};
 use chatcore::watch::Watch;
 use futures_util::future::{Either, select};
 use rusqlite::params;
@@ -32,9 +32,9 @@ impl Probe for Sqlite {
         NAME
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
+    async fn check(&self) -> Result<port::Health, BackendError> {
         match select(pin!(self.health()), self.inner.runtime.sleep(Duration::from_secs(1))).await {
-            Either::Left((outcome, _)) => outcome,
+            Either::Left((outcome, _)) => outcome.map(|()| port::Health::Well),
             Either::Right(_) => Err(BackendError::later(NAME, "no answer within a second")),
         }
     }

@@ -4,7 +4,7 @@ use crate::around::AsIs;
 use crate::startup::State;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::StatusCode};
-use app_kit::probing::{self, word};
+use app_kit::probing::{self, Found};
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::Ordering;
@@ -17,9 +17,11 @@ pub(super) async fn root(state: Data<State>) -> HttpResponse {
 /// `GET /health`: for people; always 200.
 pub(super) async fn health(state: Data<State>) -> HttpResponse {
     let found = look(&state).await;
-    let status = if found.iter().all(|found| found.healthy) { "healthy" } else { "degraded" };
+    let is_well = |look: &Look| look.found == Found::Healthy;
+    let status = if found.iter().all(is_well) { "healthy" } else { "degraded" };
     let mut answer = Map::from_iter([("status".to_owned(), Value::from(status))]);
-    answer.extend(found.iter().map(|found| (found.name.to_owned(), Value::from(word(found.healthy)))));
+    let word = |look: &Look| if is_well(look) { "healthy" } else { "unhealthy" };
+    answer.extend(found.iter().map(|look| (look.name.to_owned(), Value::from(word(look)))));
     HttpResponse::Ok().json(answer)
 }
 
@@ -29,26 +31,26 @@ pub(super) async fn livez() -> HttpResponse {
 }
 
 /// `GET /readyz`: whether requests should be sent here. An AI that is away is told but does not count: its answers are
-/// filled in.
+/// filled in; nor does a part of the store, since what lies on the rest is served.
 pub(super) async fn readyz(state: Data<State>) -> HttpResponse {
     let stopping = state.stopping.load(Ordering::Relaxed);
     let found = look(&state).await;
-    let ready = !stopping && found.iter().all(|found| found.healthy || !found.required);
+    let ready = !stopping && found.iter().all(|look| look.found.serves() || !look.required);
     let mut text = format!("server: {}\n", if stopping { "stopping" } else { "healthy" });
-    text.extend(found.iter().map(|found| format!("{}: {}\n", found.name, word(found.healthy))));
+    text.extend(found.iter().map(|look| format!("{}: {}\n", look.name, look.found.word())));
     lines(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
 }
 
-struct Found {
+struct Look {
     name: &'static str,
     required: bool,
-    healthy: bool,
+    found: Found,
 }
 
-async fn look(state: &State) -> Vec<Found> {
+async fn look(state: &State) -> Vec<Look> {
     join_all(state.dependencies.iter().map(async |dependency| {
-        let (name, healthy) = (dependency.probe.name(), probing::is_well(&*dependency.probe).await);
-        Found { name, required: dependency.required, healthy }
+        let (name, found) = (dependency.probe.name(), probing::look(&*dependency.probe).await);
+        Look { name, required: dependency.required, found }
     }))
     .await
 }

@@ -22,7 +22,7 @@ pub use ai_gateway::{AiChunk, AiError, AiGateway, Prompt};
 pub use dead_letters::{DeadLetter, DeadLetterId, DeadLetters, DeadLettersPage, Replay};
 pub use event_bus::{Acked, Delivery, DeliveryId, EventBus, Place, Published, Subscription};
 pub use outbox::{Backlog, Entry, EntryId, Outbox, Settled};
-pub use probe::Probe;
+pub use probe::{Health, Probe};
 pub use runtime::Runtime;
 pub use session_store::SessionStore;
 pub use throttle::{Taken, Throttle};

@@ -4,6 +4,15 @@ use crate::error::BackendError;
 use async_trait::async_trait;
 use std::fmt::Debug;
 
+/// How a dependency is that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// All of it is there.
+    Well,
+    /// Some of it is not, as people are told: `5 of 16 partitions are away`. What the rest does is done.
+    Partly(String),
+}
+
 /// Whether a dependency is there: one for each that a program has.
 #[async_trait]
 pub trait Probe: Debug + Send + Sync + 'static {
@@ -14,5 +23,5 @@ pub trait Probe: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// It is not there, or does not do what is needed of it.
-    async fn check(&self) -> Result<(), BackendError>;
+    async fn check(&self) -> Result<Health, BackendError>;
 }

@@ -9,7 +9,7 @@ use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota, StoreLimits};
-use chatcore::port::{Probe, Runtime, SessionStore};
+use chatcore::port::{Health, Probe, Runtime, SessionStore};
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::stamp::{from_micros, micros};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
@@ -154,8 +154,8 @@ impl Probe for MemoryStore {
         "memory"
     }
 
-    async fn check(&self) -> Result<(), BackendError> {
-        Ok(())
+    async fn check(&self) -> Result<Health, BackendError> {
+        Ok(Health::Well)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::held::{Found, Name};
 use crate::Redis;
 use crate::keys::Partition;
+use crate::outbox::some;
 use crate::script::{Call, Script};
 use crate::value::{Read, number, text};
 use chatcore::port::Acked;
@@ -41,6 +42,11 @@ impl Group {
     /// Whether there is such a partition.
     pub(super) fn has(&self, partition: Partition) -> bool {
         self.redis.inner.keys.has(partition)
+    }
+
+    /// How many partitions may lie on other nodes than one.
+    pub(super) fn elsewhere(&self) -> u8 {
+        if self.redis.inner.client.nodes().is_cluster() { self.redis.inner.keys.count() - 1 } else { 0 }
     }
 
     /// The call that gives a dead letter back to the group that parked it.
@@ -88,11 +94,11 @@ impl Group {
         self.run_all(&calls).await
     }
 
-    /// How many events are not worked off.
+    /// How many events are not worked off, where the partitions answer.
     pub(super) async fn lag(&self) -> Read<u64> {
         let calls: Vec<Call> = self.redis.inner.keys.partitions().map(|partition| self.on(&LAG, partition)).collect();
-        let lags = self.redis.inner.client.call_all(&calls).await;
-        lags.into_iter().try_fold(0, |sum, lag| Ok(sum + number::<u64>(lag?)?))
+        let lags = some(self.redis.inner.client.call_all(&calls).await)?;
+        lags.into_iter().try_fold(0, |sum, lag| Ok(sum + number::<u64>(lag)?))
     }
 
     async fn run_all(&self, calls: &[Call]) -> Read<()> {

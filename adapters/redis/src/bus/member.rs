@@ -46,9 +46,19 @@ impl Drop for Member {
 #[async_trait]
 impl Subscription for Member {
     async fn next(&self) -> Result<Option<Delivery>, BackendError> {
+        let mut away = 0;
         while let Some(partition) = self.0.state.pick().await {
             let mut look = Look { core: &self.0, partition, again: true };
-            match self.0.take(partition).await?.open() {
+            let taken = match self.0.take(partition).await {
+                Ok(taken) => taken,
+                // Others may lie on another node. This one is looked at again with all.
+                Err(_) if away < self.0.group.elsewhere() => {
+                    (away, look.again) = (away + 1, false);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match taken.open() {
                 // There may be more, for another call.
                 Found::Delivery(held) => return Ok(Some(held.deliver())),
                 Found::More => {}

@@ -72,7 +72,7 @@ impl Redis {
         // Each time another slot is the first, so that one with many orphans does not keep the others waiting.
         let first = self.inner.sweeps.fetch_add(1, Ordering::Relaxed) % places.len().max(1);
         places.rotate_left(first);
-        let together = if self.inner.client.maker().is_cluster() { 1 } else { places.len() };
+        let together = if self.inner.client.nodes().is_cluster() { 1 } else { places.len() };
         let look = |places: &[Partition]| {
             let others = places[1..].iter().map(|place| self.inner.keys.slot(*place));
             let call = self.at(places[0], &SWEEP, &["t".into()]).arg(micros(grace)).arg(max);

@@ -250,10 +250,9 @@ impl Cluster {
             node.ask(&["CLUSTER", "MEET", "127.0.0.1", &first_port.to_string()]);
         }
         until("nodes that agree", || {
-            nodes
-                .iter()
-                .map(|node| node.ask(&["CLUSTER", "INFO"]))
-                .all(|info| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3"))
+            nodes.iter().map(|node| node.ask(&["CLUSTER", "INFO"])).all(|info| {
+                ["state:ok", "known_nodes:3", "slots_assigned:16384"].iter().all(|part| info.contains(part))
+            })
         });
         Self { nodes, replicas: Vec::new() }
     }
@@ -271,8 +270,17 @@ impl Cluster {
     pub(crate) fn slot_of(&self, session: &str) -> (String, usize) {
         let partition = u8::from_str_radix(&session[session.len() - 1..], 16).unwrap();
         let slot = self.nodes[0].ask(&["CLUSTER", "KEYSLOT", &format!("{{p{partition}}}")]);
-        let node = (0..3).rfind(|node| node * SLOTS / 3 <= slot.parse().unwrap()).unwrap();
+        let node = Self::has(&slot);
         (slot, node)
+    }
+
+    /// Which node has a key at first.
+    pub(crate) fn node_of(&self, key: &str) -> usize {
+        Self::has(&self.nodes[0].ask(&["CLUSTER", "KEYSLOT", key]))
+    }
+
+    fn has(slot: &str) -> usize {
+        (0..3).rfind(|node| node * SLOTS / 3 <= slot.parse().unwrap()).unwrap()
     }
 
     /// Moves a slot from one node to another, a key with each step; the last step makes it known.

@@ -1,14 +1,16 @@
-//! The connections that callers share: one for each tokio runtime that calls. What its tasks wait for then happens on its own
-//! threads, and ends with them.
+//! A server, alone or a node of a cluster, and the connections that callers share: one for each tokio runtime that calls. What
+//! its tasks wait for then happens on its own threads, and ends with them.
 
+use crate::breaker::Breaker;
 use crate::check::Check;
-use crate::config::RedisConfig;
-use crate::error::{NAME, NoAnswer, OpenError, failed};
+use crate::error::{NAME, NoAnswer};
 use crate::link::{Link, Maker};
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
+use deadpool_redis::redis::ConnectionInfo;
 use futures_util::future::{Either, select};
+use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,20 +19,28 @@ use tokio::runtime::Handle;
 
 /// How many runtimes have a connection at once; the oldest connections are given up for new ones.
 const MOST_RUNTIMES: usize = 256;
-/// How many calls' time a connection may take. A cluster's asks several nodes, and waits for one that is silent.
+/// How many calls' time a connection may take: the first one looks whether the server is fit.
 const CALLS: u32 = 4;
 
-/// Has a connection for each caller.
-pub(crate) struct Links {
-    maker: Arc<Maker>,
-    check: Check,
-    clock: Arc<dyn Runtime>,
-    patience: Duration,
+/// What all nodes have in common.
+pub(crate) struct Common {
+    pub(crate) maker: Maker,
+    pub(crate) check: Check,
+    pub(crate) clock: Arc<dyn Runtime>,
+    pub(crate) call_timeout: Duration,
+    /// Where the connection of a caller without a runtime lives.
+    pub(crate) home: Option<Handle>,
+}
+
+/// A server.
+pub(crate) struct Node {
+    pub(crate) server: ConnectionInfo,
+    /// A node that is away is not the others' fault, so each has its own.
+    pub(crate) breaker: Breaker,
+    common: Arc<Common>,
     places: Mutex<Vec<Arc<Place>>>,
     /// How many connections were ever made.
     number: AtomicU64,
-    /// Where the connection of a caller without a runtime lives.
-    home: Option<Handle>,
 }
 
 /// Where a runtime's connection is.
@@ -50,37 +60,32 @@ struct Now {
     refused: Option<BackendError>,
 }
 
-impl Links {
-    pub(crate) fn new(config: &RedisConfig, clock: Arc<dyn Runtime>) -> Result<Self, OpenError> {
-        Ok(Self {
-            maker: Arc::new(Maker::new(config)?),
-            check: Check::new(config),
-            clock,
-            patience: CALLS * config.call_timeout,
-            places: Mutex::default(),
-            number: AtomicU64::new(0),
-            home: Handle::try_current().ok(),
-        })
+impl Common {
+    /// The runtime that a caller's connection is on.
+    pub(crate) fn runtime(&self) -> Result<Handle, BackendError> {
+        let runtime = Handle::try_current().ok().or_else(|| self.home.clone());
+        runtime.ok_or_else(|| BackendError::never(NAME, "opened and called outside of any tokio runtime"))
     }
+}
 
-    pub(crate) fn maker(&self) -> &Arc<Maker> {
-        &self.maker
-    }
-
-    /// What is wrong with the server, where it was reached and found unfit.
-    pub(crate) fn unfit(&self) -> Option<OpenError> {
-        self.check.unfit()
+impl Node {
+    pub(crate) fn new(common: Arc<Common>, server: ConnectionInfo) -> Self {
+        let (breaker, places, number) = (Breaker::default(), Mutex::default(), AtomicU64::new(0));
+        Self { server, breaker, common, places, number }
     }
 
     /// The connection of the caller's runtime, and its number. Where there is none, it is made, and all wait for it and hear if
     /// it failed. The caller bounds the wait.
-    pub(crate) async fn get(self: &Arc<Self>) -> Result<(u64, Link), BackendError> {
+    pub(crate) async fn link(self: &Arc<Self>) -> Result<(u64, Link), BackendError> {
         let place = self.place()?;
         let tries = match place.now.read(|now| now.link.clone().ok_or(now.tries)) {
             Ok(link) => return Ok(link),
             Err(tries) => tries,
         };
-        self.begin(&place);
+        if place.now.update(|now| !std::mem::replace(&mut now.making, true)) {
+            let (node, here) = (self.clone(), place.clone());
+            drop(place.runtime.spawn(async move { node.make_at(&here).await }));
+        }
         let lost = || BackendError::later(NAME, "the connection was lost as soon as it was made");
         let made = |now: &Now| match &now.link {
             Some(link) => Some(Ok(link.clone())),
@@ -96,32 +101,19 @@ impl Links {
         }
     }
 
-    /// There was no answer in time. On one server no other connection will have one: what was made before may be as dead, and
-    /// each runtime would have to find out for itself. In a cluster another node may have taken the silent one's place, which
-    /// a connection that repeats its calls there would never learn: each is renewed, and used until the new one is there,
-    /// since most nodes answer on it.
-    pub(crate) fn no_answer(self: &Arc<Self>) {
+    /// There was no answer in time. No other connection will have one: what was made before may be as dead, and each runtime
+    /// would have to find out for itself.
+    pub(crate) fn forget_all(&self) {
         for place in self.places(|places| places.clone()) {
-            if !self.maker.is_cluster() {
-                place.now.update(|now| now.link = None);
-            } else if place.now.read(|now| now.link.is_some()) {
-                self.begin(&place);
-            }
-        }
-    }
-
-    /// Makes a connection, unless one is being made.
-    fn begin(self: &Arc<Self>, place: &Arc<Place>) {
-        if place.now.update(|now| !std::mem::replace(&mut now.making, true)) {
-            let (links, here) = (self.clone(), place.clone());
-            drop(place.runtime.spawn(async move { links.make_at(&here).await }));
+            place.now.update(|now| now.link = None);
         }
     }
 
     async fn make_at(&self, place: &Place) {
-        let made = match select(pin!(self.make()), self.clock.sleep(self.patience)).await {
+        let patience = CALLS * self.common.call_timeout;
+        let made = match select(pin!(self.make()), self.common.clock.sleep(patience)).await {
             Either::Left((made, _)) => made,
-            Either::Right(_) => Err(BackendError::later(NAME, NoAnswer(self.patience))),
+            Either::Right(_) => Err(BackendError::later(NAME, NoAnswer(patience))),
         };
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (link, refused) = match made {
@@ -132,20 +124,15 @@ impl Links {
     }
 
     async fn make(&self) -> Result<Link, BackendError> {
-        let mut link = self.maker.link().await.map_err(|error| self.check.refused(error))?;
-        if self.check.is_a_cluster_unawares(&self.maker, &mut link).await.map_err(failed)? {
-            self.maker.found_a_cluster();
-            link = self.maker.link().await.map_err(failed)?;
-        }
-        self.check.run(&mut link).await?;
+        let Common { maker, check, .. } = &*self.common;
+        let mut link = maker.link(&self.server).await.map_err(|error| check.refused(error))?;
+        check.server(&mut link).await?;
         Ok(link)
     }
 
     /// The place of the caller's runtime.
     fn place(&self) -> Result<Arc<Place>, BackendError> {
-        let runtime = Handle::try_current().ok().or_else(|| self.home.clone());
-        let runtime =
-            runtime.ok_or_else(|| BackendError::never(NAME, "opened and called outside of any tokio runtime"))?;
+        let runtime = self.common.runtime()?;
         Ok(self.places(|places| {
             if let Some(place) = places.iter().find(|place| place.runtime.id() == runtime.id()) {
                 return place.clone();
@@ -159,5 +146,14 @@ impl Links {
 
     fn places<T>(&self, look: impl FnOnce(&mut Vec<Arc<Place>>) -> T) -> T {
         look(&mut self.places.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("address", &self.server.addr())
+            .field("breaker", &self.breaker)
+            .finish_non_exhaustive()
     }
 }
