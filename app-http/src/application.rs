@@ -1,10 +1,12 @@
 //! The program as one value: built from settings, bound to its port, run until it is told to stop.
 
-use crate::compose::{self, SWEEP_BATCH};
+use crate::compose::{self, Dependency, SWEEP_BATCH};
+use crate::measured::{self, Sampled};
 use crate::settings::Settings;
 use crate::startup::{self, State};
 use actix_web::dev::Server;
 use actix_web::web::Data;
+use app_kit::metrics::Metrics;
 use app_kit::settings::StoreKind;
 use app_kit::{relaying, stop};
 use chatcore::relay::Relay;
@@ -13,11 +15,14 @@ use futures_util::future::{Either, select};
 use std::error::Error;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often turns are looked for whose server died.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// How often numbers are read from the store, and dependencies looked at.
+const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// What is kept of the grace for what comes after open turns have had theirs: 1 s in which those that are ended then store
 /// their text (`ChatPolicy::patience`), 1.5 s in which their answers go out (`startup::LAST_ANSWERS`, which is looked at once
 /// a second), and [`EXIT`]. Where the grace is too short for that, turns get a quarter of it.
@@ -32,6 +37,8 @@ pub struct Application {
     state: Data<State>,
     sweeper: Sweeper,
     relay: Option<Relay>,
+    sampled: Sampled,
+    metrics: Option<Metrics>,
     port: u16,
     grace: Duration,
 }
@@ -43,14 +50,17 @@ impl Application {
     /// # Errors
     /// A part cannot be made, or the port is taken; the error says what to mend.
     pub async fn build(settings: Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        // What counts is there before what is counted.
+        let metrics = Metrics::of_process();
+        measured::describe();
         let parts = compose::compose(&settings).await?;
-        let (sweeper, relay) = (parts.sweeper.clone(), parts.relay.clone());
+        let (sweeper, relay, sampled) = (parts.sweeper.clone(), parts.relay.clone(), parts.sampled.clone());
         let state = Data::new(State::new(parts, &settings));
         let address = format!("{}:{}", settings.server.host, settings.server.port);
         let (server, port) = startup::listen(&settings.server, state.clone())
             .map_err(|error| format!("cannot listen on {address} (HOST, PORT): {error}"))?;
         tell(&settings, port);
-        Ok(Self { server, state, sweeper, relay, port, grace: settings.server.grace })
+        Ok(Self { server, state, sweeper, relay, sampled, metrics, port, grace: settings.server.grace })
     }
 
     /// The port that it listens on.
@@ -75,6 +85,7 @@ impl Application {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let sweeper = tokio::spawn(sweep(self.sweeper));
         let relay = self.relay.map(|relay| tokio::spawn(relaying::relay(relay)));
+        let sampler = tokio::spawn(sample(self.sampled, self.state.dependencies.clone(), self.metrics));
         let handle = self.server.handle();
         if let Either::Right((ended, _)) = select(pin!(stop), tokio::spawn(self.server)).await {
             return ended.map_err(io::Error::other)?;
@@ -87,6 +98,7 @@ impl Application {
         if tokio::time::timeout(self.grace - EXIT.min(self.grace / 8), drained).await.is_err() {
             tracing::warn!("SHUTDOWN_GRACE is as good as over; what still runs is left to its keys");
         }
+        sampler.abort();
         sweeper.abort();
         if let Some(relay) = relay {
             relay.abort();
@@ -111,6 +123,15 @@ async fn sweep(sweeper: Sweeper) {
             Err(error) => tracing::warn!(%error, source = %error.source, "the sweeper failed"),
         }
         tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
+/// Looks now and then at what numbers are read from.
+async fn sample(sampled: Sampled, dependencies: Arc<[Dependency]>, metrics: Option<Metrics>) {
+    loop {
+        sampled.sample(&dependencies).await;
+        metrics.iter().for_each(Metrics::tidy);
+        tokio::time::sleep(SAMPLE_EVERY).await;
     }
 }
 

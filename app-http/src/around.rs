@@ -1,5 +1,6 @@
 //! What is done around every request: its id, its log line, errors in one shape, and bodies that nobody read.
 
+use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::startup::State;
 use actix_web::body::{BoxBody, MessageBody};
@@ -52,9 +53,16 @@ pub async fn around(
     let mut response = uniform(next.call(request).instrument(span).await?.map_into_boxed_body());
     select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await;
     sign(&mut response, &id);
-    let (status, ms) = (response.status().as_u16(), millis(state.runtime.elapsed().saturating_sub(since)));
+    let (status, took) = (response.status().as_u16(), state.runtime.elapsed().saturating_sub(since));
+    let ms = millis(took);
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
-    tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
+    measured::request(method.as_str(), &route, status, took);
+    // They are asked every few seconds.
+    if matches!(&*route, "/livez" | "/readyz" | "/metrics") {
+        tracing::debug!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
+    } else {
+        tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
+    }
     Ok(response)
 }
 

@@ -1,7 +1,8 @@
 //! Puts the adapters behind the ports, as the settings say. No other module names an adapter's crate.
 
+use crate::measured::{MeasuredAi, MeasuredStore, Sampled};
 use crate::secret_file;
-use crate::settings::{Ai, AiKind, Logins, Settings};
+use crate::settings::{self, AiKind, Logins, Settings};
 use app_kit::settings::StoreKind;
 use app_kit::{compose, relaying};
 use chatcore::ChatService;
@@ -45,7 +46,9 @@ pub struct Parts {
     /// What moves events to Kafka, where this program does that.
     pub relay: Option<Relay>,
     /// What health reports tell of.
-    pub dependencies: Vec<Dependency>,
+    pub dependencies: Arc<[Dependency]>,
+    /// What numbers are read from now and then.
+    pub sampled: Sampled,
     /// Time and ids.
     pub runtime: Arc<dyn Runtime>,
 }
@@ -67,7 +70,7 @@ pub struct Dependency {
 pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send + Sync>> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
     let store = Store::open(settings, &runtime).await?;
-    let (ai, ai_probe) = ai(&settings.ai, &runtime)?;
+    let Ai { gateway, probe: ai_probe, breaker } = ai(&settings.ai, &runtime)?;
     let (users, tokens) =
         (users(&settings.logins)?, tokens(&settings.logins, store.secrets.secret(&settings.logins).await?));
     let mut dependencies = vec![Dependency { probe: store.probe.clone(), required: true }];
@@ -79,13 +82,16 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
         relay = bus.relay.then(|| relaying::between(store.outbox.clone(), kafka));
     }
     dependencies.push(Dependency { probe: ai_probe, required: false });
+    let sessions: Arc<dyn SessionStore> = Arc::new(MeasuredStore::new(store.sessions, runtime.clone()));
+    let ai = Arc::new(MeasuredAi::new(gateway, runtime.clone()));
     Ok(Parts {
-        chat: ChatService::new(store.sessions.clone(), ai, runtime.clone(), chat_policy(settings)),
+        chat: ChatService::new(sessions.clone(), ai, runtime.clone(), chat_policy(settings)),
         guests: settings.chat.guests.then(|| GuestGate::new(store.throttle.clone(), settings.chat.guest_quota)),
         login: LoginService::new(users, tokens, store.throttle, runtime.clone(), login_policy(&settings.logins)),
-        sweeper: Sweeper::new(store.sessions, ORPHAN_GRACE, SWEEP_BATCH),
+        sweeper: Sweeper::new(sessions, ORPHAN_GRACE, SWEEP_BATCH),
         relay,
-        dependencies,
+        dependencies: dependencies.into(),
+        sampled: Sampled { outbox: store.outbox, breaker, runtime: runtime.clone() },
         runtime,
     })
 }
@@ -154,9 +160,15 @@ impl Secrets {
     }
 }
 
-type Gateway = (Arc<dyn AiGateway>, Arc<dyn Probe>);
+/// The AI that was chosen.
+struct Ai {
+    gateway: Arc<dyn AiGateway>,
+    probe: Arc<dyn Probe>,
+    /// Whether it is not asked now, since it failed too often.
+    breaker: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
 
-fn ai(settings: &Ai, runtime: &Arc<dyn Runtime>) -> Result<Gateway, Box<dyn Error + Send + Sync>> {
+fn ai(settings: &settings::Ai, runtime: &Arc<dyn Runtime>) -> Result<Ai, Box<dyn Error + Send + Sync>> {
     match (settings.kind, &settings.url) {
         (AiKind::Native, Some(url)) => {
             let mut config = HttpAiConfig::new(url)?;
@@ -164,12 +176,13 @@ fn ai(settings: &Ai, runtime: &Arc<dyn Runtime>) -> Result<Gateway, Box<dyn Erro
             config.send_context = settings.send_context;
             config.timeout = settings.timeout;
             let ai = Arc::new(HttpAi::new(config, runtime.clone())?);
-            Ok((ai.clone(), ai))
+            let asked = ai.clone();
+            Ok(Ai { gateway: ai.clone(), probe: ai, breaker: Some(Arc::new(move || asked.refuses())) })
         }
         // The settings give the native kind an address.
         _ => {
             let ai = Arc::new(DemoAi::new(settings.demo_delay, runtime.clone()));
-            Ok((ai.clone(), ai))
+            Ok(Ai { gateway: ai.clone(), probe: ai, breaker: None })
         }
     }
 }

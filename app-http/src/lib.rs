@@ -8,6 +8,7 @@
 //! | [`startup`], [`around`] | the HTTP server, and what is done around every request |
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
 //! | [`address`], [`rate_limit`] | where a request comes from, and what is left of quotas |
+//! | `measured` | numbers for Prometheus |
 //! | [`problem`] | every error, in one shape |
 
 pub mod address;
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod compose;
 pub mod dto;
 pub mod idempotency;
+mod measured;
 pub mod members;
 pub mod problem;
 pub mod rate_limit;

@@ -10,6 +10,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
+use app_kit::metrics::Metrics;
 use chatcore::ChatService;
 use chatcore::guests::GuestGate;
 use chatcore::login::LoginService;
@@ -37,7 +38,9 @@ pub struct State {
     /// Proxies that are believed where a request comes from.
     pub trusted: Vec<IpNet>,
     /// What health reports tell of.
-    pub dependencies: Vec<Dependency>,
+    pub dependencies: Arc<[Dependency]>,
+    /// The numbers; `None` where another gathers them.
+    pub metrics: Option<Metrics>,
     /// Time and ids.
     pub runtime: Arc<dyn Runtime>,
     /// What the program is called.
@@ -57,7 +60,8 @@ impl State {
         let Parts { chat, login, guests, dependencies, runtime, .. } = parts;
         let settings::Server { name, version, max_body, trusted, .. } = settings.server.clone();
         let (quota, stopping) = (settings.chat.quota, AtomicBool::new(false));
-        Self { chat, login, guests, quota, trusted, dependencies, runtime, name, version, max_body, stopping }
+        let metrics = Metrics::of_process();
+        Self { chat, login, guests, quota, trusted, dependencies, metrics, runtime, name, version, max_body, stopping }
     }
 }
 

@@ -3,6 +3,9 @@
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::sync::OnceLock;
 
+/// The type of Prometheus' text format.
+pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Upper bounds, in seconds, of what is counted as `*_seconds`: from a call in memory to a service that hangs.
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 

@@ -5,7 +5,7 @@ use actix_web::dev::Server;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
-use app_kit::metrics::Metrics;
+use app_kit::metrics::{Metrics, PROMETHEUS};
 use app_kit::probing::{self, Found};
 use chatcore::port::Probe;
 use futures_util::future::join_all;
@@ -15,8 +15,6 @@ use std::sync::Arc;
 
 /// How long an answer may take to go out once the worker ends, in seconds.
 const LAST_ANSWERS: u64 = 1;
-/// The type of Prometheus' text format.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the routes tell of.
 #[derive(Debug)]

@@ -45,6 +45,12 @@ impl HttpAi {
         Ok(Self { gateway, endpoint: config.endpoint, runtime })
     }
 
+    /// Whether the breaker is open: the service failed too often, and is not asked for a while.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.gateway.inner().refuses()
+    }
+
     async fn dial(&self) -> Result<(), BackendError> {
         let connect = pin!(TcpStream::connect(self.endpoint.host_and_port()));
         match select(connect, self.runtime.sleep(PROBE_TIMEOUT)).await {
@@ -67,7 +73,7 @@ impl Probe for HttpAi {
     }
 
     async fn check(&self) -> Result<Health, BackendError> {
-        if self.gateway.inner().refuses() {
+        if self.refuses() {
             return Err(BackendError::later(NAME, "the circuit breaker is open"));
         }
         self.dial().await.map(|()| Health::Well)

@@ -6,6 +6,7 @@ use crate::auth::{device_of_header, user};
 use crate::body::{Body, FromMembers};
 use crate::dto::{AnswerOut, MessageIn};
 use crate::idempotency;
+use crate::measured;
 use crate::members::Members;
 use crate::problem::{Kind, Place, Problem};
 use crate::rate_limit::Limits;
@@ -52,6 +53,7 @@ async fn answer(
     if let Some(gate) = gate.filter(|_| is_nothing_new(&answered)) {
         gate.give_back(&address).await;
     }
+    measured::turn(&answered);
     limits.owner(state, &asker, &answered).await;
     let answered = answered?;
     let mut response = HttpResponse::Ok().json(AnswerOut::new(&body.message, &answered));

@@ -1,9 +1,11 @@
 //! What the program is, and whether it and its dependencies are well.
 
 use crate::around::AsIs;
+use crate::problem::{Kind, Problem};
 use crate::startup::State;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::StatusCode};
+use app_kit::metrics::PROMETHEUS;
 use app_kit::probing::{self, Found};
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
@@ -39,6 +41,12 @@ pub(super) async fn readyz(state: Data<State>) -> HttpResponse {
     let mut text = format!("server: {}\n", if stopping { "stopping" } else { "healthy" });
     text.extend(found.iter().map(|look| format!("{}: {}\n", look.name, look.found.word())));
     lines(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
+}
+
+/// `GET /metrics`: for Prometheus.
+pub(super) async fn metrics(state: Data<State>) -> Result<HttpResponse, Problem> {
+    let metrics = state.metrics.as_ref().ok_or_else(|| Problem::new(Kind::NotFound))?;
+    Ok(HttpResponse::Ok().content_type(PROMETHEUS).body(metrics.text()))
 }
 
 struct Look {

@@ -22,6 +22,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(looked_at("/health", health::health))
         .service(looked_at("/livez", health::livez))
         .service(looked_at("/readyz", health::readyz))
+        .service(looked_at("/metrics", health::metrics))
         .service(resource("/auth/login").route(post().to(auth::login)))
         .service(chat);
 }
