@@ -9,37 +9,58 @@ use crate::settings::Settings;
 use actix_web::dev::ServerHandle;
 use app_kit::metrics::Metrics;
 use app_kit::relaying;
-use chatcore::port::Subscription;
+use chatcore::consume::{Consumer, EventHandler};
+use chatcore::port::{EventBus, Runtime, Subscription};
 use chatcore::relay::Relay;
+use futures_util::future::{Either, select};
 use std::error::Error;
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// How often it is asked how many events wait.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 
-/// A worker that has joined its group.
+/// Between two tries to join the group.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A worker that is ready to join its group.
 #[derive(Debug)]
 pub struct Application {
-    runner: Runner,
+    work: Work,
+    pulse: Arc<Pulse>,
     relay: Option<Relay>,
     server: Option<ServerHandle>,
     metrics: Option<Metrics>,
 }
 
+/// What a member of the group does, and where.
+#[derive(Debug)]
+struct Work {
+    bus: Arc<dyn EventBus>,
+    group: String,
+    handlers: Vec<Arc<dyn EventHandler>>,
+    runtime: Arc<dyn Runtime>,
+    tries: u32,
+    lanes: usize,
+    grace: Duration,
+}
+
 impl Application {
-    /// Opens the port, puts the parts together and joins the group. Called inside a tokio runtime.
+    /// Opens the port and puts the parts together. Called inside a tokio runtime.
     ///
     /// # Errors
     /// The port is taken, or a part cannot be made; the error says what to mend.
-    pub async fn build(settings: &Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    pub async fn build(settings: &Settings) -> Result<Self, Failure> {
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         // What counts is there before what is counted, and the port before the group has a member.
         let metrics = Metrics::of_process();
         measured::describe();
         let listener = settings.port.map(|port| listen(&settings.host, port)).transpose()?;
-        let Parts { consumer, subscription, relay, probes, runtime } = compose::compose(settings).await?;
+        let Parts { handlers, bus, group, relay, probes, runtime } = compose::compose(settings).await?;
         let pulse = Arc::new(Pulse::new(runtime.clone()));
         let health = Health { probes, pulse: pulse.clone(), metrics: metrics.clone() };
         let server = listener.map(|listener| health::serve(listener, health)).transpose()?;
@@ -48,22 +69,61 @@ impl Application {
             tokio::spawn(server);
             handle
         });
-        let (lanes, grace) = (settings.lanes, settings.grace);
-        Ok(Self { runner: Runner { consumer, subscription, runtime, pulse, lanes, grace }, relay, server, metrics })
+        let (tries, lanes, grace) = (settings.tries, settings.lanes, settings.grace);
+        let work = Work { bus, group, handlers, runtime, tries, lanes, grace };
+        Ok(Self { work, pulse, relay, server, metrics })
     }
 
-    /// Consumes until `stop` is done; then works off what was taken, gives back the rest and leaves the group.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
-        let sampler = tokio::spawn(sample(self.runner.subscription.clone(), self.metrics));
-        let relay = self.relay.map(|relay| tokio::spawn(relaying::relay(relay)));
-        self.runner.run(stop).await;
-        sampler.abort();
+    /// Joins the group and consumes until `stop` is done; then works off what was taken, gives back the rest and leaves the
+    /// group. A bus that is away is waited for.
+    ///
+    /// # Errors
+    /// The bus takes no members; the error says what to mend.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+        let Self { work, pulse, relay, server, metrics } = self;
+        let relay = relay.map(|relay| tokio::spawn(relaying::relay(relay)));
+        let mut stop = pin!(stop);
+        let joined = match select(pin!(work.join(&pulse)), &mut stop).await {
+            Either::Left((joined, _)) => Some(joined?),
+            Either::Right(_) => None,
+        };
+        if let Some(subscription) = joined {
+            let sampler = tokio::spawn(sample(subscription.clone(), metrics));
+            work.runner(subscription, pulse).run(stop).await;
+            sampler.abort();
+        }
         if let Some(relay) = relay {
             relay.abort();
         }
-        if let Some(server) = self.server {
+        if let Some(server) = server {
             server.stop(false).await;
         }
+        Ok(())
+    }
+}
+
+impl Work {
+    async fn join(&self, pulse: &Pulse) -> Result<Arc<dyn Subscription>, Failure> {
+        loop {
+            let error = match self.bus.subscribe(&self.group).await {
+                Ok(subscription) => return Ok(subscription),
+                Err(error) => error,
+            };
+            if !error.may_pass() {
+                return Err(format!("cannot join the group {}: {error}: {}", self.group, error.source).into());
+            }
+            pulse.stepped(false);
+            tracing::warn!(%error, source = %error.source, "cannot join the group; trying again");
+            self.runtime.sleep(PAUSE).await;
+        }
+    }
+
+    fn runner(self, subscription: Arc<dyn Subscription>, pulse: Arc<Pulse>) -> Runner {
+        let Self { handlers, runtime, tries, lanes, grace, .. } = self;
+        tracing::info!(lanes, handlers = handlers.len(), "working");
+        pulse.stepped(true);
+        let consumer = Consumer::new(subscription.clone(), handlers, runtime.clone(), tries);
+        Runner { consumer, subscription, runtime, pulse, lanes, grace }
     }
 }
 

@@ -51,7 +51,8 @@ impl Cli {
                 return Ok(self.config.answer(&settings.printed, &settings.warnings, listens)?);
             }
             Some(Command::DeadLetters(command)) => {
-                letters::run(command, &*compose::dead_letters(settings).await?).await?;
+                let letters = compose::dead_letters(settings, command.of_outbox()).await?;
+                letters::run(command, &*letters).await?;
             }
             Some(Command::CreateTopics) => {
                 for topic in compose::create_topics(settings).await? {
@@ -70,7 +71,12 @@ mod tests {
     #[test]
     fn the_arguments_are_sound() {
         Cli::command().debug_assert();
-        for good in [&["list"][..], &["list", "--limit", "3", "--json"], &["replay", "1", "2"], &["replay", "--all"]] {
+        for good in [
+            &["list"][..],
+            &["list", "--limit", "3", "--json"],
+            &["replay", "1", "2"],
+            &["replay", "--all", "--outbox"],
+        ] {
             assert!(Cli::try_parse_from(["app-worker", "dead-letters"].iter().chain(good)).is_ok(), "{good:?}");
         }
         for bad in [&["replay"][..], &["replay", "1", "--all"], &["list", "--limit", "0"], &[]] {

@@ -5,8 +5,8 @@ use crate::measured::Measured;
 use crate::settings::{HandlerKind, MongoDbPlace, Settings};
 use app_kit::settings::{self, StoreKind};
 use app_kit::{compose, relaying};
-use chatcore::consume::{Consumer, EventHandler};
-use chatcore::port::{DeadLetters, EventBus, Outbox, Probe, Runtime, Subscription};
+use chatcore::consume::EventHandler;
+use chatcore::port::{DeadLetters, EventBus, Outbox, Probe, Runtime};
 use chatcore::relay::Relay;
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::Redis;
@@ -23,10 +23,12 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// What the worker's loops run on.
 #[derive(Debug)]
 pub struct Parts {
-    /// Takes one delivery a step.
-    pub consumer: Consumer,
-    /// Where they come from.
-    pub subscription: Arc<dyn Subscription>,
+    /// What is done with an event.
+    pub handlers: Vec<Arc<dyn EventHandler>>,
+    /// Where events come from.
+    pub bus: Arc<dyn EventBus>,
+    /// The group to be a member of.
+    pub group: String,
     /// What moves events to Kafka, where this program does that.
     pub relay: Option<Relay>,
     /// What nothing works without.
@@ -35,7 +37,7 @@ pub struct Parts {
     pub runtime: Arc<dyn Runtime>,
 }
 
-/// Puts everything together and joins the group. Called inside a tokio runtime.
+/// Puts everything together. Called inside a tokio runtime.
 ///
 /// # Errors
 /// The bus or a handler's place cannot be opened; the error says what to mend.
@@ -47,19 +49,15 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
         handlers.push(handler);
         probes.extend(probe);
     }
-    let Bus { events, probe, .. } = Bus::open(settings, &runtime).await?;
+    let Bus { events: bus, probe, .. } = Bus::open(settings, &runtime).await?;
     probes.push(probe);
     if settings.store.kafka.as_ref().is_some_and(|kafka| kafka.relay) {
         let (outbox, probe) = Store::open(&settings.store, &runtime).await?.outbox();
         probes.push(probe);
-        relay = Some(relaying::between(outbox, events.clone()));
+        relay = Some(relaying::between(outbox, bus.clone()));
     }
-    let group = settings.store.kafka.as_ref().map_or(GROUP, |kafka| &kafka.group);
-    let subscription = events.subscribe(group).await?;
-    let consumer = Consumer::new(subscription.clone(), handlers, runtime.clone(), settings.tries);
-    let names: Vec<_> = settings.handlers.iter().map(HandlerKind::name).collect();
-    tracing::info!(lanes = settings.lanes, handlers = names.join(","), "working");
-    Ok(Parts { consumer, subscription, relay, probes, runtime })
+    let group = settings.store.kafka.as_ref().map_or(GROUP, |kafka| &kafka.group).to_owned();
+    Ok(Parts { handlers, bus, group, relay, probes, runtime })
 }
 
 /// Makes the topics that are missing; answers their names. Called inside a tokio runtime.
@@ -73,13 +71,22 @@ pub async fn create_topics(settings: &Settings) -> Result<Vec<String>, Failure> 
     kafka.create_topics().boxed().await.map_err(|error| format!("{error}: {}", error.source).into())
 }
 
-/// The place of what no handler could work off. Called inside a tokio runtime.
+/// The place of what no handler could work off; or of what never got out of the outbox. Called inside a tokio runtime.
 ///
 /// # Errors
-/// The bus cannot be opened; the error says what to mend.
-pub async fn dead_letters(settings: &Settings) -> Result<Arc<dyn DeadLetters>, Failure> {
+/// The bus or the store cannot be opened; the error says what to mend.
+pub async fn dead_letters(settings: &Settings, of_outbox: bool) -> Result<Arc<dyn DeadLetters>, Failure> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
-    Ok(Bus::open(settings, &runtime).await?.letters)
+    if !of_outbox {
+        return Ok(Bus::open(settings, &runtime).await?.letters);
+    }
+    if settings.store.kind == StoreKind::Memory {
+        return Err("STORE is memory, which no other process can read".into());
+    }
+    Ok(match Store::open(&settings.store, &runtime).await? {
+        Store::Sqlite(store) => Arc::new(store),
+        Store::Redis(store) => Arc::new(store),
+    })
 }
 
 /// The bus, as the ports that a worker needs of it.

@@ -21,6 +21,9 @@ pub(crate) enum LettersCommand {
         /// As JSON, one object a line, with the record itself: it holds the text of a message.
         #[arg(long)]
         json: bool,
+        /// Those of the store's outbox: what Kafka refuses for good, because it is too large.
+        #[arg(long)]
+        outbox: bool,
     },
     /// Gives dead letters back to the group that parked them. They come to all its handlers again, as new records.
     Replay {
@@ -30,7 +33,17 @@ pub(crate) enum LettersCommand {
         /// All that are there now.
         #[arg(long)]
         all: bool,
+        /// Those of the store's outbox, as `list --outbox` shows them. They go to Kafka again.
+        #[arg(long)]
+        outbox: bool,
     },
+}
+
+impl LettersCommand {
+    /// Whether it is about what never got to the bus.
+    pub(crate) fn of_outbox(&self) -> bool {
+        matches!(self, Self::List { outbox: true, .. } | Self::Replay { outbox: true, .. })
+    }
 }
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -38,8 +51,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// Does it.
 pub(crate) async fn run(command: &LettersCommand, letters: &dyn DeadLetters) -> Result<(), Failure> {
     match command {
-        LettersCommand::List { limit, json } => list(letters, *limit, *json).await,
-        LettersCommand::Replay { ids, all: false } => {
+        LettersCommand::List { limit, json, .. } => list(letters, *limit, *json).await,
+        LettersCommand::Replay { ids, all: false, .. } => {
             let ids: Vec<_> = ids.iter().cloned().map(DeadLetterId).collect();
             let missing = replay(letters, &ids).await?;
             if missing == 0 { Ok(()) } else { Err(format!("{missing} of {} were not there", ids.len()).into()) }

@@ -21,6 +21,5 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     let _logs = telemetry::init(&settings.logs, Console::Stderr)?;
     let stop = stop::signals()?;
-    Application::build(&settings).await?.run(stop).await;
-    Ok(())
+    Application::build(&settings).await?.run(stop).await
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may")]
 
 mod client;
-mod kafka;
+mod observability;
 mod process;
 mod redis;
 mod unread;

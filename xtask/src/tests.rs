@@ -6,11 +6,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// The package whose tests run beside the others: a broker is killed there, frozen and waited for, for minutes.
-const WAITS: &str = "chatcore-kafka";
+/// What the tests are called that run beside the others: brokers are killed there, frozen and waited for, for minutes.
+const WAITS: &str = "Kafka";
 
 /// A binary full of tests.
 struct Tests {
+    name: String,
     package: PathBuf,
     binary: PathBuf,
 }
@@ -26,14 +27,11 @@ pub(crate) fn run() -> Result<Beside, String> {
     let built =
         cargo(&["test", "--workspace", "--all-features", "--no-run", "--message-format=json-render-diagnostics"]);
     let messages = output(&mut { built })?;
-    let (waiting, others): (Vec<_>, Vec<_>) =
-        messages.lines().filter_map(tests).partition(|tests| tests.package.ends_with(Path::new("adapters/kafka")));
-    if waiting.is_empty() || others.is_empty() {
-        return Err(format!(
-            "cargo built {} test binaries, {} of {WAITS}",
-            waiting.len() + others.len(),
-            waiting.len()
-        ));
+    let (waiting, others): (Vec<_>, Vec<_>) = messages.lines().filter_map(tests).partition(Tests::wait);
+    let end_to_end = waiting.iter().filter(|tests| tests.name == "kafka").count();
+    if end_to_end != 1 || waiting.len() == end_to_end || others.is_empty() {
+        let all = waiting.len() + others.len();
+        return Err(format!("cargo built {all} test binaries, {} of {WAITS}", waiting.len()));
     }
     let beside = Beside::start(&waiting)?;
     for tests in &others {
@@ -48,10 +46,16 @@ fn tests(line: &str) -> Option<Tests> {
     let message: Value = serde_json::from_str(line).ok()?;
     let binary = message["executable"].as_str().filter(|_| message["profile"]["test"] == true)?;
     let package = Path::new(message["manifest_path"].as_str()?).parent()?;
-    Some(Tests { package: package.to_owned(), binary: binary.into() })
+    let name = message["target"]["name"].as_str()?.to_owned();
+    Some(Tests { name, package: package.to_owned(), binary: binary.into() })
 }
 
 impl Tests {
+    /// Whether they mostly wait: those of the adapter, and the scenarios with a Kafka.
+    fn wait(&self) -> bool {
+        self.package.ends_with("adapters/kafka") || self.name == "kafka"
+    }
+
     /// As cargo would run it.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
@@ -63,12 +67,13 @@ impl Tests {
 impl Beside {
     fn start(tests: &[Tests]) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("the tests of {WAITS} did not start: {error}");
-        let log = std::env::temp_dir().join(format!("{WAITS}-{}.log", std::process::id()));
+        let log = std::env::temp_dir().join(format!("kafka-tests-{}.log", std::process::id()));
         let file = File::create(&log).map_err(failed)?;
-        let words = tests.iter().map(|tests| format!("'{}'", tests.binary.display())).collect::<Vec<_>>().join(" && ");
+        let words = |tests: &Tests| format!("(cd '{}' && '{}')", tests.package.display(), tests.binary.display());
+        let words = tests.iter().map(words).collect::<Vec<_>>().join(" && ");
         println!("\n==> {WAITS}: {} binaries, beside all that follows", tests.len());
         let mut shell = Command::new("bash");
-        shell.args(["-c", &words]).current_dir(&tests[0].package).env("CHAT_TEST_REQUIRE", "1");
+        shell.args(["-c", &words]).env("CHAT_TEST_REQUIRE", "1");
         let shell = shell.stdin(Stdio::null()).stdout(file.try_clone().map_err(failed)?).stderr(file).spawn();
         Ok(Self { shell: shell.map_err(failed)?, log })
     }

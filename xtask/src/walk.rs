@@ -1,6 +1,10 @@
-//! The README's walk: its shell, run as it stands there, against a server with an empty store; once for each kind.
+//! The README's walk: its shell, run as it stands there, against a server with an empty store; once for each kind, and
+//! once with its events on Kafka.
+
+mod kafka;
 
 use crate::run::{cargo, install, read, step};
+use kafka::Broker;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -18,36 +22,59 @@ const VARIES: [&str; 3] = ["message_id", "session_id", "timestamp"];
 /// Where the walk looks for the server.
 const PORT: u16 = 8000;
 
-/// Runs it on the embedded store, and then on a Redis: every command has to succeed.
+/// Runs it on the embedded store, on a Redis, and then with a Kafka behind the Redis: every command has to succeed.
 pub(crate) fn walk() -> Result<(), String> {
     let readme = read("README.md")?;
-    install(&["curl", "jq", "redis-server"])?;
+    install(&["curl", "jq", "redis-server", "java", "mvn"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins"]))?;
-    on(&readme, &[])?;
+    drop(on(&readme, &[])?);
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.map_err(|error| format!("no free port: {error}"))?.port();
     let text = port.to_string();
-    let _redis = Started::start(
-        Command::new("redis-server").args(["--bind", "127.0.0.1", "--port", &text, "--save", ""]),
-        port,
-    )?;
-    on(&readme, &[("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", &text)])?;
+    let mut redis = Command::new("redis-server");
+    redis.args(["--bind", "127.0.0.1", "--port", &text, "--save", ""]);
+    let _redis = Started::start(&mut redis, port, Ends::Killed)?;
+    let redis = [("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", &text)];
+    drop(on(&readme, &redis)?);
     let keys = keys(port).map_err(|error| format!("Redis: {error}"))?;
-    if keys == ":0" { Err("the walk was not on Redis: nothing is there".into()) } else { Ok(()) }
+    if keys == ":0" {
+        return Err("the walk was not on Redis: nothing is there".into());
+    }
+    let broker = Broker::start()?;
+    // In a database of its own: what the last walk left in its outbox would go to Kafka too.
+    let kafka = [
+        ("REDIS_DB", "1"),
+        ("KAFKA_BOOTSTRAP_SERVERS", &*broker.server),
+        ("KAFKA_TOPIC_PARTITIONS", kafka::PARTITIONS),
+    ];
+    // The server lives as long as its events are looked for: it is the one that brings them there.
+    let walked = on(&readme, &[&redis[..], &kafka].concat())?;
+    broker.has(&walked.answer)
+}
+
+/// A walk that succeeded.
+struct Walked {
+    _server: Started,
+    /// To the README's question.
+    answer: Value,
 }
 
 /// Runs it against a server with these settings alone.
-fn on(readme: &str, settings: &[(&str, &str)]) -> Result<(), String> {
+fn on(readme: &str, settings: &[(&str, &str)]) -> Result<Walked, String> {
     let (script, shown) = (block(readme, WALK)?, block(readme, ANSWER)?);
     println!("\n==> the walk, with {settings:?}");
     let program = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("app-http");
-    let server = Started::start(Command::new(program).env_clear().envs(settings.iter().copied()), PORT)?;
+    let mut server = Command::new(program);
+    let server = Started::start(server.env_clear().envs(settings.iter().copied()), PORT, Ends::Killed)?;
     let mut shell = Command::new("bash");
     let kept = format!("{script}\necho \"$ANSWER\" > answer.json");
     step(shell.args(["-euo", "pipefail", "-c", &kept]).current_dir(&server.folder))?;
     let answer = fs::read_to_string(server.folder.join("answer.json")).map_err(|error| error.to_string())?;
-    let (shown, answer) = (without_ids(shown)?, without_ids(&answer)?);
-    if shown == answer { Ok(()) } else { Err(format!("README.md shows\n{shown}\nbut the answer was\n{answer}")) }
+    let (shown, answer) = (json(shown)?, json(&answer)?);
+    match without_ids(&shown) == without_ids(&answer) {
+        true => Ok(Walked { _server: server, answer }),
+        false => Err(format!("README.md shows\n{shown}\nbut the answer was\n{answer}")),
+    }
 }
 
 fn block<'a>(readme: &'a str, mark: &str) -> Result<&'a str, String> {
@@ -55,12 +82,16 @@ fn block<'a>(readme: &'a str, mark: &str) -> Result<&'a str, String> {
     after.and_then(|after| Some(after.split_once("```")?.0)).ok_or(format!("README.md has no `{}`", mark.trim()))
 }
 
-fn without_ids(json: &str) -> Result<Value, String> {
-    let mut value: Value = serde_json::from_str(json).map_err(|error| format!("{error} in {json}"))?;
-    if let Some(members) = value.as_object_mut() {
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))
+}
+
+fn without_ids(answer: &Value) -> Value {
+    let mut answer = answer.clone();
+    if let Some(members) = answer.as_object_mut() {
         members.retain(|name, _| !VARIES.contains(&name.as_str()));
     }
-    Ok(value)
+    answer
 }
 
 /// How many keys this Redis has, as it says it.
@@ -76,20 +107,34 @@ fn keys(port: u16) -> std::io::Result<String> {
 struct Started {
     process: Child,
     folder: PathBuf,
+    ends: Ends,
+}
+
+/// How a program is made to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Killed,
+    /// By the end of its standard input: a script that would leave a server behind.
+    WithItsInput,
 }
 
 impl Started {
     /// Starts it in an empty folder, and waits until it listens on the port.
-    fn start(command: &mut Command, port: u16) -> Result<Self, String> {
+    fn start(command: &mut Command, port: u16, ends: Ends) -> Result<Self, String> {
         let name = command.get_program().to_string_lossy().into_owned();
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Err(format!("port {port} is not free for {name}"));
         }
         let folder = std::env::temp_dir().join(format!("chatcore-walk-{}-{port}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let process = command.current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        let mut started = Self { process: process.map_err(|error| format!("{name}: {error}"))?, folder };
-        for _ in 0..100 {
+        let process = command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut started = Self { process: process.map_err(|error| format!("{name}: {error}"))?, folder, ends };
+        let seconds = match ends {
+            Ends::Killed => 10,
+            // The script may have to fetch its server first.
+            Ends::WithItsInput => 300,
+        };
+        for _ in 0..seconds * 10 {
             if let Ok(Some(status)) = started.process.try_wait() {
                 return Err(format!("{name} ended: {status}"));
             }
@@ -98,13 +143,16 @@ impl Started {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        Err(format!("{name} did not come up within 10 s"))
+        Err(format!("{name} did not come up within {seconds} s"))
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        drop(self.process.kill());
+        match self.ends {
+            Ends::Killed => drop(self.process.kill()),
+            Ends::WithItsInput => drop(self.process.stdin.take()),
+        }
         drop(self.process.wait());
         drop(fs::remove_dir_all(&self.folder));
     }

@@ -23,6 +23,10 @@ const OFFSET: &str = "dlq-offset";
 const REASON: &str = "dlq-reason";
 const ATTEMPTS: &str = "dlq-attempts";
 const GROUP: &str = "dlq-group";
+/// A cut letter has no longer key and reason, which may hold parts of the record.
+const LONG: usize = 1000;
+/// On a letter without the record's bytes: how many they were.
+const CUT: &str = "dlq-cut";
 const REPLAYED: &str = "dlq-replayed";
 const OURS: [&str; 6] = [TOPIC, PARTITION, OFFSET, REASON, ATTEMPTS, GROUP];
 
@@ -47,12 +51,21 @@ impl Kafka {
         let told = [topic, &partition, &offset, reason, &attempts.to_string(), group];
         headers.extend(OURS.iter().zip(told).map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
         let (key, value) = (bytes(&record.key), bytes(&record.value));
-        let timestamp = time(self.now_millis());
-        self.append_letter(Record { key, value, headers, timestamp }).await
+        let letter = Record { key, value, headers, timestamp: time(self.now_millis()) };
+        match self.append_letter(letter.clone()).await {
+            Err(Failed::TooLarge) => Ok(self.append_letter(cut(letter)).await?),
+            appended => Ok(appended?),
+        }
     }
 
-    async fn append_letter(&self, record: Record) -> Result<(), BackendError> {
-        Ok(self.inner.link.append(&self.inner.config.topics.dlq, PART, vec![record]).await?)
+    async fn append_letter(&self, record: Record) -> Result<(), Failed> {
+        self.counts().await?;
+        let appended = self.inner.link.append(&self.inner.config.topics.dlq, PART, vec![record]).await;
+        if matches!(appended, Err(Failed::Other(_))) {
+            // The topic may be gone. The next try makes it again.
+            self.forget_topics();
+        }
+        appended
     }
 
     /// Reads letters and markers from an offset to the end that the log has now, until it is told to stop. Each fetch has the
@@ -140,8 +153,24 @@ impl DeadLetters for Kafka {
     }
 }
 
-/// The record of a letter, as it goes back to where it was, for the group that parked it.
+/// A letter without the record's bytes and headers, which its topic does not take: others may write larger records to a
+/// topic than that of the letters takes. It still tells where the record is.
+fn cut(mut letter: Record) -> Record {
+    let length = letter.value.take().map_or(0, |value| value.len());
+    letter.key = letter.key.filter(|key| key.len() <= LONG);
+    letter.headers.retain(|name, _| OURS.contains(&name.as_str()));
+    if let Some(reason) = letter.headers.get_mut(REASON) {
+        reason.truncate(LONG);
+    }
+    letter.headers.insert(CUT.to_owned(), length.to_string().into_bytes());
+    letter
+}
+
+/// The record of a letter, as it goes back to where it was, for the group that parked it. `None` where it was cut.
 fn revived(mut record: Record) -> Option<(String, i32, Record)> {
+    if record.headers.contains_key(CUT) {
+        return None;
+    }
     let (topic, partition) = (text(&record, TOPIC)?, text(&record, PARTITION)?.parse().ok()?);
     let group = record.headers.get(GROUP).cloned();
     record.headers.retain(|name, _| !OURS.contains(&name.as_str()));
@@ -151,7 +180,11 @@ fn revived(mut record: Record) -> Option<(String, i32, Record)> {
 
 /// `None` for what is no letter: a marker, or what others wrote.
 fn letter(RecordAndOffset { record, offset }: RecordAndOffset) -> Option<DeadLetter> {
-    let (group, reason) = (text(&record, GROUP).unwrap_or_default(), text(&record, REASON)?);
+    let (group, mut reason) = (text(&record, GROUP).unwrap_or_default(), text(&record, REASON)?);
+    if let Some(length) = text(&record, CUT) {
+        let place = [TOPIC, PARTITION, OFFSET].map(|header| text(&record, header).unwrap_or_default()).join(" ");
+        reason += &format!("; its {length} bytes are too many for a dead letter, see {place}");
+    }
     let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
     let raw = record.value.unwrap_or_default();
     Some(DeadLetter { id: DeadLetterId(format!("{offset:019}")), key, group, reason, raw })

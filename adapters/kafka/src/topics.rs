@@ -12,6 +12,9 @@ use std::time::Duration;
 /// So old may what is known of the topics be: partitions may have been added.
 const FRESH: Duration = Duration::from_secs(300);
 
+/// Between two looks for a topic that was made.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How many partitions each topic of events has.
 #[derive(Debug, Clone)]
 pub(crate) struct Counts {
@@ -39,7 +42,7 @@ impl Counts {
     }
 
     fn of(&self, topic: Topic) -> i32 {
-        self.partitions.get(&topic).copied().unwrap_or(1)
+        self.partitions[&topic]
     }
 }
 
@@ -81,9 +84,15 @@ impl Kafka {
                 return Ok(counts.clone());
             }
             self.make_missing().await?;
-            let there = self.inner.link.topics(self.inner.config.call_timeout).await?;
-            let of = |topic| there.get(self.inner.config.topics.name(topic)).map(|count| (topic, *count));
-            let partitions = Topic::ALL.into_iter().filter_map(of).collect();
+            let partitions = loop {
+                let there = self.inner.link.topics(self.inner.config.call_timeout).await?;
+                let of = |topic| Some((topic, *there.get(self.inner.config.topics.name(topic))?));
+                // A topic that was made a moment ago may not be told of yet.
+                match Topic::ALL.into_iter().map(of).collect() {
+                    Some(partitions) => break partitions,
+                    None => self.inner.runtime.sleep(LOOK).await,
+                }
+            };
             Ok(known.insert(Counts { partitions, seen: now }).clone())
         })
         .await

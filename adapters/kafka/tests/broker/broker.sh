@@ -3,7 +3,7 @@
 #
 #   broker.sh run DIR PORT         runs a broker in DIR until its standard input ends, then removes DIR: plain text on PORT,
 #                                  its controller on PORT + 1, SASL_SSL on PORT + 2. The broker's own id is in DIR/pid.
-#   broker.sh tool DIR NAME ARGS   one of Kafka's own tools: groups, topics, consume
+#   broker.sh tool DIR NAME ARGS   one of Kafka's own tools: groups, topics, configs, consume
 #
 # The jars come from Maven once, into KAFKA_LIBS. The certificate in DIR/ca.pem is for localhost. The users of SASL are
 # plain, scram256 and scram512, after the mechanism that each is for; their password is their name and "-secret".
@@ -100,8 +100,9 @@ tool() { # DIR NAME ARGS
   case $name in
     groups) java_of "$dir" org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$server" "$@" ;;
     topics) java_of "$dir" org.apache.kafka.tools.TopicCommand --bootstrap-server "$server" "$@" ;;
+    configs) java_of "$dir" kafka.admin.ConfigCommand --bootstrap-server "$server" "$@" ;;
     consume) java_of "$dir" org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$server" "$@" ;;
-    *) echo "groups, topics or consume" >&2; return 2 ;;
+    *) echo "groups, topics, configs or consume" >&2; return 2 ;;
   esac
 }
 

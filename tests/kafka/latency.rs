@@ -1,0 +1,64 @@
+//! How soon after its answer a message's event is there for others.
+
+use crate::brokers::broker;
+use crate::client::Client;
+use crate::field::Field;
+use crate::records::Reader;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How many turns are measured, and the pause between them.
+const TURNS: usize = 60;
+const PAUSE: Duration = Duration::from_millis(50);
+/// Ten times what a machine with nothing else to do needs at the most: this one does a lot else.
+const BOUND: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_on_kafka_soon_after_the_answer_also_of_ten_kilobytes() {
+    let Some(broker) = broker().await else { return };
+    for (name, size) in [("small-answers", 100), ("large-answers", 10_000)] {
+        let ai = ai(size).await;
+        let field = Field::new(broker, name, &[("AI_API_URL", &ai)]);
+        let client = Client::login(&field.server).await;
+        // The first one makes the topics.
+        let first = ask(&client).await;
+        field.command(&["create-topics"]);
+        let reader = Reader::start(broker, &format!("{name}-responses")).await;
+        reader.arrival(&first).await;
+        let mut answered = Vec::new();
+        for _ in 0..TURNS {
+            sleep(PAUSE).await;
+            let event = ask(&client).await;
+            answered.push((event, Instant::now()));
+        }
+        let mut behind = Vec::new();
+        for (event, at) in &answered {
+            behind.push(reader.arrival(event).await.saturating_duration_since(*at));
+        }
+        behind.sort();
+        let (median, last) = (behind[TURNS / 2], behind[TURNS - 1]);
+        println!("answers of {size} bytes: their events are on Kafka {median:.1?} later (median), {last:.1?} at most");
+        assert!(median < BOUND, "{name}: {median:?}");
+    }
+}
+
+/// A message, and the event of its answer.
+async fn ask(client: &Client) -> String {
+    let answer = client.ask(json!({"message": "hello"})).await;
+    format!("{}-{}", answer["session_id"].as_str().unwrap(), answer["message_seq"].as_u64().unwrap() + 1)
+}
+
+/// An AI whose answers have so many bytes, and do not get much smaller by compression.
+async fn ai(size: usize) -> String {
+    let answer = move || async move {
+        let text: String = std::iter::repeat_with(fastrand::alphanumeric).take(size).collect();
+        Json::<Value>(json!({"response": text, "intent": "test"}))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/ai", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/ai", post(answer))).await });
+    url
+}

@@ -1,0 +1,88 @@
+//! Workers that print the events, and what all workers of a test have printed.
+
+use crate::process::command;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A running worker. It is killed when it is dropped.
+pub(crate) struct Worker(Child);
+
+impl Worker {
+    pub(crate) fn start(folder: &Path, settings: &[(&str, &str)], printed: &Printed) -> Self {
+        let mut command = command("app-worker", folder);
+        let mut process = command.env("LOG_LEVEL", "off").envs(settings.iter().copied()).spawn().unwrap();
+        let (stdout, printed) = (process.stdout.take().unwrap(), printed.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                printed.note(&serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self(process)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The events that were printed: of each session, in the order of their first occurrence.
+#[derive(Clone, Default)]
+pub(crate) struct Printed(Arc<Mutex<BTreeMap<String, Vec<Event>>>>);
+
+/// A number in a session, and a type.
+type Event = (u64, String);
+
+impl Printed {
+    fn note(&self, line: &Value) {
+        let event = (line["seq"].as_u64().unwrap(), line["type"].as_str().unwrap().to_owned());
+        let mut sessions = self.0.lock().unwrap();
+        let events = sessions.entry(line["session_id"].as_str().unwrap().to_owned()).or_default();
+        if !events.contains(&event) {
+            events.push(event);
+        }
+    }
+
+    /// How many there are, each counted once.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().values().map(Vec::len).sum()
+    }
+
+    /// Waits until there are so many.
+    pub(crate) async fn wait_for(&self, count: usize, limit: Duration) {
+        let wait = async {
+            while self.count() < count {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let came = tokio::time::timeout(limit, wait).await;
+        assert!(came.is_ok(), "{} of {count} events were printed within {limit:?}", self.count());
+    }
+
+    /// The numbers of a session's events.
+    pub(crate) fn numbers_of(&self, session: &str) -> Vec<u64> {
+        let sessions = self.0.lock().unwrap();
+        sessions.get(session).into_iter().flatten().map(|event| event.0).collect()
+    }
+
+    /// Sees that there are just the events of these sessions, which have so many turns each: first the question, then its
+    /// answer.
+    pub(crate) fn are_those_of(&self, turns: &BTreeMap<String, u64>) {
+        let sessions = self.0.lock().unwrap();
+        for (session, events) in &*sessions {
+            let turns = turns.get(session).copied().unwrap_or_default();
+            let asked =
+                |turn| [(2 * turn + 1, "chat.requested".to_owned()), (2 * turn + 2, "chat.responded".to_owned())];
+            let right: Vec<Event> = (0..turns).flat_map(asked).collect();
+            assert_eq!(*events, right, "session {session}");
+        }
+        assert_eq!(sessions.len(), turns.len(), "of each session");
+    }
+}

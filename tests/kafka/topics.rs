@@ -1,0 +1,61 @@
+//! Topics that are not there.
+
+use crate::brokers::{Broker, broker};
+use crate::client::Client;
+use crate::field::Field;
+use crate::printer::Printed;
+use crate::records::write;
+use crate::talk::{Turns, say};
+use crate::worker_process::eventually;
+use std::time::Duration;
+
+/// How long a busy machine may take.
+const LONG: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_missing_and_is_deleted_while_it_is_used() {
+    let Some(broker) = broker().await else { return };
+    let (field, printed) = (Field::new(broker, "deleted", &[]), Printed::default());
+    let client = Client::login(&field.server).await;
+    let mut turns = Turns::new();
+    let mut talk = async |sessions: usize| {
+        for _ in 0..sessions {
+            turns.insert(say(&client, None).await, 1);
+        }
+        (2 * turns.len(), turns.clone())
+    };
+    // None is there at first.
+    let (count, _) = talk(20).await;
+    let _worker = field.worker(&printed);
+    printed.wait_for(count, LONG).await;
+    for topic in ["deleted-responses", "deleted-requests"] {
+        delete(broker, topic).await;
+        // Fewer than there were before: the new topic ends before the worker's place in the old one.
+        let (count, turns) = talk(3).await;
+        printed.wait_for(count, LONG).await;
+        printed.are_those_of(&turns);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_topic_of_dead_letters_is_deleted_while_it_is_used() {
+    let Some(broker) = broker().await else { return };
+    let (field, printed) = (Field::new(broker, "letterless", &[]), Printed::default());
+    let client = Client::login(&field.server).await;
+    let _worker = field.worker(&printed);
+    let session = say(&client, None).await;
+    printed.wait_for(2, LONG).await;
+    delete(broker, "letterless-dlq").await;
+    write(broker, "letterless-requests", &session, &[b"garbage"]).await;
+    say(&client, Some(&session)).await;
+    printed.wait_for(4, LONG).await;
+    eventually(|| (field.letters().len() == 1).then_some(()), || format!("{:?}", field.letters())).await;
+}
+
+/// Until it is gone: what a broker takes before that is gone with it.
+async fn delete(broker: &Broker, topic: &str) {
+    broker.tool(&["topics", "--delete", "--topic", topic]).await;
+    let is_there = async || broker.tool(&["topics", "--list"]).await.lines().any(|line| line == topic);
+    let gone = async { while is_there().await {} };
+    tokio::time::timeout(LONG, gone).await.expect("the topic is gone");
+}
