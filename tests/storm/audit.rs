@@ -1,29 +1,23 @@
 //! Looking at all sessions from outside: in each pause at those where something happened since, at the end at all.
-#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::check::{self, Places};
-use crate::events::Events;
 use crate::world::{USERS, World};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde_json::Value;
-use std::path::Path;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// How many sessions are read at once.
 const AT_ONCE: usize = 8;
 /// How many of the deleted sessions are looked at in a pause.
 const SOME: usize = 40;
-/// How long the workers may take for what is left: longer than a delivery takes to come back.
-const EVENTS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Later than any time.
 const END: &str = "Z";
 
 /// A session and all that stands in it.
 pub(crate) struct History {
-    user: usize,
+    pub(crate) user: usize,
     pub(crate) session: String,
     pub(crate) messages: Vec<Value>,
 }
@@ -50,8 +44,8 @@ pub(crate) async fn pause(world: &World, since: &str, calm: &str) {
     stay_deleted(world, deleted).await;
 }
 
-/// All clients are done: everything is there, once, and the bus has told all of it.
-pub(crate) async fn last(world: &World, output: &Path) {
+/// All clients are done: everything is there, once. Answers all that stands there.
+pub(crate) async fn last(world: &World) -> Vec<History> {
     let (mut places, mut histories) = (Places::new(), Vec::new());
     let listed = list(world, None).await;
     let mut reading = iter(listed).map(|(user, session)| async move {
@@ -68,34 +62,19 @@ pub(crate) async fn last(world: &World, output: &Path) {
     }
     check::all_there(&world.ledger, &places);
     stay_deleted(world, deleted(world)).await;
-    all_answered(world, &histories).await;
-    all_told(world, output, &histories).await;
+    all_answered(world, &mut histories).await;
+    histories
 }
 
 /// Those who hung up left questions behind; the last of them was asked a moment ago.
-async fn all_answered(world: &World, histories: &[History]) {
+async fn all_answered(world: &World, histories: &mut [History]) {
     sleep(crate::LEASE + crate::UNANSWERED).await;
-    for history in histories.iter().filter(|history| check::unanswered(&history.messages, END).is_some()) {
-        let path = format!("/chat/session/{}/messages?limit=1", history.session);
-        let body = world.read(history.user, &path).await.map(|said| said.body).unwrap_or_default();
-        if let Some(open) = check::unanswered(body.as_array().map_or(&[][..], Vec::as_slice), END) {
+    for history in histories.iter_mut().filter(|history| check::unanswered(&history.messages, END).is_some()) {
+        history.messages = whole(world, history.user, &history.session).await;
+        check::history(world, &history.session, &history.messages, &mut Places::new());
+        if let Some(open) = check::unanswered(&history.messages, END) {
             world.ledger.violation(format!("I4: unanswered at the end, in session {}: {open}", history.session));
         }
-    }
-}
-
-/// The workers get what is left.
-async fn all_told(world: &World, output: &Path, histories: &[History]) {
-    let end = Instant::now() + EVENTS_WITHIN;
-    loop {
-        let events = Events::read(output);
-        let wrong = events.wrong(&world.ledger, histories);
-        if wrong.is_empty() || Instant::now() > end {
-            world.ledger.book().events = events.count;
-            wrong.into_iter().for_each(|wrong| world.ledger.violation(wrong));
-            return;
-        }
-        sleep(Duration::from_millis(500)).await;
     }
 }
 

@@ -1,88 +1,179 @@
-//! What the workers printed: each event of the bus, at least once.
+//! The events of a bus, as somebody outside read them: each at least once, the first time in its place, and always the same.
 
 use crate::audit::History;
-use crate::ledger::Ledger;
-use serde_json::Value;
+use crate::ledger::{Answer, Book, Ledger};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
 
-/// The events, and how often there was one at all.
+/// What a worker prints of an event.
+const PRINTED: [&str; 6] = ["type", "event_id", "message_id", "session_id", "seq", "user_id"];
+
+/// One in so many events that workers read from Kafka may come before one of another topic that belongs before it: where a
+/// topic cannot be read for a second, the others go on.
+const SELDOM: usize = 200;
+
+/// Where events were read, which decides what is promised of their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// The lines of workers that read one log: all of a session are in order.
+    Log,
+    /// The lines of workers that read Kafka, and so a topic for each type: the events of a session are in order in each.
+    Topics,
+    /// The records of Kafka, which are all that is told.
+    Records,
+}
+
+/// The events that were read so far.
 pub(crate) struct Events {
-    /// Of each session, in the order of their first occurrence: its place, its type and its message.
-    sessions: BTreeMap<String, Vec<(u64, String, String)>>,
+    from: From,
+    sessions: BTreeMap<String, Session>,
+    /// With those that came again.
     pub(crate) count: usize,
+    /// How often an event came before the one before it, which is in another topic.
+    pub(crate) crossed: usize,
+    wrong: Vec<String>,
+}
+
+/// Those of a session.
+#[derive(Default)]
+struct Session {
+    events: BTreeMap<u64, Value>,
+    /// The number that has to come next; on Kafka in each topic.
+    next: BTreeMap<String, u64>,
 }
 
 impl Events {
-    /// Reads all lines that are whole.
-    pub(crate) fn read(output: &Path) -> Self {
-        let lines = std::fs::read_to_string(output).unwrap_or_default();
-        let mut events = Self { sessions: BTreeMap::new(), count: 0 };
-        for line in lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-            let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-            let seq = line["seq"].as_u64().unwrap_or_default();
-            let session = events.sessions.entry(text("session_id")).or_default();
-            if session.iter().rev().all(|known| known.0 != seq) {
-                session.push((seq, text("type"), text("message_id")));
+    pub(crate) fn new(from: From) -> Self {
+        Self { from, sessions: BTreeMap::new(), count: 0, crossed: 0, wrong: Vec::new() }
+    }
+
+    /// How many there are, each counted once.
+    pub(crate) fn once(&self) -> usize {
+        self.sessions.values().map(|session| session.events.len()).sum()
+    }
+
+    /// One more was read.
+    pub(crate) fn add(&mut self, event: Value) {
+        self.count += 1;
+        let (kind, seq) = (text(&event, "type"), event["seq"].as_u64().unwrap_or_default());
+        let session = self.sessions.entry(text(&event, "session_id")).or_default();
+        if let Some(before) = session.events.get(&seq) {
+            if *before != event {
+                self.wrong.push(format!("I3: an event was told as {before} and as {event}"));
             }
-            events.count += 1;
+            return;
         }
-        events
+        // A question is followed by its answer, and by nothing else.
+        let (topic, first, step) = match (self.from, kind.as_str()) {
+            (From::Log, _) => (String::new(), 1, 1),
+            (_, "chat.requested") => (kind, 1, 2),
+            (_, "chat.responded") => (kind, 2, 2),
+            _ => (kind, seq, 1),
+        };
+        let next = session.next.entry(topic).or_insert(first);
+        if seq != *next {
+            self.wrong.push(format!("I3: {event} came when {next} was to come first"));
+        }
+        *next = seq + step;
+        self.crossed += usize::from(seq > 1 && !session.events.contains_key(&(seq - 1)));
+        session.events.insert(seq, event);
+    }
+
+    /// What was wrong with the events themselves since it was asked last.
+    pub(crate) fn take_wrong(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.wrong)
     }
 
     /// What is wrong with them, given what stands in all histories.
-    pub(crate) fn wrong(&self, ledger: &Ledger, histories: &[History]) -> Vec<String> {
-        let mut wrong = Vec::new();
-        for (session, events) in &self.sessions {
-            if events.iter().zip(1..).any(|(event, seq)| event.0 != seq) {
-                let seqs: Vec<_> = events.iter().map(|event| event.0).collect();
-                wrong.push(format!("I3: the events of session {session} came first in the order {seqs:?}"));
-            }
-        }
-        for History { session, messages, .. } in histories {
-            wrong.extend(messages.iter().filter_map(|message| self.missing(session, message)));
-        }
-        wrong.extend(self.of_deleted(ledger));
-        wrong
-    }
-
-    fn has(&self, session: &str, seq: u64, kind: &str, message: &str) -> bool {
-        let place = usize::try_from(seq).unwrap_or_default();
-        let event = self.sessions.get(session).and_then(|events| events.get(place.checked_sub(1)?));
-        event.is_some_and(|event| event.0 == seq && event.1 == kind && event.2 == message)
-    }
-
-    /// A message without its event.
-    fn missing(&self, session: &str, message: &Value) -> Option<String> {
-        let (seq, asked) = (message["seq"].as_u64()?, message["role"] == "user");
-        let there = if asked {
-            self.has(session, seq, "chat.requested", message["id"].as_str()?)
-        } else {
-            let events = self.sessions.get(session).map_or(&[][..], Vec::as_slice);
-            let question = events.iter().find(|event| event.0 + 1 == seq).map(|event| event.2.clone());
-            self.has(session, seq, "chat.responded", &question.unwrap_or_default())
-        };
-        (!there).then(|| format!("I3: no event tells of message {seq} of session {session}"))
-    }
-
-    /// A deleted session is told of to its end, with every question in it that was answered.
-    fn of_deleted(&self, ledger: &Ledger) -> Vec<String> {
+    pub(crate) fn against(&self, ledger: &Ledger, histories: &[History]) -> Vec<String> {
         let book = ledger.book();
         let mut wrong = Vec::new();
-        for id in book.sessions.iter().filter(|(_, session)| session.deleted).map(|(id, _)| id) {
-            let last = self.sessions.get(id).and_then(|events| events.last());
-            if last.is_none_or(|last| last.1 != "session.deleted") {
-                wrong.push(format!("I3: the last event of the deleted session {id} is {last:?}"));
-            }
+        for history in histories {
+            let questions = std::iter::once(&Value::Null).chain(&history.messages);
+            let pairs = history.messages.iter().zip(questions);
+            wrong.extend(pairs.filter_map(|(message, before)| self.misfit(&told(history, message, before))));
         }
-        for (question, answer) in &book.answers {
-            let (seq, message) = (answer.body["message_seq"].as_u64(), answer.body["message_id"].as_str());
-            let (seq, message) = (seq.unwrap_or_default(), message.unwrap_or_default());
-            let (session, told) = (answer.session(), |seq, kind| self.has(answer.session(), seq, kind, message));
-            if !told(seq, "chat.requested") || !told(seq + 1, "chat.responded") {
-                wrong.push(format!("I3: the answer to {question:?} in session {session} has not both its events"));
-            }
+        let answers = book.answers.values().flat_map(acknowledged);
+        wrong.extend(answers.filter_map(|expected| self.misfit(&expected)));
+        wrong.extend(self.strangers(&book, histories));
+        if self.from == From::Topics && self.crossed * SELDOM > self.once() {
+            wrong.push(format!("I3: {} of {} events came before the one before it", self.crossed, self.once()));
         }
         wrong
     }
+
+    /// What is wrong with the event that is expected to say this.
+    fn misfit(&self, expected: &Value) -> Option<String> {
+        let session = self.sessions.get(expected["session_id"].as_str()?);
+        let Some(event) = session.and_then(|session| session.events.get(&expected["seq"].as_u64()?)) else {
+            return Some(format!("I3: no event tells of {expected}"));
+        };
+        let shown = |name: &str| self.from == From::Records || PRINTED.contains(&name);
+        let mut members = expected.as_object()?.iter().filter(|(name, _)| shown(name));
+        members.any(|(name, value)| event[name] != *value).then(|| format!("I3: {event} tells of {expected}"))
+    }
+
+    /// Events of what is not there: it may have been deleted, which is then the last that is told.
+    fn strangers(&self, book: &Book, histories: &[History]) -> Vec<String> {
+        let lengths: BTreeMap<_, _> =
+            histories.iter().map(|history| (&history.session, history.messages.len())).collect();
+        let mut wrong = Vec::new();
+        for (id, Session { events, .. }) in &self.sessions {
+            let whole = events.keys().copied().eq(1..=events.len() as u64);
+            let mut ends = events.values().map(|event| event["type"] == "session.deleted");
+            match (lengths.get(id), book.sessions.get(id).is_some_and(|session| session.doomed)) {
+                (Some(length), _) if whole && events.len() == *length && !ends.any(|end| end) => {}
+                (None, true) if whole && ends.next_back() == Some(true) && !ends.any(|end| end) => {}
+                (length, doomed) => wrong.push(format!(
+                    "I3: the numbers {:?} are told of session {id} ({length:?} messages, deleted: {doomed})",
+                    events.keys()
+                )),
+            }
+        }
+        let deleted = book.sessions.iter().filter(|(id, session)| session.deleted && !self.sessions.contains_key(*id));
+        wrong.extend(deleted.map(|(id, _)| format!("I3: nothing is told of the deleted session {id}")));
+        wrong
+    }
+}
+
+/// What has to be told of a message, which stands behind another.
+fn told(history: &History, message: &Value, before: &Value) -> Value {
+    let asked = message["role"] == "user";
+    let question = if asked { message } else { before };
+    let kind = if asked { "chat.requested" } else { "chat.responded" };
+    let mut event = event(&history.session, history.user, message["seq"].as_u64().unwrap_or_default(), kind);
+    (event["message_id"], event["timestamp"]) = (question["id"].clone(), message["timestamp"].clone());
+    if asked {
+        event["message"] = message["content"].clone();
+        return event;
+    }
+    event["response"] = message["content"].clone();
+    for name in ["products", "intent", "confidence", "status", "reply_to"] {
+        event[name] = message[name].clone();
+    }
+    event
+}
+
+/// What has to be told of an answer that a client got, and of its question: also where it was deleted since.
+fn acknowledged(answer: &Answer) -> [Value; 2] {
+    let (body, seq) = (&answer.body, answer.body["message_seq"].as_u64().unwrap_or_default());
+    let mut question = event(answer.session(), answer.user, seq, "chat.requested");
+    (question["message_id"], question["message"]) = (body["message_id"].clone(), body["user_message"].clone());
+    let mut response = event(answer.session(), answer.user, seq + 1, "chat.responded");
+    (response["response"], response["reply_to"]) = (body["ai_response"].clone(), json!(seq));
+    for name in ["message_id", "timestamp", "products", "intent", "confidence", "status"] {
+        response[name] = body[name].clone();
+    }
+    [question, response]
+}
+
+fn event(session: &str, user: usize, seq: u64, kind: &str) -> Value {
+    json!({
+        "type": kind, "v": 1, "event_id": format!("{session}-{seq}"), "session_id": session, "seq": seq,
+        "user_id": format!("user-{user}"), "device_id": null,
+    })
+}
+
+fn text(event: &Value, name: &str) -> String {
+    event[name].as_str().unwrap_or_default().to_owned()
 }

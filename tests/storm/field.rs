@@ -1,9 +1,11 @@
 //! The processes that the faults are done to.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
+use crate::kafka::Kafka;
+use crate::lane::Lanes;
 use crate::ledger::Ledger;
 use crate::options::{Options, Store};
-use crate::plan::{Fault, Kind, Plan, Step};
+use crate::plan::{Kind, Plan};
 use crate::process::free_port;
 use crate::program::Program;
 use crate::servers::Server as Redis;
@@ -12,57 +14,71 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread::{scope, sleep};
+use std::thread::sleep;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How many servers share the store. The last of them has the demo's AI, which answers word by word.
 pub(crate) const SERVERS: usize = 3;
 const WORKERS: usize = 2;
+/// Behind those of all others, whose plans so are the same on every bus.
+const LANE_OF_KAFKA: u64 = 100;
 /// What tokens are signed with.
 pub(crate) const SECRET: &str = "a secret of the storm, known to all of it";
 /// What stands in for an answer.
 pub(crate) const FALLBACK: &str = "nobody answers";
+
 /// All processes, each with its plan.
 pub(crate) struct Field {
-    redis: Option<Lane<Redis>>,
-    programs: Vec<Lane<Program>>,
+    /// Those that a pause needs.
+    lanes: Lanes,
+    /// Those that the chat does well without, so that they suffer in pauses too.
+    beside: Lanes,
     ports: Vec<u16>,
+    freezes: Vec<Arc<AtomicU64>>,
     output: PathBuf,
 }
 
 impl Field {
     /// Starts all of them, and waits until the servers listen.
-    pub(crate) fn start(options: &Options, folder: &Path, ai: &str) -> Self {
-        let redis = (options.store == Store::Redis).then(|| {
-            // With `everysec` Redis may answer before it has written, while an earlier fsync is under way: what it then had
-            // acknowledged would be lost with the process.
-            let redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]);
-            Lane::new(redis, "redis", Plan::new(options.seed, 0, Kind::Redis))
-        });
-        let output = folder.join("events");
-        let store = match &redis {
-            Some(redis) => vec![("REDIS_URL", redis.process.url())],
-            None => vec![("STORE", "sqlite".to_owned())],
+    pub(crate) fn start(options: &Options, folder: &Path, ai: &str, kafka: Option<&Kafka>) -> Self {
+        let (mut lanes, mut beside) = (Lanes::default(), Lanes::default());
+        let mut shared = match options.store {
+            Store::Redis => {
+                // With `everysec` Redis may answer before it has written, while an earlier fsync is under way: what it then
+                // had acknowledged would be lost with the process.
+                let redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+                let url = redis.url();
+                lanes.add("redis", redis, Plan::new(options.seed, 0, Kind::Redis));
+                vec![("REDIS_URL", url)]
+            }
+            Store::Sqlite => vec![("STORE", "sqlite".to_owned())],
         };
+        shared.extend(kafka.iter().flat_map(|kafka| kafka.settings()));
         let ports: Vec<u16> = (0..SERVERS).map(|_| free_port()).collect();
-        let mut programs = Vec::new();
-        for (server, port) in ports.iter().enumerate() {
+        let mut freezes = Vec::new();
+        for (server, (port, lane)) in ports.iter().zip(1..).enumerate() {
             let mut settings = server_settings(*port, if server + 1 == SERVERS { None } else { Some(ai) });
-            settings.extend(store.clone());
+            settings.extend(shared.clone());
             let log = folder.join(format!("server-{server}"));
-            programs.push((Program::start("app-http", folder, settings, &log), Kind::Server));
+            let program = Program::start("app-http", folder, settings, &log);
+            freezes.push(program.freezes());
+            lanes.add("server", program, Plan::new(options.seed, lane, Kind::Server));
         }
-        for _ in 0..WORKERS {
+        let output = folder.join("events");
+        for lane in (1 + SERVERS as u64..).take(WORKERS) {
             let mut settings = vec![("WORKER_HANDLERS", "log".to_owned()), ("SHUTDOWN_GRACE", "4s".to_owned())];
-            settings.extend(store.clone());
-            programs.push((Program::start("app-worker", folder, settings, &output), Kind::Worker));
+            settings.extend(shared.clone());
+            let program = Program::start("app-worker", folder, settings, &output);
+            match kafka {
+                Some(_) => beside.add("worker", program, Plan::new(options.seed, lane, Kind::Member)),
+                None => lanes.add("worker", program, Plan::new(options.seed, lane, Kind::Worker)),
+            }
         }
-        let lanes = programs.into_iter().zip(1..).map(|((program, kind), lane)| {
-            let name = if matches!(kind, Kind::Server) { "server" } else { "worker" };
-            Lane::new(program, name, Plan::new(options.seed, lane, kind))
-        });
-        let field = Self { redis, programs: lanes.collect(), ports, output };
+        if let Some(kafka) = kafka {
+            beside.add("kafka", kafka.clone(), Plan::new(options.seed, LANE_OF_KAFKA, Kind::Kafka));
+        }
+        let field = Self { lanes, beside, ports, freezes, output };
         field.ports.iter().for_each(|port| listens(*port));
         field
     }
@@ -79,91 +95,29 @@ impl Field {
 
     /// How often each server was frozen or went on.
     pub(crate) fn freezes(&self) -> Vec<Arc<AtomicU64>> {
-        self.programs.iter().take(SERVERS).map(|lane| lane.process.freezes()).collect()
+        self.freezes.clone()
     }
 
-    /// Faults for so long, or until it is enough. Afterwards everything runs.
+    /// What suffers beside the rounds: to be taken away for the whole storm, and brought back.
+    pub(crate) fn beside(&mut self) -> &mut Lanes {
+        &mut self.beside
+    }
+
+    /// Faults for so long, or until it is enough. Afterwards everything runs that a pause needs.
     pub(crate) fn storm(&mut self, length: Duration, ledger: &Ledger, until_found: bool) {
-        let until = Instant::now() + length;
-        let goes_on = &|after| Instant::now() + after < until && !(until_found && ledger.found());
-        scope(|lanes| {
-            if let Some(redis) = &mut self.redis {
-                lanes.spawn(move || redis.storm(goes_on, ledger));
-            }
-            for program in &mut self.programs {
-                lanes.spawn(move || program.storm(goes_on, ledger));
-            }
-        });
+        self.lanes.storm(length, ledger, until_found);
         self.ports.iter().for_each(|port| listens(*port));
     }
 
     /// How often each fault was done to what.
     pub(crate) fn counts(&self) -> String {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        let of_redis = self.redis.iter().flat_map(|lane| &lane.done);
-        for done in of_redis.chain(self.programs.iter().flat_map(|lane| &lane.done)) {
-            *counts.entry(format!("{} {:?}", done.0, done.1)).or_default() += 1;
+        for done in self.lanes.done().chain(self.beside.done()) {
+            *counts.entry(done).or_default() += 1;
         }
         let all: usize = counts.values().sum();
         let each: Vec<_> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
         format!("{all} ({})", each.join(", "))
-    }
-}
-
-/// A process, its plan, and what was done to it.
-struct Lane<P> {
-    process: P,
-    name: &'static str,
-    plan: Plan,
-    next: Option<Step>,
-    done: Vec<(&'static str, Fault)>,
-}
-
-impl<P: Suffers> Lane<P> {
-    fn new(process: P, name: &'static str, plan: Plan) -> Self {
-        Self { process, name, plan, next: None, done: Vec::new() }
-    }
-
-    fn storm(&mut self, goes_on: &(dyn Fn(Duration) -> bool + Sync), ledger: &Ledger) {
-        loop {
-            // What the round has no time for is what the next one begins with.
-            let step = self.next.take().unwrap_or_else(|| self.plan.next());
-            if !goes_on(step.after) {
-                self.next = Some(step);
-                return;
-            }
-            sleep(step.after);
-            self.process.suffer(step.fault, step.lasts).unwrap_or_else(|wrong| ledger.violation(wrong));
-            self.done.push((self.name, step.fault));
-        }
-    }
-}
-
-/// Something that faults can be done to. Afterwards it runs.
-pub(crate) trait Suffers: Send {
-    /// # Errors
-    /// What is wrong with how it took it.
-    fn suffer(&mut self, fault: Fault, lasts: Duration) -> Result<(), String>;
-}
-
-impl Suffers for Redis {
-    fn suffer(&mut self, fault: Fault, lasts: Duration) -> Result<(), String> {
-        match fault {
-            Fault::Freeze => {
-                self.signal("STOP");
-                sleep(lasts);
-                self.signal("CONT");
-            }
-            Fault::Flush => drop(self.ask(&["SCRIPT", "FLUSH", "SYNC"])),
-            Fault::Cut => drop(self.ask(&["CLIENT", "KILL", "TYPE", "normal"])),
-            Fault::CutListeners => drop(self.ask(&["CLIENT", "KILL", "TYPE", "pubsub"])),
-            Fault::Kill | Fault::Terminate => {
-                self.kill();
-                sleep(lasts);
-                self.run();
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What clients were told, and what is wrong with it.
 
-use crate::options::{Options, Store};
+use crate::options::Options;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -31,8 +31,8 @@ pub(crate) struct Book {
     longest: Duration,
     /// How often an answer was told again.
     replays: usize,
-    /// Events in the workers' output.
-    pub(crate) events: usize,
+    /// What was counted besides.
+    notes: Vec<String>,
     violations: Vec<String>,
 }
 
@@ -94,6 +94,11 @@ impl Ledger {
         }
     }
 
+    /// Something was counted that the report is to tell.
+    pub(crate) fn noted(&self, what: String) {
+        self.book().notes.push(what);
+    }
+
     /// Something is wrong.
     pub(crate) fn violation(&self, what: impl Into<String>) {
         let (what, mut book) = (what.into(), self.book());
@@ -132,11 +137,11 @@ impl Ledger {
         println!("  {}", self.line());
         let book = self.book();
         let refusals: Vec<_> = book.refusals.iter().map(|(what, count)| format!("{what} {count}")).collect();
-        println!("  events: {}; refusals: {}; longest 503: {:?}", book.events, refusals.join(", "), book.longest);
-        let store = if options.store == Store::Redis { "redis" } else { "sqlite" };
+        println!("  refusals: {}; longest 503: {:?}", refusals.join(", "), book.longest);
+        book.notes.iter().for_each(|note| println!("  {note}"));
         match book.violations.first() {
             None => println!("0 violations"),
-            Some(first) => println!("violated with --store {store} --seed {}: {first}", options.seed),
+            Some(first) => println!("violated with {options}: {first}"),
         }
         if book.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }

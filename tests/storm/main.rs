@@ -1,5 +1,5 @@
-//! A kill storm: real servers, workers and Redis, killed, frozen and started again at random under load; then the invariants
-//! are checked from outside. `cargo xtask storm` builds and runs it.
+//! A kill storm: real servers, workers, Redis and Kafka, killed, frozen and started again at random under load; then the
+//! invariants are checked from outside. `cargo xtask storm` builds and runs it.
 //!
 //! A seed decides which faults come, how far apart and how long, for each process by itself. What the processes do between
 //! them is up to the machine, so the same seed is the same plan and not the same run.
@@ -9,10 +9,15 @@
 
 mod ai;
 mod audit;
+#[path = "../../adapters/kafka/tests/common/broker.rs"]
+#[allow(dead_code, clippy::print_stderr, reason = "the adapter's own tests use the rest")]
+mod brokers;
 mod check;
 mod clients;
 mod events;
 mod field;
+mod kafka;
+mod lane;
 mod ledger;
 mod options;
 mod plan;
@@ -24,15 +29,18 @@ mod program;
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 mod servers;
 mod talk;
+mod told;
 mod world;
 
 use field::Field;
-use options::Options;
+use kafka::Kafka;
+use options::{Bus, Options};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
+use told::Printed;
 use world::World;
 
 /// How long the faults go on before there is a pause to look.
@@ -55,16 +63,25 @@ async fn main() -> ExitCode {
     };
     let folder = tempfile::tempdir().unwrap();
     let (ai, ai_url) = ai::start().await;
-    let mut field = Field::start(&options, folder.path(), &ai_url);
+    let kafka = match options.bus {
+        Bus::Kafka => Some(Kafka::start().await),
+        Bus::Local => None,
+    };
+    let mut field = Field::start(&options, folder.path(), &ai_url, kafka.as_ref());
     let world = Arc::new(World::new(&field, ai));
     world.get_ready().await;
+    let mut printed = Printed::new(field.worker_output(), options.bus);
     let start = Instant::now();
     let clients = clients::start(&world);
-    field = storm(&options, field, &world).await;
+    field = storm(&options, field, &world, &mut printed).await;
     world.ledger.stop();
     if !(options.until_found && world.ledger.found()) {
         see_off(&world, clients).await;
-        audit::last(&world, &field.worker_output()).await;
+        let histories = audit::last(&world).await;
+        printed.all(&world, &histories).await;
+        if let Some(kafka) = &kafka {
+            told::recorded(&world, kafka, &histories).await;
+        }
     }
     println!("{:.0} s, seed {}\n  faults: {}", start.elapsed().as_secs_f64(), options.seed, field.counts());
     println!("  turns that changed hands: {}", world.ai.taken_over());
@@ -74,15 +91,21 @@ async fn main() -> ExitCode {
     world.ledger.report(&options)
 }
 
-/// Round after round: faults, then a pause in which everything runs and is looked at.
-async fn storm(options: &Options, mut field: Field, world: &Arc<World>) -> Field {
+/// Round after round: faults, then a pause in which all that answers runs and is looked at. Other faults go on meanwhile.
+async fn storm(options: &Options, mut field: Field, world: &Arc<World>, printed: &mut Printed) -> Field {
     let start = Instant::now();
     let over = |world: &World| start.elapsed() >= options.length || (options.until_found && world.ledger.found());
+    let until_found = options.until_found;
+    let mut lanes = std::mem::take(field.beside());
+    let (length, ledger) = (options.length, world.ledger.clone());
+    let beside = spawn_blocking(move || {
+        lanes.storm(length, &ledger, until_found);
+        lanes
+    });
     while !over(world) {
         let since = world.now();
         let (length, ledger) = (ROUND.min(options.length.saturating_sub(start.elapsed())), world.ledger.clone());
-        let until_found = options.until_found;
-        let storm = tokio::task::spawn_blocking(move || {
+        let storm = spawn_blocking(move || {
             field.storm(length, &ledger, until_found);
             field
         });
@@ -93,8 +116,10 @@ async fn storm(options: &Options, mut field: Field, world: &Arc<World>) -> Field
         let calm = world.now();
         sleep(LEASE + UNANSWERED).await;
         audit::pause(world, &since, &calm).await;
+        printed.look(world);
         println!("{:4.0} s: {}", start.elapsed().as_secs_f64(), world.ledger.line());
     }
+    *field.beside() = beside.await.unwrap();
     field
 }
 

@@ -1,5 +1,6 @@
 //! What the storm is told on its command line.
 
+use std::fmt;
 use std::time::Duration;
 
 /// What the storm is told.
@@ -7,12 +8,23 @@ use std::time::Duration;
 pub(crate) struct Options {
     /// `redis` or `sqlite`.
     pub(crate) store: Store,
+    /// `local` or `kafka`.
+    pub(crate) bus: Bus,
     /// How long the faults go on.
     pub(crate) length: Duration,
     /// Decides the faults.
     pub(crate) seed: u64,
     /// End with the first violation.
     pub(crate) until_found: bool,
+}
+
+/// The words that choose the same plan again.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = if self.store == Store::Redis { "redis" } else { "sqlite" };
+        let bus = if self.bus == Bus::Kafka { "kafka" } else { "local" };
+        write!(f, "--store {store} --bus {bus} --seed {}", self.seed)
+    }
 }
 
 /// The store under all servers.
@@ -22,16 +34,27 @@ pub(crate) enum Store {
     Sqlite,
 }
 
-const USAGE: &str = "storm --store redis|sqlite [--seconds N | --minutes N] [--seed S] [--until-found]";
+/// How events get to the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bus {
+    /// By the store's own log.
+    Local,
+    Kafka,
+}
+
+const USAGE: &str =
+    "storm --store redis|sqlite [--bus local|kafka] [--seconds N | --minutes N] [--seed S] [--until-found]";
 
 impl Options {
     /// Reads them, or says how they are given.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { store: Store::Redis, length: Duration::from_secs(60), seed: 1, until_found: false };
+        let (store, bus, length) = (Store::Redis, Bus::Local, Duration::from_secs(60));
+        let mut options = Self { store, bus, length, seed: 1, until_found: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"));
             match word.as_str() {
-                "--store" => options.store = store(&value()?)?,
+                "--store" => options.store = Store::read(&value()?)?,
+                "--bus" => options.bus = Bus::read(&value()?)?,
                 "--seconds" => options.length = Duration::from_secs(number(&value()?)?),
                 "--minutes" => options.length = Duration::from_secs(60 * number(&value()?)?),
                 "--seed" => options.seed = number(&value()?)?,
@@ -43,11 +66,23 @@ impl Options {
     }
 }
 
-fn store(word: &str) -> Result<Store, String> {
-    match word {
-        "redis" => Ok(Store::Redis),
-        "sqlite" => Ok(Store::Sqlite),
-        other => Err(format!("there is no store `{other}`\n{USAGE}")),
+impl Store {
+    fn read(word: &str) -> Result<Self, String> {
+        match word {
+            "redis" => Ok(Self::Redis),
+            "sqlite" => Ok(Self::Sqlite),
+            other => Err(format!("there is no store `{other}`\n{USAGE}")),
+        }
+    }
+}
+
+impl Bus {
+    fn read(word: &str) -> Result<Self, String> {
+        match word {
+            "local" => Ok(Self::Local),
+            "kafka" => Ok(Self::Kafka),
+            other => Err(format!("there is no bus `{other}`\n{USAGE}")),
+        }
     }
 }
 

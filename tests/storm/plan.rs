@@ -11,6 +11,8 @@ pub(crate) enum Fault {
     Kill,
     /// SIGSTOP, and SIGCONT.
     Freeze,
+    /// SIGKILL, and away for long.
+    Outage,
     /// SIGTERM, and started again.
     Terminate,
     /// Redis forgets all scripts.
@@ -42,6 +44,9 @@ pub(crate) enum Kind {
     Redis,
     Server,
     Worker,
+    Kafka,
+    /// A worker that is a member of a group of Kafka's.
+    Member,
 }
 
 impl Plan {
@@ -72,11 +77,24 @@ impl Plan {
                 50..92 => (Fault::Freeze, 100..2500),
                 _ => (Fault::Terminate, 0..300),
             },
+            Kind::Kafka => match lot {
+                0..45 => (Fault::Kill, 0..2000),
+                45..80 => (Fault::Freeze, 300..8000),
+                _ => (Fault::Outage, 8000..15_000),
+            },
+            // A group goes on without a member after six seconds, also without one that is only frozen.
+            Kind::Member => match lot {
+                0..45 => (Fault::Kill, 0..1000),
+                45..85 => (Fault::Freeze, 500..12_000),
+                _ => (Fault::Terminate, 0..300),
+            },
         };
         let pause = match self.kind {
             Kind::Redis => 500..2500,
             Kind::Server => 200..1500,
             Kind::Worker => 500..3000,
+            Kind::Kafka => 1000..8000,
+            Kind::Member => 2000..12_000,
         };
         let after = Duration::from_millis(self.random.u64(pause));
         Step { after, fault, lasts: Duration::from_millis(self.random.u64(lasts)) }

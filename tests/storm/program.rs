@@ -1,7 +1,7 @@
 //! A server or a worker as a process that faults are done to.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
-use crate::field::Suffers;
+use crate::lane::Suffers;
 use crate::plan::Fault;
 use crate::process::{command, signal};
 use std::fs::{File, OpenOptions};

@@ -21,8 +21,8 @@ cargo xtask COMMAND
   compose   docker-compose.yml and the Dockerfile alone: their schema, two linters, the names of the settings
   mutants   plants bugs in copies of the sources and sees that the suite, the simulation or the storm finds each;
             `mutants WORD`: only those with the word in their name
-  storm     kills, freezes and restarts servers, workers and Redis at random under load, then checks the invariants:
-            storm --store redis|sqlite [--seconds N | --minutes N] [--seed S] [--until-found]
+  storm     kills, freezes and restarts servers, workers, Redis and Kafka at random under load, then checks the invariants:
+            storm --store redis|sqlite [--bus local|kafka] [--seconds N | --minutes N] [--seed S] [--until-found]
   walk      runs the README's curl walk against a server that it starts
   help      this text
 ";

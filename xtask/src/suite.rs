@@ -21,7 +21,9 @@ pub(crate) fn test() -> Result<(), String> {
     let beside = tests::run()?;
     let simulation = ["test", "--release", "--package", "chat-sim", "--test", "sim", "--", "--nocapture"];
     step(cargo(&simulation).env("SIM_SEEDS", "20000"))?;
-    storm::storm(storm::IN_THE_SUITE)?;
+    for words in storm::IN_THE_SUITE {
+        storm::storm(words)?;
+    }
     mutants::mutants("")?;
     walk::walk()?;
     beside.end()
