@@ -58,6 +58,8 @@ impl Limits {
         limit.left = match answered {
             Ok(Answered { left: Some(left), .. }) => Some(*left),
             Err(ChatError::Refused(Refusal::Throttled { retry_after })) => Some(used_up(*retry_after)),
+            // The store has had its time.
+            Err(ChatError::Unavailable { .. }) => None,
             _ => state.chat.left(owner).await.ok().flatten(),
         };
     }

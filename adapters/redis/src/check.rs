@@ -54,10 +54,18 @@ impl Check {
         self.cluster.load(Ordering::Relaxed)
     }
 
+    /// A node said that something lies on another one.
+    pub(crate) fn found_a_cluster(&self) {
+        self.cluster.store(true, Ordering::Relaxed);
+    }
+
     /// No connection came about. Whoever is not let in, or asks for a database that is not there, has to mend that, and is
-    /// told so.
+    /// told so; not where others were let in, since a node may have other users.
     pub(crate) fn refused(&self, error: RedisError) -> BackendError {
         let why = error.to_string();
+        if matches!(self.found(), Found::Fit) {
+            return failed(error);
+        }
         if is_denied(&error) {
             self.keep(Found::Unfit(OpenError::Denied { why }));
         } else if is_no_database(&error) {
@@ -73,6 +81,11 @@ impl Check {
         }
         let looked = self.look(link).await;
         self.conclude(looked)
+    }
+
+    /// The key that says over how many partitions the sessions are spread.
+    pub(crate) fn meta(&self) -> &str {
+        &self.meta
     }
 
     /// What asks over how many partitions a cluster's sessions are spread, as long as that is not known. The node that says so
@@ -123,7 +136,14 @@ impl Check {
         if self.is_cluster() {
             return Ok(Ok(()));
         }
-        self.judge(self.spread().query_async(link).await?)
+        match self.spread().query_async(link).await {
+            // Who may not ask for INFO learns it here.
+            Err(error) if RedisError::redirect_node(&error).is_some() => {
+                self.found_a_cluster();
+                Ok(Ok(()))
+            }
+            told => self.judge(told?),
+        }
     }
 
     fn spread(&self) -> Cmd {

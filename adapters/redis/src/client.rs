@@ -82,8 +82,12 @@ impl Client {
 
     /// Bounds a call. Whoever was asked last when the time is over has not answered.
     async fn guarded(&self, key: &[u8], asked: Asked<'_>) -> Result<Vec<Value>, BackendError> {
-        if let Some(why) = self.nodes.check().unfit().filter(|_| self.nodes.is_cluster()) {
+        let check = self.nodes.check();
+        if let Some(why @ OpenError::OtherPartitions { .. }) = check.unfit().filter(|_| self.nodes.is_cluster()) {
             return Err(BackendError::never(NAME, why));
+        }
+        if check.of_spread().is_some() {
+            self.nodes.learn();
         }
         let mut last = None;
         let whole = async {
@@ -139,6 +143,8 @@ impl Client {
             };
             if is_lost(&error) {
                 node.forget(number);
+            }
+            if is_lost(&error) || error.kind() == ErrorKind::Server(ServerErrorKind::ClusterDown) {
                 self.nodes.learn();
             }
             // Most often it was cut while nobody used it, as when the server was started again.

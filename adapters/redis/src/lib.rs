@@ -109,6 +109,9 @@ impl Redis {
         if let Some(why) = self.inner.client.nodes().check().unfit() {
             return Err(why);
         }
+        if let Some(error) = checked.as_ref().err().filter(|error| !error.may_pass()) {
+            return Err(OpenError::Denied { why: error.source.to_string() });
+        }
         if let Err(error) = checked {
             tracing::warn!(error = %error.source, "Redis is not there yet");
         }

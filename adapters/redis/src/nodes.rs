@@ -105,6 +105,7 @@ impl Nodes {
         let (address, slot) = error.redirect_node()?;
         let server = beside(&by.server, address)?;
         let node = self.known(|known| known.node(&self.common, server));
+        self.common.check.found_a_cluster();
         let has_moved = error.code() == Some("MOVED");
         if has_moved {
             self.known(|known| known.moved.insert(slot, node.clone()));
@@ -127,15 +128,32 @@ impl Nodes {
             }
             may
         });
-        let Some(home) = self.common.runtime().ok().filter(|_| start) else { return };
-        let nodes = self.clone();
-        drop(home.spawn(async move {
-            let refused = nodes.ask_all().await.err();
-            nodes.learning.update(|learning| {
-                (learning.running, learning.refused) = (false, refused);
-                learning.times += 1;
-            });
-        }));
+        if !start {
+            return;
+        }
+        let task = Task { nodes: self.clone(), refused: None };
+        if let Ok(home) = self.common.home.clone().map_or_else(|| self.common.runtime(), Ok) {
+            drop(home.spawn(task.run()));
+        }
+    }
+
+    /// Over how many partitions the sessions are spread says a node that may have been away until now.
+    async fn look_at_spread(&self) -> Read<()> {
+        let check = &self.common.check;
+        let Some((command, node)) = check.of_spread().and_then(|command| {
+            let node = self.known(|known| known.has(slot(check.meta().as_bytes())))?;
+            Some((command, node))
+        }) else {
+            return Ok(());
+        };
+        let asked = async {
+            let (_, mut link) = node.link().await?;
+            command.query_async(&mut link).await.map_err(failed)
+        };
+        match select(pin!(asked), self.common.clock.sleep(self.common.call_timeout)).await {
+            Either::Left((told, _)) => check.spread_is(told?),
+            Either::Right(_) => Ok(()),
+        }
     }
 
     async fn ask_all(&self) -> Read<()> {
@@ -161,12 +179,15 @@ impl Nodes {
             let (first, last, mut master) = (number(next())?, number(next())?, items(next())?.into_iter());
             let (host, port) = (master.next().unwrap_or_default(), master.next().unwrap_or_default());
             // A node without a name of its own is where it was asked.
-            let host = if host == Value::Nil { String::new() } else { text(host)? };
+            let host = if host == Value::Nil { String::new() } else { text(host)?.replace('?', "") };
             let server = beside(&node.server, &format!("{host}:{}", number::<u16>(port)?));
             let server = server.ok_or_else(|| BackendError::later(NAME, "a node of the cluster has no address"))?;
             Ok((first, last, server))
         };
-        items(told)?.into_iter().map(range).collect()
+        let ranges: Vec<_> = items(told)?.into_iter().map(range).collect::<Read<_>>()?;
+        // So answers a node that has left the cluster.
+        let nobody = || BackendError::later(NAME, "a node knows of nobody who has a slot");
+        if ranges.is_empty() { Err(nobody()) } else { Ok(ranges) }
     }
 
     /// A connection that only listens. A message reaches every node of a cluster, so any of them will do.
@@ -189,6 +210,31 @@ impl Nodes {
 
     fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
         look(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Asks, and says that it has asked, even where its runtime ends before.
+struct Task {
+    nodes: Arc<Nodes>,
+    refused: Option<BackendError>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        self.refused = self.nodes.ask_all().await.err();
+        if let Err(error) = self.nodes.look_at_spread().await {
+            tracing::debug!(error = %error.source, "it is not known yet over how many partitions the sessions are spread");
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let refused = self.refused.take();
+        self.nodes.learning.update(|learning| {
+            (learning.running, learning.refused) = (false, refused);
+            learning.times += 1;
+        });
     }
 }
 

@@ -8,7 +8,8 @@ use chatcore::message::MessagesPage;
 use chatcore::policy::Quota;
 use chatcore::port::{EventBus, Health, Outbox, Probe, SessionStore, Throttle};
 use chatcore::turn::{Began, Cursor, NewTurn, Piece, Position, Started, Target};
-use chatcore_redis::{Redis, RedisConfig};
+use chatcore_ports::tokio::TokioRuntime;
+use chatcore_redis::{OpenError, Redis, RedisConfig};
 use common::chat::{answer, finish, one_of_each, question, start};
 use common::faults::{BACK, SOON, config, goes_on, is_back_soon, now};
 use common::{Cluster, NODE, Server, certificate, free_port, open};
@@ -238,6 +239,47 @@ async fn what_is_throttled_on_the_other_nodes_goes_on() {
             let (began, taken) = (now(), field.store.take(key, &quota).await);
             assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
             assert_eq!(taken.is_ok(), node != 1, "{key} on node {node}: {taken:?}");
+        }
+    }
+}
+
+/// As while a password is changed node by node: whom one node denies the others let in, and it itself once that is mended.
+#[tokio::test]
+async fn a_node_that_lets_the_user_in_no_more() {
+    let cluster = Cluster::start();
+    let all = |words: &[&str]| cluster.nodes.iter().for_each(|node| drop(node.ask(words)));
+    all(&["ACL", "SETUSER", "chat", "on", ">secret", "~*", "&*", "+@all"]);
+    let mut config = config(String::new());
+    config.urls = cluster.nodes.iter().map(|node| format!("redis://chat:secret@127.0.0.1:{}", node.port)).collect();
+    let store = open(&config).await;
+    cluster.nodes[2].ask(&["ACL", "SETUSER", "chat", "resetpass", ">other"]);
+    cluster.nodes[2].ask(&["CLIENT", "KILL", "USER", "chat"]);
+    for _ in 0..3 {
+        assert!(matches!(store.check().await, Ok(Health::Partly(_))), "the others let it in");
+    }
+    cluster.nodes[2].ask(&["ACL", "SETUSER", "chat", ">secret"]);
+    is_back_soon(&store).await;
+}
+
+/// Also where one node alone is named, and nothing may be asked that is not needed.
+#[tokio::test]
+async fn the_user_of_the_readme_may_do_all_that_is_needed_on_a_cluster() {
+    let cluster = Cluster::start();
+    let readme = include_str!("../README.md").lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    for (more, is_enough) in [("+cluster|slots +asking -info -config|get", true), ("+asking", false)] {
+        let words: Vec<&str> = readme.split(' ').chain(more.split(' ')).collect();
+        for node in &cluster.nodes {
+            node.ask(&["ACL", "DELUSER", "chat"]);
+            assert_eq!(node.ask(&words), "OK");
+        }
+        for node in &cluster.nodes {
+            cluster.nodes.iter().for_each(|node| drop(node.ask(&["FLUSHALL"])));
+            let mut config = config(format!("redis://chat:secret@127.0.0.1:{}", node.port));
+            config.key_prefix = "c:".into();
+            match Redis::open(config, Arc::new(TokioRuntime::current())).await {
+                Ok(store) => one_of_each(&store).await,
+                Err(refused) => assert!(!is_enough && matches!(refused, OpenError::Denied { .. }), "{more}: {refused}"),
+            }
         }
     }
 }
