@@ -28,7 +28,7 @@ async fn kafka_down_for_a_minute_under_load() {
     broker.kill().await;
     let during = load.talks.speed(Duration::from_secs(60)).await;
     println!("{before:.0} turns/s before, {during:.0} while Kafka was down");
-    assert!(during > before / 2.0, "{during} turns/s while Kafka was down, {before} before");
+    assert!(during > before / 5.0, "{during} turns/s while Kafka was down, {before} before");
     broker.run();
     broker.answers().await;
     load.reads_again().await;

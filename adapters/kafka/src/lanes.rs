@@ -5,7 +5,6 @@
 
 use crate::attempts::Before;
 use crate::merge;
-use crate::order::Order;
 use crate::record::Fetched;
 use crate::topic::Part;
 use bytes::Bytes;
@@ -25,10 +24,8 @@ const WINDOW: i64 = 20_000;
 pub(crate) struct Lanes {
     pub(crate) parts: BTreeMap<Part, Tenure>,
     lanes: BTreeMap<Bytes, Lane>,
-    /// Keys of lanes that have a record to hand out and none in hand, each once.
+    /// Keys of lanes that have a record and none in hand, each once.
     ready: VecDeque<Bytes>,
-    /// Which of the others that have a record have to wait for an earlier one.
-    order: Order,
     in_hand: BTreeMap<u64, Hand>,
     last: u64,
     /// Since when partitions of a number wait for a sibling.
@@ -98,7 +95,6 @@ impl Tenure {
 impl Lanes {
     /// The member has a partition from now on.
     pub(crate) fn assign(&mut self, part: Part, next: Option<i64>, before: Before) {
-        self.order.forget(part.number);
         self.parts.insert(part, Tenure { next, before, ..Tenure::default() });
     }
 
@@ -119,28 +115,16 @@ impl Lanes {
 
     /// Moves records from the queues into their lanes. Partitions without anything more to fetch are `caught_up`.
     pub(crate) fn admit(&mut self, caught_up: &BTreeSet<Part>, now: Duration) {
-        self.order.tick(now);
         for record in merge::next(self, caught_up, now) {
             let key = record.lane();
             let lane = self.lanes.entry(key.clone()).or_default();
             if lane.waiting.is_empty() && !lane.busy {
-                self.order.wait(key);
+                self.ready.push_back(key);
             }
             // Of two topics, the later may have been fetched first.
             let later = |other: &Arc<Fetched>| other.part.topic != record.part.topic && other.seq() > record.seq();
             let behind = lane.waiting.iter().rev().take_while(|other| later(other)).count();
             lane.waiting.insert(lane.waiting.len() - behind, record);
-        }
-        for key in self.order.waiting() {
-            self.offer(key);
-        }
-    }
-
-    /// The first record of a lane is handed out next, if it is its turn.
-    fn offer(&mut self, key: Bytes) {
-        let first = self.lanes.get(&key).and_then(|lane| lane.waiting.front());
-        if first.is_some_and(|record| self.order.is_next(&key, record)) {
-            self.ready.push_back(key);
         }
     }
 
@@ -155,7 +139,6 @@ impl Lanes {
         let lane = self.lanes.get_mut(&key)?;
         let record = lane.waiting.pop_front()?;
         lane.busy = true;
-        self.order.handed_out(key, &record);
         let tenure = self.parts.get_mut(&record.part)?;
         tenure.shown = tenure.shown.max(record.offset + 1);
         self.last += 1;
@@ -197,8 +180,7 @@ impl Lanes {
         if lane.waiting.is_empty() {
             self.lanes.remove(key);
         } else {
-            self.order.wait(key.clone());
-            self.offer(key.clone());
+            self.ready.push_back(key.clone());
         }
     }
 
@@ -215,9 +197,7 @@ impl Lanes {
             lane.busy || !lane.waiting.is_empty()
         });
         let lanes = &self.lanes;
-        let has_more = |key: &Bytes| lanes.get(key).is_some_and(|lane| !lane.waiting.is_empty());
-        self.ready.retain(has_more);
-        self.order.retain(has_more);
+        self.ready.retain(|key| lanes.get(key).is_some_and(|lane| !lane.waiting.is_empty()));
     }
 
     /// Whether something of these partitions is in hand.

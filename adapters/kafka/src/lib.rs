@@ -8,7 +8,7 @@
 //! | `topics`, `topic`, `partition` | which topics and partitions there are, and where a key goes |
 //! | `record`, `publish` | events as records; publishing in order |
 //! | `group` | the client that reads as a member of a group (krafka) |
-//! | `lanes`, `merge`, `order`, `attempts` | what a member has in hand and how far it is, without I/O |
+//! | `lanes`, `merge`, `attempts` | what a member has in hand and how far it is, without I/O |
 //! | `member`, `subscription` | a member at work, and what a program holds of it |
 //! | `letters` | the dead letters |
 //!
@@ -24,7 +24,6 @@ mod letters;
 mod link;
 mod member;
 mod merge;
-mod order;
 mod partition;
 mod probe;
 mod publish;

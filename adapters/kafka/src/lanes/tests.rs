@@ -135,57 +135,9 @@ fn a_question_waits_for_no_answer_but_an_answer_for_its_question() {
     let (answer, offset) = take(&mut lanes).unwrap();
     assert_eq!(offset, 5, "no more questions are there");
     lanes.done(answer);
-    lanes.fetched(vec![record(Topic::Responses, 6, "b", 1)], |_| false);
+    lanes.fetched(vec![record(Topic::Responses, 6, "b", 2)], |_| false);
     lanes.admit(&BTreeSet::new(), Duration::from_secs(7));
     assert_eq!(take(&mut lanes), None);
     lanes.admit(&BTreeSet::new(), Duration::from_secs(8));
     assert_eq!(take(&mut lanes).unwrap().1, 6, "it waits for a second at most");
-}
-
-/// Lanes at work on a session's first question, and then fed with its second one alone.
-fn ahead() -> (Lanes, u64) {
-    let mut lanes = with(&[ASKED, Topic::Responses]);
-    feed(&mut lanes, vec![record(ASKED, 0, "a", 1), record(ASKED, 1, "a", 3)]);
-    let (first, _) = take(&mut lanes).unwrap();
-    (lanes, first)
-}
-
-#[test]
-fn a_record_that_is_ahead_of_its_turn_waits_for_the_one_before_it_and_no_other_session_does() {
-    let (mut lanes, first) = ahead();
-    lanes.done(first);
-    feed(&mut lanes, vec![record(ASKED, 2, "b", 1)]);
-    assert_eq!((take(&mut lanes).unwrap().1, take(&mut lanes)), (2, None));
-    feed(&mut lanes, vec![record(Topic::Responses, 8, "a", 2)]);
-    let (second, offset) = take(&mut lanes).unwrap();
-    assert_eq!((offset, take(&mut lanes)), (8, None));
-    lanes.done(second);
-    assert_eq!(take(&mut lanes).unwrap().1, 1);
-}
-
-#[test]
-fn a_record_does_not_wait_for_ever_for_one_that_never_comes() {
-    let (mut lanes, first) = ahead();
-    lanes.done(first);
-    lanes.admit(&BTreeSet::new(), Duration::from_millis(4999));
-    assert_eq!(take(&mut lanes), None);
-    lanes.admit(&BTreeSet::new(), Duration::from_secs(5));
-    assert_eq!(take(&mut lanes).unwrap().1, 1);
-}
-
-#[test]
-fn of_a_session_that_others_may_have_had_a_record_waits_a_moment_only() {
-    let mut lanes = with(&[ASKED]);
-    feed(&mut lanes, vec![record(ASKED, 0, "a", 5), record(ASKED, 1, "a", 6), record(ASKED, 2, "a", 5)]);
-    assert_eq!(take(&mut lanes), None);
-    lanes.admit(&BTreeSet::new(), Duration::from_millis(300));
-    for expected in 0..3 {
-        let (number, offset) = take(&mut lanes).unwrap();
-        assert_eq!(offset, expected, "and the next ones, also what comes again, do not wait");
-        lanes.done(number);
-    }
-    lanes.assign(part(ASKED), Some(3), Before::default());
-    feed(&mut lanes, vec![record(ASKED, 3, "a", 9)]);
-    lanes.admit(&BTreeSet::new(), Duration::from_millis(600));
-    assert_eq!(take(&mut lanes).unwrap().1, 3, "it moved to others and back");
 }
