@@ -29,6 +29,9 @@ pub(super) struct Broker {
     pub(super) server: String,
 }
 
+/// How many messages the walk sends: a user's and a guest's.
+const MESSAGES: u32 = 2;
+
 /// What the console consumer shows of a record.
 struct Shown {
     partition: String,
@@ -54,9 +57,9 @@ impl Broker {
         let to = ["--topic", FROM_JAVA, "--partitions", PARTITIONS];
         self.tool("topics", &[&["--create"], &to[..]].concat())?;
         self.produce(FROM_JAVA, session)?;
-        let by_java = self.first_of(FROM_JAVA)?.partition;
+        let by_java = self.record_of(session, FROM_JAVA, 1)?.partition;
         for (topic, expected) in [(QUESTIONS, question(answer, session)), (ANSWERS, response(answer, session))] {
-            let Shown { partition, key, value } = self.first_of(topic)?;
+            let Shown { partition, key, value } = self.record_of(session, topic, MESSAGES)?;
             let mut event: Value = serde_json::from_str(&value).map_err(|error| format!("{error} in {value}"))?;
             // Nothing else tells when it was.
             let at = event["timestamp"].take();
@@ -71,18 +74,21 @@ impl Broker {
         Ok(())
     }
 
-    /// The first record of a topic.
-    fn first_of(&self, topic: &str) -> Result<Shown, String> {
-        // Where none comes it ends all the same.
-        let mut arguments = vec!["--topic", topic, "--from-beginning", "--max-messages", "1", "--timeout-ms", "60000"];
+    /// The record with this key, in a topic with so many records.
+    fn record_of(&self, key: &str, topic: &str, records: u32) -> Result<Shown, String> {
+        let records = records.to_string();
+        // Where fewer come it ends all the same.
+        let mut arguments =
+            vec!["--topic", topic, "--from-beginning", "--max-messages", &records, "--timeout-ms", "60000"];
         arguments.extend(["print.key=true", "print.partition=true"].iter().flat_map(|it| ["--formatter-property", it]));
         let printed = self.tool("consume", &arguments)?;
         // A line of the tool's log may stand before it.
-        let record = printed.lines().find(|line| line.starts_with("Partition:")).unwrap_or_default();
+        let has_key = |line: &&str| line.starts_with("Partition:") && line.split('\t').nth(1) == Some(key);
+        let record = printed.lines().find(has_key).unwrap_or_default();
         let mut parts = record.splitn(3, '\t').map(str::to_owned);
         match (parts.next(), parts.next(), parts.next()) {
             (Some(partition), Some(key), Some(value)) => Ok(Shown { partition, key, value }),
-            _ => Err(format!("{topic} has no record: {printed:?}")),
+            _ => Err(format!("{topic} has no record of {key}: {printed:?}")),
         }
     }
 
