@@ -27,18 +27,22 @@ impl FromRequest for Caller {
 }
 
 fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
-    let owner = match user(request)? {
+    named(request)?.map(Caller).ok_or_else(|| Problem::new(Kind::NotAuthenticated))
+}
+
+/// Who the headers name; `None` where they name nobody, and a guest may still be named by the body.
+///
+/// # Errors
+/// A token or a device that is not good, or no token where guests may not call.
+pub fn named(request: &HttpRequest) -> Result<Option<Owner>, Problem> {
+    Ok(match user(request)? {
         Some(user) => Some(Owner::User(user)),
         None => device_of_header(request.headers())?.map(Owner::Guest),
-    };
-    owner.map(Caller).ok_or_else(|| Problem::new(Kind::NotAuthenticated))
+    })
 }
 
 /// Whose token the request carries; `None` where it carries none, and guests may call.
-///
-/// # Errors
-/// A token that is not good, or none where guests may not call.
-pub fn user(request: &HttpRequest) -> Result<Option<UserId>, Problem> {
+fn user(request: &HttpRequest) -> Result<Option<UserId>, Problem> {
     let state = request.app_data::<Data<State>>().ok_or_else(|| Problem::new(Kind::Internal))?;
     if state.guests.is_some() && !request.headers().contains_key(AUTHORIZATION) {
         return Ok(None);
@@ -48,10 +52,7 @@ pub fn user(request: &HttpRequest) -> Result<Option<UserId>, Problem> {
 }
 
 /// The device that the header `X-Device-Id` names.
-///
-/// # Errors
-/// It is none, or there are several.
-pub fn device_of_header(headers: &HeaderMap) -> Result<Option<DeviceId>, Problem> {
+fn device_of_header(headers: &HeaderMap) -> Result<Option<DeviceId>, Problem> {
     let fault = |detail: String| Problem::fault(Place::Header(DEVICE), detail);
     let mut values = headers.get_all(DEVICE);
     let Some(value) = values.next() else { return Ok(None) };

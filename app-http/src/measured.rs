@@ -16,7 +16,9 @@ use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::BoxStream;
-use metrics::{Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,7 +145,7 @@ impl AiGateway for MeasuredAi {
 pub(crate) struct MeasuredStore {
     store: Arc<dyn SessionStore>,
     runtime: Arc<dyn Runtime>,
-    seconds: [Histogram; CALLS.len()],
+    calls: [Numbers; CALLS.len()],
 }
 
 /// The calls of a store, as labels.
@@ -162,11 +164,25 @@ const CALLS: [&str; 12] = [
     "close_orphans",
 ];
 
+/// The numbers of a call.
+#[derive(Debug)]
+struct Numbers {
+    call: &'static str,
+    seconds: Histogram,
+    failures: Counter,
+}
+
 impl MeasuredStore {
     /// The same store.
     pub(crate) fn new(store: Arc<dyn SessionStore>, runtime: Arc<dyn Runtime>) -> Self {
-        CALLS.iter().for_each(|call| counter!(STORE_FAILURES, "call" => *call).increment(0));
-        Self { store, runtime, seconds: CALLS.map(|call| histogram!(STORE_SECONDS, "call" => call)) }
+        let numbers = |call| {
+            let (seconds, failures) =
+                (histogram!(STORE_SECONDS, "call" => call), counter!(STORE_FAILURES, "call" => call));
+            Numbers { call, seconds, failures }
+        };
+        let calls = CALLS.map(numbers);
+        calls.iter().for_each(|numbers| numbers.failures.increment(0));
+        Self { store, runtime, calls }
     }
 
     async fn call<T, E>(
@@ -178,11 +194,9 @@ impl MeasuredStore {
         let start = self.runtime.elapsed();
         let result = call.await;
         let took = self.runtime.elapsed().saturating_sub(start);
-        if let Some(seconds) = CALLS.iter().position(|other| *other == name).and_then(|at| self.seconds.get(at)) {
-            seconds.record(took.as_secs_f64());
-        }
-        if result.as_ref().is_err_and(is_failure) {
-            counter!(STORE_FAILURES, "call" => name).increment(1);
+        if let Some(numbers) = self.calls.iter().find(|numbers| numbers.call == name) {
+            numbers.seconds.record(took.as_secs_f64());
+            numbers.failures.increment(u64::from(result.as_ref().is_err_and(is_failure)));
         }
         result
     }

@@ -15,8 +15,11 @@ const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The quotas that a message counts toward: the owner's own, and for guests that of their address.
-#[derive(Debug, Default)]
-pub struct Limits(Vec<Limit>);
+#[derive(Debug)]
+pub struct Limits {
+    owner: Option<Limit>,
+    address: Option<Limit>,
+}
 
 #[derive(Debug)]
 struct Limit {
@@ -31,7 +34,7 @@ impl Limits {
     /// What every owner may do; what is left is not known yet.
     #[must_use]
     pub fn new(quota: Option<Quota>) -> Self {
-        Self(quota.map(|quota| Limit { name: "chat", quota, left: None }).into_iter().collect())
+        Self { owner: quota.map(|quota| Limit { name: "chat", quota, left: None }), address: None }
     }
 
     /// Whether a guest is let in, and what is then left for its address.
@@ -48,13 +51,13 @@ impl Limits {
             Err(GuestError::Throttled { retry_after }) => Some(used_up(*retry_after)),
             Err(_) => None,
         };
-        self.0.extend(quota.map(|quota| Limit { name: "address", quota, left }));
+        self.address = quota.map(|quota| Limit { name: "address", quota, left });
         entered.map(drop)
     }
 
     /// What is left for the owner, by what became of the message. Where that does not tell, the store is asked.
     pub async fn owner(&mut self, state: &State, owner: &Owner, answered: &Result<Answered, ChatError>) {
-        let Some(limit) = self.0.iter_mut().find(|limit| limit.name == "chat") else { return };
+        let Some(limit) = &mut self.owner else { return };
         limit.left = match answered {
             Ok(Answered { left: Some(left), .. }) => Some(*left),
             Err(ChatError::Refused(Refusal::Throttled { retry_after })) => Some(used_up(*retry_after)),
@@ -66,11 +69,10 @@ impl Limits {
 
     /// Writes the headers, each quota an item.
     pub fn write(&self, headers: &mut HeaderMap) {
-        let policies = self
-            .0
-            .iter()
+        let limits = || self.owner.iter().chain(&self.address);
+        let policies = limits()
             .map(|Limit { name, quota, .. }| format!("\"{name}\";q={};w={}", quota.limit, seconds(quota.window)));
-        let left = self.0.iter().filter_map(|Limit { name, left, .. }| {
+        let left = limits().filter_map(|Limit { name, left, .. }| {
             left.map(|left| format!("\"{name}\";r={};t={}", left.remaining, seconds(left.reset)))
         });
         insert(headers, POLICY, policies.collect());

@@ -3,7 +3,7 @@
 use crate::around::around;
 use crate::compose::{Dependency, Parts};
 use crate::routes;
-use crate::settings::{self, Settings};
+use crate::settings;
 use actix_cors::Cors;
 use actix_web::dev::Server;
 use actix_web::http::header::HeaderName;
@@ -14,7 +14,6 @@ use app_kit::metrics::Metrics;
 use chatcore::ChatService;
 use chatcore::guests::GuestGate;
 use chatcore::login::LoginService;
-use chatcore::policy::Quota;
 use chatcore::port::Runtime;
 use ipnet::IpNet;
 use std::io;
@@ -33,8 +32,6 @@ pub struct State {
     pub login: LoginService,
     /// What guests may do; `None` where there are none.
     pub guests: Option<GuestGate>,
-    /// What every owner may do.
-    pub quota: Option<Quota>,
     /// Proxies that are believed where a request comes from.
     pub trusted: Vec<IpNet>,
     /// What health reports tell of.
@@ -56,12 +53,11 @@ pub struct State {
 impl State {
     /// The state of a server over these parts.
     #[must_use]
-    pub fn new(parts: Parts, settings: &Settings) -> Self {
+    pub fn new(parts: Parts, settings: &settings::Server) -> Self {
         let Parts { chat, login, guests, dependencies, runtime, .. } = parts;
-        let settings::Server { name, version, max_body, trusted, .. } = settings.server.clone();
-        let (quota, stopping) = (settings.chat.quota, AtomicBool::new(false));
-        let metrics = Metrics::of_process();
-        Self { chat, login, guests, quota, trusted, dependencies, metrics, runtime, name, version, max_body, stopping }
+        let settings::Server { name, version, max_body, trusted, .. } = settings.clone();
+        let (metrics, stopping) = (Metrics::of_process(), AtomicBool::new(false));
+        Self { chat, login, guests, trusted, dependencies, metrics, runtime, name, version, max_body, stopping }
     }
 }
 

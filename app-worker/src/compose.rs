@@ -83,10 +83,7 @@ pub async fn dead_letters(settings: &Settings, of_outbox: bool) -> Result<Arc<dy
     if settings.store.kind == StoreKind::Memory {
         return Err("STORE is memory, which no other process can read".into());
     }
-    Ok(match Store::open(&settings.store, &runtime).await? {
-        Store::Sqlite(store) => Arc::new(store),
-        Store::Redis(store) => Arc::new(store),
-    })
+    Ok(Store::open(&settings.store, &runtime).await?.letters())
 }
 
 /// The bus, as the ports that a worker needs of it.
@@ -129,6 +126,13 @@ impl Store {
             // The settings give the kind `redis` an address, and refuse `memory`.
             _ => Self::Sqlite(compose::sqlite(settings, runtime.clone())?),
         })
+    }
+
+    fn letters(self) -> Arc<dyn DeadLetters> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store),
+            Self::Redis(store) => Arc::new(store),
+        }
     }
 
     fn outbox(self) -> (Arc<dyn Outbox>, Arc<dyn Probe>) {

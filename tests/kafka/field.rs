@@ -1,10 +1,16 @@
 //! A server on a broker, and what else is told to find it.
 
 use crate::brokers::Broker;
+use crate::client::Client;
 use crate::printer::{Printed, Worker};
 use crate::process::{Server, command};
+use crate::talk::say;
 use serde_json::Value;
 use std::process::Output;
+use std::time::Duration;
+
+/// How long a busy machine may take for what has no time of its own.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// Settings for this broker, with topics and a group that no other test has.
 pub(crate) fn settings(broker: &Broker, name: &str) -> [(&'static str, String); 7] {
@@ -59,5 +65,25 @@ impl Field {
     pub(crate) fn letters(&self) -> Vec<Value> {
         let listed = self.command(&["dead-letters", "list", "--json"]);
         listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// A server with a worker that prints, and a session whose first turn has come through.
+pub(crate) struct Begun {
+    pub(crate) field: Field,
+    pub(crate) client: Client,
+    pub(crate) printed: Printed,
+    pub(crate) session: String,
+    pub(crate) _worker: Worker,
+}
+
+impl Begun {
+    pub(crate) async fn start(broker: &Broker, name: &str) -> Self {
+        let (field, printed) = (Field::new(broker, name, &[]), Printed::default());
+        let client = Client::login(&field.server).await;
+        let _worker = field.worker(&printed);
+        let session = say(&client, None).await;
+        printed.wait_for(2, LONG).await;
+        Self { field, client, printed, session, _worker }
     }
 }

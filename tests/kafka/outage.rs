@@ -2,7 +2,7 @@
 
 use crate::brokers::{Broker, own_broker};
 use crate::client::Client;
-use crate::field::Field;
+use crate::field::{Field, LONG};
 use crate::printer::{Printed, Worker};
 use crate::talk::{Talks, say};
 use reqwest::StatusCode;
@@ -17,9 +17,6 @@ const CLIENTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(40);
 /// How soon workers read again.
 const BACK: Duration = Duration::from_secs(10);
-/// How long a busy machine may take for what has no time of its own.
-const LONG: Duration = Duration::from_secs(120);
-
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_down_for_a_minute_under_load() {
     let Some(broker) = own_broker().await else { return };

@@ -2,26 +2,18 @@
 
 use crate::brokers::{Broker, broker};
 use crate::client::Client;
-use crate::field::Field;
+use crate::field::{Begun, Field, LONG};
 use crate::printer::Printed;
 use crate::records::write;
 use crate::talk::say;
 use crate::worker_process::eventually;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// How long a busy machine may take.
-const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_on_the_topic() {
     let Some(broker) = broker().await else { return };
-    let (field, printed) = (Field::new(broker, "garbage", &[]), Printed::default());
-    let client = Client::login(&field.server).await;
-    let _worker = field.worker(&printed);
-    let session = say(&client, None).await;
-    printed.wait_for(2, LONG).await;
+    let Begun { field, client, printed, session, _worker } = Begun::start(broker, "garbage").await;
     let deep = "[".repeat(100_000);
     let garbage: [&[u8]; 6] = [b"garbage", b"", b"{}", b"[1]", &[0, 159, 146, 150], deep.as_bytes()];
     write(broker, "garbage-requests", &session, &garbage).await;
@@ -42,11 +34,7 @@ async fn garbage_on_the_topic() {
 async fn garbage_that_is_larger_than_a_dead_letter_may_be() {
     let Some(broker) = broker().await else { return };
     make(broker, "huge-requests", "max.message.bytes=3000000").await;
-    let (field, printed) = (Field::new(broker, "huge", &[]), Printed::default());
-    let client = Client::login(&field.server).await;
-    let _worker = field.worker(&printed);
-    let session = say(&client, None).await;
-    printed.wait_for(2, LONG).await;
+    let Begun { field, client, printed, session, _worker } = Begun::start(broker, "huge").await;
     // The reason of the second one holds nearly all of it.
     let unknown = json!({"type": incompressible(2_000_000), "v": 1, "session_id": session, "seq": 3,
         "user_id": "user_123", "timestamp": "2026-01-01T00:00:00Z"});
@@ -69,11 +57,7 @@ async fn garbage_that_is_larger_than_a_dead_letter_may_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_a_newer_version() {
     let Some(broker) = broker().await else { return };
-    let (field, printed) = (Field::new(broker, "newer", &[]), Printed::default());
-    let client = Client::login(&field.server).await;
-    let _worker = field.worker(&printed);
-    let session = say(&client, None).await;
-    printed.wait_for(2, LONG).await;
+    let Begun { field, client, printed, session, _worker } = Begun::start(broker, "newer").await;
     let newer = json!({"type": "chat.requested", "v": 2, "session_id": session, "seq": 3, "message": {"text": "?"}});
     let unknown = json!({"type": "chat.thought", "v": 1, "session_id": session, "seq": 4, "user_id": "user_123",
         "timestamp": "2026-01-01T00:00:00Z"});

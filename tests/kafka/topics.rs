@@ -2,15 +2,11 @@
 
 use crate::brokers::{Broker, broker};
 use crate::client::Client;
-use crate::field::Field;
+use crate::field::{Begun, Field, LONG};
 use crate::printer::Printed;
 use crate::records::write;
 use crate::talk::{Turns, say};
 use crate::worker_process::eventually;
-use std::time::Duration;
-
-/// How long a busy machine may take.
-const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_missing_and_is_deleted_while_it_is_used() {
@@ -40,11 +36,7 @@ async fn a_topic_is_missing_and_is_deleted_while_it_is_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_topic_of_dead_letters_is_deleted_while_it_is_used() {
     let Some(broker) = broker().await else { return };
-    let (field, printed) = (Field::new(broker, "letterless", &[]), Printed::default());
-    let client = Client::login(&field.server).await;
-    let _worker = field.worker(&printed);
-    let session = say(&client, None).await;
-    printed.wait_for(2, LONG).await;
+    let Begun { field, client, printed, session, _worker } = Begun::start(broker, "letterless").await;
     delete(broker, "letterless-dlq").await;
     write(broker, "letterless-requests", &session, &[b"garbage"]).await;
     say(&client, Some(&session)).await;

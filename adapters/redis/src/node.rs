@@ -3,12 +3,13 @@
 
 use crate::breaker::Breaker;
 use crate::check::Check;
-use crate::error::{NAME, NoAnswer};
+use crate::error::{NAME, NoAnswer, failed};
 use crate::link::{Link, Maker};
+use crate::value::Read;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
-use deadpool_redis::redis::ConnectionInfo;
+use deadpool_redis::redis::{Cmd, ConnectionInfo, Value};
 use futures_util::future::{Either, select};
 use std::fmt;
 use std::pin::pin;
@@ -66,6 +67,13 @@ impl Common {
         let runtime = Handle::try_current().ok().or_else(|| self.home.clone());
         runtime.ok_or_else(|| BackendError::never(NAME, "opened and called outside of any tokio runtime"))
     }
+
+    async fn within<T>(&self, time: Duration, work: impl Future<Output = Read<T>>) -> Read<T> {
+        match select(pin!(work), self.clock.sleep(time)).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => Err(BackendError::later(NAME, NoAnswer(time))),
+        }
+    }
 }
 
 impl Node {
@@ -109,12 +117,17 @@ impl Node {
         }
     }
 
-    async fn make_at(&self, place: &Place) {
-        let patience = CALLS * self.common.call_timeout;
-        let made = match select(pin!(self.make()), self.common.clock.sleep(patience)).await {
-            Either::Left((made, _)) => made,
-            Either::Right(_) => Err(BackendError::later(NAME, NoAnswer(patience))),
+    /// Asks this node, whatever its breaker says.
+    pub(crate) async fn ask(self: &Arc<Self>, command: &Cmd) -> Read<Value> {
+        let asked = async {
+            let (_, mut link) = self.link().await?;
+            command.query_async(&mut link).await.map_err(failed)
         };
+        self.common.within(self.common.call_timeout, asked).await
+    }
+
+    async fn make_at(&self, place: &Place) {
+        let made = self.common.within(CALLS * self.common.call_timeout, self.make()).await;
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (link, refused) = match made {
             Ok(link) => (Some((number, link)), None),

@@ -13,10 +13,9 @@ use chatcore::watch::Watch;
 use deadpool_redis::redis::aio::PubSub;
 use deadpool_redis::redis::{ConnectionInfo, RedisError, Value, cmd};
 use futures_util::FutureExt;
-use futures_util::future::{Either, select, select_ok};
+use futures_util::future::select_ok;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -140,19 +139,10 @@ impl Nodes {
     /// Over how many partitions the sessions are spread says a node that may have been away until now.
     async fn look_at_spread(&self) -> Read<()> {
         let check = &self.common.check;
-        let Some((command, node)) = check.of_spread().and_then(|command| {
-            let node = self.known(|known| known.has(slot(check.meta().as_bytes())))?;
-            Some((command, node))
-        }) else {
-            return Ok(());
-        };
-        let asked = async {
-            let (_, mut link) = node.link().await?;
-            command.query_async(&mut link).await.map_err(failed)
-        };
-        match select(pin!(asked), self.common.clock.sleep(self.common.call_timeout)).await {
-            Either::Left((told, _)) => check.spread_is(told?),
-            Either::Right(_) => Ok(()),
+        let Some(command) = check.of_spread() else { return Ok(()) };
+        match self.known(|known| known.has(slot(check.meta().as_bytes()))) {
+            Some(node) => check.spread_is(node.ask(&command).await?),
+            None => Ok(()),
         }
     }
 
@@ -165,14 +155,7 @@ impl Nodes {
 
     /// What a node knows: first and last slots, and who has them.
     async fn ask(&self, node: &Arc<Node>) -> Read<Vec<(u16, u16, ConnectionInfo)>> {
-        let asked = async {
-            let (_, mut link) = node.link().await?;
-            cmd("CLUSTER").arg("SLOTS").query_async(&mut link).await.map_err(failed)
-        };
-        let told: Value = match select(pin!(asked), self.common.clock.sleep(self.common.call_timeout)).await {
-            Either::Left((told, _)) => told?,
-            Either::Right(_) => return Err(BackendError::later(NAME, "nobody told who has which slot")),
-        };
+        let told = node.ask(cmd("CLUSTER").arg("SLOTS")).await?;
         let range = |range: Value| {
             let mut range = items(range)?.into_iter();
             let mut next = || range.next().unwrap_or_default();
@@ -220,9 +203,12 @@ struct Task {
 }
 
 impl Task {
+    /// Whoever waits for the slots does not wait for the spread, too: its node may be away.
     async fn run(mut self) {
         self.refused = self.nodes.ask_all().await.err();
-        if let Err(error) = self.nodes.look_at_spread().await {
+        let nodes = self.nodes.clone();
+        drop(self);
+        if let Err(error) = nodes.look_at_spread().await {
             tracing::debug!(error = %error.source, "it is not known yet over how many partitions the sessions are spread");
         }
     }

@@ -8,7 +8,7 @@ use crate::event::Entry as Record;
 use crate::keys::Partition;
 use crate::letters::{MOST_AT_ONCE, RELAY};
 use crate::script::{Call, Script};
-use crate::value::{Read, number};
+use crate::value::{Read, number, some};
 use crate::wakes::{LOOK, Wakes};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
@@ -149,15 +149,6 @@ impl Redis {
         let (ms, seq) = id.split_once('-')?;
         (ms.parse::<u64>().is_ok() && seq.parse::<u64>().is_ok()).then_some(())?;
         self.inner.keys.partition(partition).map(|partition| (partition, id))
-    }
-}
-
-/// What could be had of each partition. What fails keeps no other waiting, and is told where nothing could be had.
-pub(crate) fn some<T>(each: Vec<Read<T>>) -> Read<Vec<T>> {
-    let (had, failed): (Vec<_>, Vec<_>) = each.into_iter().partition(Result::is_ok);
-    match failed.into_iter().find_map(Result::err).filter(|_| had.is_empty()) {
-        Some(error) => Err(error),
-        None => Ok(had.into_iter().flatten().collect()),
     }
 }
 

@@ -23,6 +23,15 @@ pub(crate) fn first(answers: Vec<Value>) -> Value {
     answers.into_iter().next().unwrap_or_default()
 }
 
+/// What could be had of each partition. What fails keeps no other waiting, and is told where nothing could be had.
+pub(crate) fn some<T>(each: Vec<Read<T>>) -> Read<Vec<T>> {
+    let (had, failed): (Vec<_>, Vec<_>) = each.into_iter().partition(Result::is_ok);
+    match failed.into_iter().find_map(Result::err).filter(|_| had.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(had.into_iter().flatten().collect()),
+    }
+}
+
 /// The items of an array of this length.
 pub(crate) fn fixed<const N: usize>(value: Value) -> Read<[Value; N]> {
     let items = items(value)?;

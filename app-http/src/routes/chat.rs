@@ -2,7 +2,7 @@
 
 use crate::address::address;
 use crate::around::Id;
-use crate::auth::{device_of_header, user};
+use crate::auth::named;
 use crate::body::{Body, FromMembers};
 use crate::dto::{AnswerOut, MessageIn};
 use crate::idempotency;
@@ -25,7 +25,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `POST /chat/message`
 pub(super) async fn message(request: HttpRequest, payload: web::Payload, state: Data<State>) -> HttpResponse {
-    let mut limits = Limits::new(state.quota);
+    let mut limits = Limits::new(state.chat.quota());
     let answered = answer(&request, payload.into_inner(), &state, &mut limits).await;
     let mut response = answered.unwrap_or_else(|problem| problem.error_response());
     limits.write(response.headers_mut());
@@ -67,19 +67,20 @@ async fn answer(
 /// matters.
 async fn said(request: &HttpRequest, mut payload: Payload) -> Result<(Owner, MessageIn), Problem> {
     let nobody = || Problem::new(Kind::NotAuthenticated);
-    let user = user(request)?;
-    let device = if user.is_none() { device_of_header(request.headers())? } else { None };
+    let named = named(request)?;
     let members = Body::<Members>::from_request(request, &mut payload).await.map(|body| body.0);
-    if user.is_none() && device.is_none() && !members.as_ref().is_ok_and(|members| members.has("device_id")) {
+    if named.is_none() && !members.as_ref().is_ok_and(|members| members.has("device_id")) {
         return Err(nobody());
     }
     let body = MessageIn::from_members(members?)?;
-    if user.is_none() && device.is_some() && body.device_id.is_some() && device != body.device_id {
+    if let (Some(Owner::Guest(device)), Some(of_body)) = (&named, &body.device_id)
+        && device != of_body
+    {
         let pointer = Place::Pointer("#/device_id".into());
         return Err(Problem::fault(pointer, "must be the same as the header X-Device-Id, or be left out"));
     }
-    let guest = || device.or_else(|| body.device_id.clone()).map(Owner::Guest);
-    let owner = user.map(Owner::User).or_else(guest).ok_or_else(nobody)?;
+    let guest = || body.device_id.clone().map(Owner::Guest);
+    let owner = named.or_else(guest).ok_or_else(nobody)?;
     Ok((owner, body))
 }
 

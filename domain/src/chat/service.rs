@@ -8,7 +8,7 @@ use crate::error::{AccessError, BackendError};
 use crate::id::{DeviceId, SessionId, UserId};
 use crate::message::{Message, MessagesPage};
 use crate::owner::Owner;
-use crate::policy::{ChatPolicy, Left};
+use crate::policy::{ChatPolicy, Left, Quota};
 use crate::port::{AiGateway, Runtime, SessionStore};
 use crate::session::{AdoptionRest, Session, SessionsPage};
 use crate::turn::{Cursor, Position, Stopping, TurnId};
@@ -87,6 +87,12 @@ impl ChatService {
         let stopping = self.core.store.request_stop(owner, turn).await?;
         self.core.running.poke(*turn);
         Ok(stopping)
+    }
+
+    /// How many questions an owner may start; `None` for any number.
+    #[must_use]
+    pub fn quota(&self) -> Option<Quota> {
+        self.core.policy.quota
     }
 
     /// What is left of an owner's quota; `None` where there is none.

@@ -3,9 +3,8 @@
 use super::held::{Found, Name};
 use crate::Redis;
 use crate::keys::Partition;
-use crate::outbox::some;
 use crate::script::{Call, Script};
-use crate::value::{Read, number, text};
+use crate::value::{Read, number, some, text};
 use chatcore::port::Acked;
 use std::time::Duration;
 
