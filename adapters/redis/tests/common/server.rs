@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// How many slots a cluster has.
 const SLOTS: usize = 16_384;
@@ -44,7 +45,7 @@ impl Server {
     /// A server with these options besides: `&["--appendonly", "yes"]`.
     pub(crate) fn with(options: &[&str]) -> Self {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let directory = tempfile::tempdir().unwrap().keep();
+        let directory = own_directory().keep();
         let mut server = Self { port: 0, options, directory, guard: None, pid: String::new() };
         let up = (0..3).any(|_| {
             server.port = free_port();
@@ -149,6 +150,11 @@ impl Drop for Server {
             None => drop(std::fs::remove_dir_all(&self.directory)),
         }
     }
+}
+
+/// In memory, where that can be had: nodes of a cluster write to the disk before they go on, and tests wait for no disk.
+fn own_directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Waits for what comes soon.
