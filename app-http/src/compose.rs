@@ -208,6 +208,7 @@ fn chat_policy(settings: &Settings) -> ChatPolicy {
     policy.max_message = settings.chat.max_message;
     policy.max_answer = settings.chat.max_answer;
     policy.max_running = settings.chat.max_running;
+    policy.queue_wait = settings.chat.queue_wait;
     policy.session_ttl = settings.chat.session_ttl;
     policy.quota = settings.chat.quota;
     policy.fallback.clone_from(&settings.ai.fallback);

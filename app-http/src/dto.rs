@@ -4,7 +4,8 @@ use crate::auth::device;
 use crate::body::FromMembers;
 use crate::members::Members;
 use crate::problem::Problem;
-use chatcore::chat::Answered;
+use chatcore::chat::{Answered, OnBusy};
+use chatcore::error::Invalid;
 use chatcore::id::{DeviceId, Key, MessageId, SessionId, UserId};
 use chatcore::message::{Message, Products};
 use chatcore::port::Credentials;
@@ -55,6 +56,21 @@ pub struct MessageIn {
     pub session_id: Option<SessionId>,
     /// The idempotency key, unless a header gives it.
     pub client_message_id: Option<Key>,
+    /// What to do while another message of the session is being answered, if told.
+    pub on_busy: Option<OnBusy>,
+}
+
+/// What to do while another message of a session is being answered, as clients and settings say it.
+///
+/// # Errors
+/// Another word.
+pub fn on_busy(text: String) -> Result<OnBusy, Invalid> {
+    match text.as_str() {
+        "reject" => Ok(OnBusy::Reject),
+        "cancel" => Ok(OnBusy::Cancel),
+        "wait" => Ok(OnBusy::Wait),
+        _ => Err(Invalid { what: "on_busy", rule: "reject, cancel or wait" }),
+    }
 }
 
 impl FromMembers for MessageIn {
@@ -68,8 +84,10 @@ impl FromMembers for MessageIn {
             text => text.parse().map(Some),
         });
         let client_message_id = members.optional("client_message_id", Key::parse);
+        let on_busy = members.optional("on_busy", on_busy);
         let session_id = session_id.flatten();
-        members.finish(message.map(|message| Self { message, user_id, device_id, session_id, client_message_id }))
+        let of = |message| Self { message, user_id, device_id, session_id, client_message_id, on_busy };
+        members.finish(message.map(of))
     }
 }
 

@@ -7,7 +7,7 @@ use chatcore::ChatError;
 use chatcore::chat::Answered;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
-use chatcore::message::{Answer, Message, MessagesPage};
+use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{AiChunk, AiError, AiGateway, Outbox, Prompt, Runtime, SessionStore};
@@ -149,7 +149,7 @@ pub(crate) struct MeasuredStore {
 }
 
 /// The calls of a store, as labels.
-const CALLS: [&str; 12] = [
+const CALLS: [&str; 13] = [
     "begin_turn",
     "extend_turn",
     "finish_turn",
@@ -159,6 +159,7 @@ const CALLS: [&str; 12] = [
     "session",
     "sessions",
     "messages",
+    "newer",
     "delete",
     "adopt",
     "close_orphans",
@@ -251,6 +252,16 @@ impl SessionStore for MeasuredStore {
         page: &MessagesPage,
     ) -> Result<Vec<Message>, AccessError> {
         self.call("messages", self.store.messages(owner, session, page), is_backend).await
+    }
+
+    async fn newer(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &NewerPage,
+        wait: Duration,
+    ) -> Result<Vec<Message>, AccessError> {
+        self.call("newer", self.store.newer(owner, session, page, wait), is_backend).await
     }
 
     async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {

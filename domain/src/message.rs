@@ -155,3 +155,12 @@ pub struct MessagesPage {
     /// How many messages at most.
     pub limit: usize,
 }
+
+/// A page of what came later in a history: the oldest `limit` messages behind a place, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewerPage {
+    /// Only messages with a larger `seq`; 0 for all.
+    pub after: u64,
+    /// How many messages at most; at least 1.
+    pub limit: usize,
+}

@@ -38,6 +38,8 @@ pub struct ChatPolicy {
     pub patience: Duration,
     /// How long a turn tries to store its answer after the first failure.
     pub settle: Duration,
+    /// How long a message may wait for another one of its session ([`OnBusy`](crate::chat::OnBusy)).
+    pub queue_wait: Duration,
     /// How many turns run in one process; more are refused.
     pub max_running: usize,
     /// How many earlier messages are considered for the AI.
@@ -60,6 +62,7 @@ impl Default for ChatPolicy {
             max_answer: 256 * 1024,
             patience: Duration::from_secs(1),
             settle: Duration::from_secs(60),
+            queue_wait: Duration::from_secs(30),
             max_running: 10_000,
             window: 10,
             session_ttl: Duration::from_secs(24 * 60 * 60),

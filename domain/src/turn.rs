@@ -222,7 +222,7 @@ pub struct Followed {
     pub restarted: bool,
     /// What comes after the cursor; may be empty.
     pub text: String,
-    /// Where the reader stands now.
+    /// Where the reader stands now: in the attempt that runs, or that the answer continues.
     pub to: Position,
     /// The stored answer, once the turn has ended.
     pub end: Option<Box<Message>>,

@@ -4,7 +4,6 @@
 use chatcore::id::{Key, UserId};
 use chatcore::owner::Owner;
 use chatcore::policy::ChatPolicy;
-use chatcore::turn::Target;
 use chatcore::{ChatService, SendMessage};
 use chatcore_ports::memory::{MemoryAi, MemoryStore};
 use chatcore_ports::tokio::TokioRuntime;
@@ -17,13 +16,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(MemoryStore::new(runtime.clone()));
     let chat = ChatService::new(store, Arc::new(MemoryAi::echo()), runtime, ChatPolicy::default());
 
-    let hello = SendMessage {
-        owner: Owner::User(UserId::parse("alice")?),
-        target: Target::New,
-        key: Some(Key::parse("first")?),
-        text: "hello".into(),
-        request_id: None,
-    };
+    let alice = Owner::User(UserId::parse("alice")?);
+    let hello = SendMessage { key: Some(Key::parse("first")?), ..SendMessage::new(alice, "hello") };
     let answered = chat.send(hello.clone()).await?;
     println!("{}: {}", answered.answer.status, answered.answer.content);
 

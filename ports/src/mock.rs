@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::event::Event;
 use chatcore::id::{DeviceId, SessionId, UserId};
-use chatcore::message::{Answer, Message, MessagesPage};
+use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{
@@ -43,6 +43,13 @@ mock! {
             owner: &Owner,
             session: &SessionId,
             page: &MessagesPage,
+        ) -> Result<Vec<Message>, AccessError>;
+        async fn newer(
+            &self,
+            owner: &Owner,
+            session: &SessionId,
+            page: &NewerPage,
+            wait: Duration,
         ) -> Result<Vec<Message>, AccessError>;
         async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError>;
         async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError>;

@@ -19,6 +19,7 @@ const TABLE: [(Plant, &str); Plant::ALL.len()] = [
     (Plant::ExtendAppends, "extend_writes_at_an_offset"),
     (Plant::DeleteForgetsKey, "a_deleted_session_never_comes_back"),
     (Plant::FollowBelievesOffset, "follow_restarts_where_the_text_was_replaced"),
+    (Plant::NewerForgetsQuestions, "each_newer_message_comes_once"),
     (Plant::NoAttempt, "the_same_attempt_is_started_again"),
     (Plant::KeyIgnoresBody, "another_body_under_a_key_is_refused"),
     (Plant::QuotaCountsReplays, "the_quota_counts_started_questions_exactly"),

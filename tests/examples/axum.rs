@@ -9,7 +9,6 @@ use axum::{Json, Router};
 use chatcore::id::UserId;
 use chatcore::owner::Owner;
 use chatcore::policy::ChatPolicy;
-use chatcore::turn::Target;
 use chatcore::{ChatError, ChatService, SendMessage};
 use chatcore_ports::memory::{MemoryAi, MemoryStore};
 use chatcore_ports::tokio::TokioRuntime;
@@ -19,9 +18,7 @@ use std::sync::Arc;
 
 async fn ask(State(chat): State<ChatService>, Json(body): Json<Value>) -> Result<Json<Value>, (StatusCode, String)> {
     let user = UserId::parse(body["user"].as_str().unwrap_or_default()).map_err(|error| bad(&error))?;
-    let text = body["text"].as_str().unwrap_or_default().to_owned();
-    let owner = Owner::User(user);
-    let message = SendMessage { owner, target: Target::New, key: None, text, request_id: None };
+    let message = SendMessage::new(Owner::User(user), body["text"].as_str().unwrap_or_default());
     match chat.send(message).await {
         Ok(answered) => Ok(Json(json!({"session": answered.turn.session, "answer": answered.answer.content}))),
         Err(error @ (ChatError::Invalid(_) | ChatError::Refused(_))) => Err(bad(&error)),

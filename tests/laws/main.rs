@@ -8,15 +8,16 @@ use chatcore::message::{AiReply, Status};
 use chatcore::owner::Owner;
 use chatcore::policy::ChatPolicy;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
-use chatcore::turn::{Refusal, Target};
+use chatcore::turn::Refusal;
 use chatcore_ports::memory::MemoryStore;
-use chatcore_ports::sim::{Sim, SimRuntime};
+use chatcore_ports::sim::{Group, Sim, SimRuntime};
 use futures_util::stream::{BoxStream, unfold};
 use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 
 mod answers;
+mod busy;
 mod consumer;
 mod logins;
 mod threads;
@@ -54,9 +55,14 @@ impl Bench {
     }
 
     fn service(&self, words: u64, gap: Duration) -> ChatService {
-        let runtime = self.sim.runtime(1);
+        self.service_of(1, ChatPolicy::default(), words, gap)
+    }
+
+    /// A service of a group of tasks, which can be killed.
+    fn service_of(&self, group: Group, policy: ChatPolicy, words: u64, gap: Duration) -> ChatService {
+        let runtime = self.sim.runtime(group);
         let store = Arc::new(Far::new(self.store.clone(), self.net.clone()));
-        ChatService::new(store, Arc::new(Words(words, gap, runtime.clone())), Arc::new(runtime), ChatPolicy::default())
+        ChatService::new(store, Arc::new(Words(words, gap, runtime.clone())), Arc::new(runtime), policy)
     }
 
     fn run(&self, main: impl Future<Output = ()> + Send + 'static) {
@@ -71,7 +77,7 @@ impl Bench {
 fn hello() -> SendMessage {
     let owner = Owner::User(UserId::parse("u").unwrap());
     let key = Some(Key::parse("k").unwrap());
-    SendMessage { owner, target: Target::New, key, text: "hello".into(), request_id: None }
+    SendMessage { key, ..SendMessage::new(owner, "hello") }
 }
 
 fn calls_of_one_turn(words: u64, gap: u64) -> u64 {

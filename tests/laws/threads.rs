@@ -6,7 +6,6 @@ use chatcore::message::AiReply;
 use chatcore::owner::Owner;
 use chatcore::policy::ChatPolicy;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt};
-use chatcore::turn::Target;
 use chatcore_ports::memory::MemoryStore;
 use chatcore_ports::tokio::TokioRuntime;
 use futures_util::StreamExt;
@@ -31,7 +30,7 @@ fn service() -> ChatService {
 fn message(number: u32, text: &str) -> SendMessage {
     let key = Some(Key::parse(number.to_string()).unwrap());
     let owner = Owner::User(UserId::parse("u").unwrap());
-    SendMessage { owner, target: Target::New, key, text: text.into(), request_id: None }
+    SendMessage { key, ..SendMessage::new(owner, text) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use crate::reply::Reply;
 use crate::subject::Opened;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
-use chatcore::message::{Answer, MessagesPage};
+use chatcore::message::{Answer, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::port::{EntryId, Settled};
 use chatcore::session::{Adopted, AdoptionRest, SessionsPage};
@@ -25,6 +25,7 @@ pub(crate) enum Call {
     Session(Owner, SessionId),
     /// All sessions, by pages of this size.
     Sessions(Owner, usize),
+    /// What comes before a place, and what comes behind it.
     Messages(Owner, SessionId, MessagesPage),
     Delete(Owner, SessionId),
     Adopt(DeviceId, UserId),
@@ -71,7 +72,12 @@ impl Call {
                 Reply::followed(cursor.turn.session, followed)
             }
             Self::Session(owner, session) => Reply::Sessions(vec![store.session(owner, session).await?]),
-            Self::Messages(owner, session, page) => Reply::Messages(store.messages(owner, session, page).await?),
+            Self::Messages(owner, session, page) => {
+                let mut messages = store.messages(owner, session, page).await?;
+                let newer = NewerPage { after: page.before.unwrap_or_default(), limit: page.limit };
+                messages.extend(store.newer(owner, session, &newer, Duration::ZERO).await?);
+                Reply::Messages(messages)
+            }
             Self::Delete(owner, session) => store.delete(owner, session).await.map(|()| Reply::Done)?,
             _ => Reply::Done,
         })

@@ -1,6 +1,9 @@
 //! The numbers that the chat goes by.
 
-use app_kit::settings::{Reader, parse, table as t};
+use crate::dto;
+use app_kit::settings::parse::{self, Parsed};
+use app_kit::settings::{Reader, table as t};
+use chatcore::chat::OnBusy;
 use chatcore::policy::Quota;
 use std::time::Duration;
 
@@ -13,6 +16,10 @@ pub struct Chat {
     pub lease: Duration,
     /// Turns at once.
     pub max_running: usize,
+    /// What a message does while another of its session is answered, unless it says so itself.
+    pub on_busy: OnBusy,
+    /// How long it waits then.
+    pub queue_wait: Duration,
     /// Messages of an owner.
     pub quota: Option<Quota>,
     /// Whether guests may chat.
@@ -30,6 +37,8 @@ impl Chat {
         let session_ttl = reader.get(&t::SESSION_TTL, parse::some_time);
         let lease = reader.get(&t::TURN_LEASE, parse::some_time);
         let max_running = reader.get(&t::MAX_RUNNING_TURNS, parse::size);
+        let on_busy = reader.get(&t::ON_BUSY, on_busy);
+        let queue_wait = reader.get(&t::QUEUE_WAIT, parse::some_time);
         let quota = reader.get(&t::MESSAGE_QUOTA, parse::quota);
         let guests = reader.get(&t::GUESTS, parse::boolean);
         let guest_quota = reader.get(&t::GUEST_QUOTA, parse::quota);
@@ -39,6 +48,8 @@ impl Chat {
             session_ttl: session_ttl?,
             lease: lease?,
             max_running: max_running?,
+            on_busy: on_busy?,
+            queue_wait: queue_wait?,
             quota: quota?,
             guests: guests?,
             guest_quota: guest_quota?,
@@ -46,4 +57,8 @@ impl Chat {
             max_answer: max_answer?,
         })
     }
+}
+
+fn on_busy(text: &str) -> Parsed<OnBusy> {
+    dto::on_busy(text.to_lowercase()).map_err(|invalid| invalid.rule)
 }

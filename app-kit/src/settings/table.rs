@@ -108,6 +108,8 @@ table! {
         SESSION_TTL = "24h", "How long a session lives after its newest message.";
         TURN_LEASE = "15s", "How long a turn stays open after its server died. Longer than a failover of the store.";
         MAX_RUNNING_TURNS = "10000", "Turns that run at once in this process; more are refused.";
+        ON_BUSY = "reject", "What a message does while another of its session is answered, where it does not say: `reject`, `cancel` (stop the other), `wait`.";
+        QUEUE_WAIT = "30s", "How long such a message waits at most.";
         MESSAGE_QUOTA = "10/60s", "Messages that an owner may send in any such time, as in `10/60s`; `off`.";
         GUESTS = "on", "Whether somebody without a token may chat under a device id.";
         GUEST_QUOTA = "30/60s", "Messages that all guests of an address may send in any such time; `off`.";

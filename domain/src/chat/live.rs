@@ -21,6 +21,19 @@ pub struct Begun {
     pub seq: u64,
     /// What is left of the owner's quota, where this call took of it.
     pub left: Option<Left>,
+    /// What the call found.
+    pub found: Found,
+}
+
+/// What a call found where it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nobody who answers: the turn is this call's own.
+    Nobody,
+    /// The turn, running by another call of the same key or by one that is only read.
+    Running,
+    /// Its answer.
+    Answer,
 }
 
 /// A stored answer.
@@ -54,6 +67,8 @@ pub(super) struct State {
     pub text: String,
     /// Somebody asked to stop, or deleted the session: the keeper looks at once.
     pub poked: bool,
+    /// The process is about to stop: what has not begun does not begin.
+    pub draining: bool,
     /// The process stops: the turn ends with what it has.
     pub halted: bool,
     /// Since when the answer is known, where the store would not take it at once.
@@ -120,6 +135,7 @@ impl Registry {
 
     pub(super) fn refuse(&self) {
         self.0.update(|turns| turns.refusing = true);
+        self.all().iter().for_each(|live| live.update(|state| state.draining = true));
     }
 
     pub(super) async fn empty(&self) {

@@ -20,6 +20,36 @@ pub struct SendMessage {
     pub text: String,
     /// The request that asks, for logs, the AI and events.
     pub request_id: Option<RequestId>,
+    /// What happens where another message of the session is being answered.
+    pub on_busy: OnBusy,
+}
+
+impl SendMessage {
+    /// A message that opens a session, without a key, refused where it has to wait.
+    ///
+    /// ```
+    /// # use chatcore::{id::UserId, owner::Owner, turn::Target, SendMessage};
+    /// # fn in_a_session(session: chatcore::id::SessionId) -> Result<SendMessage, chatcore::error::Invalid> {
+    /// let alice = Owner::User(UserId::parse("alice")?);
+    /// let message = SendMessage { target: Target::Existing(session), ..SendMessage::new(alice, "and then?") };
+    /// # Ok(message) }
+    /// ```
+    pub fn new(owner: Owner, text: impl Into<String>) -> Self {
+        let (target, on_busy) = (Target::New, OnBusy::Reject);
+        Self { owner, target, key: None, text: text.into(), request_id: None, on_busy }
+    }
+}
+
+/// What becomes of a message that comes while another one of its session is being answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnBusy {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// The other is stopped: its text so far becomes its answer. Then this one begins.
+    Cancel,
+    /// It begins when the other has ended. Those who wait at the same time begin in any order.
+    Wait,
 }
 
 /// Why a text is no message.
@@ -42,7 +72,7 @@ pub enum InvalidMessage {
 
 impl Core {
     pub(super) fn new_turn(&self, message: SendMessage) -> Result<NewTurn, InvalidMessage> {
-        let SendMessage { owner, target, key, text, request_id } = message;
+        let SendMessage { owner, target, key, text, request_id, on_busy: _ } = message;
         check(&text, self.policy.max_message)?;
         Ok(NewTurn {
             owner,

@@ -8,24 +8,31 @@
 //! | `verdict` | how a turn ends, as pure rules |
 //! | `live` | what a turn of this process says so far, and the list of such turns |
 //! | `tail` | what a reader of a turn sees |
+//! | `newer` | what a reader of a session sees |
+//! | `queue` | what a message does that comes while another is being answered |
 
 mod error;
 mod keep;
 mod live;
 mod message;
+mod newer;
+mod queue;
 mod run;
 mod service;
 mod tail;
 mod verdict;
 
 pub use error::ChatError;
-pub use live::{Answered, Begun};
-pub use message::{InvalidMessage, SendMessage};
+pub use live::{Answered, Begun, Found};
+pub use message::{InvalidMessage, OnBusy, SendMessage};
 pub use service::ChatService;
 pub use tail::TurnEvent;
 
+use crate::error::AccessError;
+use crate::owner::Owner;
 use crate::policy::ChatPolicy;
 use crate::port::{AiGateway, Runtime, SessionStore};
+use crate::turn::{Stopping, TurnId};
 use futures_util::future::{Either, select};
 use live::Registry;
 use std::pin::pin;
@@ -43,6 +50,12 @@ struct Core {
 }
 
 impl Core {
+    async fn stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError> {
+        let stopping = self.store.request_stop(owner, turn).await?;
+        self.running.poke(*turn);
+        Ok(stopping)
+    }
+
     /// `None` when the time is over first.
     async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
         match select(pin!(work), self.runtime.sleep(time)).await {

@@ -1,9 +1,9 @@
 //! A turn as a task: begin, read the AI while the keeper keeps, store the answer.
 
 use super::keep::Keeper;
-use super::live::{Answered, Begun, End, Live};
+use super::live::{Answered, Begun, End, Found, Live};
 use super::verdict::{Halt, Verdict, usable, verdict};
-use super::{Backoff, ChatError, Core};
+use super::{Backoff, ChatError, Core, OnBusy};
 use crate::error::BackendError;
 use crate::id::AttemptId;
 use crate::message::{AiReply, Answer};
@@ -26,8 +26,8 @@ impl Guard {
         Self { core, attempt, live }
     }
 
-    pub(super) async fn run(self, new: NewTurn) {
-        let end = self.core.whole_turn(new, &self.live).await;
+    pub(super) async fn run(self, new: NewTurn, on_busy: OnBusy) {
+        let end = self.core.whole_turn(new, on_busy, &self.live).await;
         self.live.finish(end);
     }
 }
@@ -40,13 +40,15 @@ impl Drop for Guard {
 }
 
 impl Core {
-    async fn whole_turn(&self, new: NewTurn, live: &Live) -> End {
-        let (began, asked) = self.begin(&new).await;
+    async fn whole_turn(&self, new: NewTurn, on_busy: OnBusy, live: &Live) -> End {
+        let Some((began, asked)) = self.begin_in_turn(&new, on_busy, live).await else {
+            return End::Failed(ChatError::Stopping { turn: None });
+        };
         match began {
             Ok(Began::Started(started)) => self.answer(started, new, asked, live).await,
             Ok(Began::Replayed(replayed)) => replay(*replayed, live),
             Ok(Began::Attached { turn, seq, retry_after }) => {
-                let begun = Begun { turn: turn.id, fence: turn.fence, seq, left: None };
+                let begun = Begun { turn: turn.id, fence: turn.fence, seq, left: None, found: Found::Running };
                 End::Failed(ChatError::Running { begun, retry_after })
             }
             Ok(Began::Refused(refusal)) => End::Failed(refusal.into()),
@@ -60,7 +62,7 @@ impl Core {
 
     /// A lost reply is asked for again while patience lasts: the attempt tells the store that it is the same call. Answers
     /// also when the call was made, since a lease counts from there, and of a store that fails what it said last.
-    async fn begin(&self, new: &NewTurn) -> (Result<Began, Option<BackendError>>, Duration) {
+    pub(super) async fn begin(&self, new: &NewTurn) -> (Result<Began, Option<BackendError>>, Duration) {
         let (mut asked, mut said) = (self.runtime.elapsed(), None);
         let began = self.within(self.policy.patience, async {
             let mut backoff = Backoff::default();
@@ -79,7 +81,7 @@ impl Core {
 
     async fn answer(&self, started: Started, new: NewTurn, asked: Duration, live: &Live) -> End {
         let Started { turn, seq, window, left, .. } = started;
-        let begun = Begun { turn: turn.id, fence: turn.fence, seq, left };
+        let begun = Begun { turn: turn.id, fence: turn.fence, seq, left, found: Found::Nobody };
         live.update(|state| state.begun = Some(begun));
         let NewTurn { owner, text, request_id, .. } = new;
         let prompt = Prompt { turn: turn.id, owner, request_id, text, history: usable(window) };
@@ -165,7 +167,8 @@ fn size(reply: &AiReply) -> usize {
 fn replay(replayed: Replayed, live: &Live) -> End {
     let Replayed { turn, question, answer } = replayed;
     live.update(|state| {
-        state.begun = Some(Begun { turn: turn.id, fence: turn.fence, seq: question.seq, left: None });
+        let (fence, seq) = (turn.fence, question.seq);
+        state.begun = Some(Begun { turn: turn.id, fence, seq, left: None, found: Found::Answer });
         state.text.clone_from(&answer.content);
     });
     let (turn, seq, answer) = (turn.id, question.seq, Box::new(answer));

@@ -1,6 +1,7 @@
 //! What an embedder calls.
 
 use super::live::{End, Live};
+use super::newer::Newer;
 use super::run::Guard;
 use super::tail::Tail;
 use super::{Answered, Begun, ChatError, Core, SendMessage, TurnEvent};
@@ -68,15 +69,38 @@ impl ChatService {
             Ok(begun) => Ok((begun, Tail::local(self.core.clone(), owner, live, begun).into_stream())),
             Err(ChatError::Running { begun, .. }) => {
                 let from = Position { fence: begun.fence, offset: 0 };
-                Ok((begun, self.follow(owner, Cursor { turn: begun.turn, from })))
+                self.follow(owner, Cursor { turn: begun.turn, from }).await
             }
             Err(error) => Err(error),
         }
     }
 
-    /// What a turn says after the cursor, on whatever process it runs or ran. An unknown turn is an error event.
-    pub fn follow(&self, owner: Owner, cursor: Cursor) -> BoxStream<'static, TurnEvent> {
-        Tail::stored(self.core.clone(), owner, cursor).into_stream()
+    /// What a turn says after the cursor, on whatever process it runs or ran. Where the cursor is of another attempt, the
+    /// stream begins with [`Restart`](TurnEvent::Restart).
+    ///
+    /// # Errors
+    /// See [`ChatError`]; they come before the stream.
+    pub async fn follow(
+        &self,
+        owner: Owner,
+        cursor: Cursor,
+    ) -> Result<(Begun, BoxStream<'static, TurnEvent>), ChatError> {
+        let (begun, tail) = Tail::stored(self.core.clone(), owner, cursor).await?;
+        Ok((begun, tail.into_stream()))
+    }
+
+    /// The messages of a session behind a place, and for ever those that come, as they are stored. An error is the last
+    /// item, a deleted session too.
+    ///
+    /// # Errors
+    /// See [`ChatError`]; they come before the stream.
+    pub async fn newer(
+        &self,
+        owner: Owner,
+        session: SessionId,
+        after: u64,
+    ) -> Result<BoxStream<'static, Result<Message, ChatError>>, ChatError> {
+        Ok(Newer::open(self.core.clone(), owner, session, after).await?.into_stream())
     }
 
     /// Stops a turn; its text so far becomes its answer.
@@ -84,9 +108,7 @@ impl ChatService {
     /// # Errors
     /// See [`AccessError`].
     pub async fn stop(&self, owner: &Owner, turn: &TurnId) -> Result<Stopping, AccessError> {
-        let stopping = self.core.store.request_stop(owner, turn).await?;
-        self.core.running.poke(*turn);
-        Ok(stopping)
+        self.core.stop(owner, turn).await
     }
 
     /// How many questions an owner may start; `None` for any number.
@@ -175,12 +197,13 @@ impl ChatService {
     }
 
     fn start(&self, message: SendMessage) -> Result<Arc<Live>, ChatError> {
+        let on_busy = message.on_busy;
         let new = self.core.new_turn(message)?;
         let live = Arc::new(Live::default());
         self.core.running.enter(new.attempt, live.clone(), self.core.policy.max_running)?;
         // Made here and not in the task: a task that is dropped before its first poll must tell its caller, too.
         let guard = Guard::new(self.core.clone(), new.attempt, live.clone());
-        self.core.runtime.spawn(Box::pin(guard.run(new)));
+        self.core.runtime.spawn(Box::pin(guard.run(new, on_busy)));
         Ok(live)
     }
 }

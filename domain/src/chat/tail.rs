@@ -1,12 +1,12 @@
 //! What a reader of a turn sees: from this process while the turn runs here, else from the store.
 
-use super::live::{Answered, Begun, End, Live};
+use super::live::{Answered, Begun, End, Found, Live};
 use super::{Backoff, ChatError, Core};
 use crate::error::AccessError;
 use crate::id::Fence;
 use crate::message::Message;
 use crate::owner::Owner;
-use crate::turn::{Cursor, Followed, Position, Refusal};
+use crate::turn::{Cursor, Followed, Position, Refusal, TurnId};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -39,7 +39,7 @@ pub enum TurnEvent {
 }
 
 /// How long one look into the store waits for more.
-const WAIT: Duration = Duration::from_secs(5);
+pub(super) const WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct Tail {
     core: Arc<Core>,
@@ -62,8 +62,14 @@ impl Tail {
         Self { core, owner, at, source: Source::Here(live), queue: VecDeque::new() }
     }
 
-    pub(super) fn stored(core: Arc<Core>, owner: Owner, at: Cursor) -> Self {
-        Self { core, owner, at, source: Source::Store, queue: VecDeque::new() }
+    /// A reader of the store, and the turn that it found there.
+    pub(super) async fn stored(core: Arc<Core>, owner: Owner, at: Cursor) -> Result<(Begun, Self), ChatError> {
+        let first = core.follow_once(&owner, &at, Duration::ZERO).await?;
+        let found = if first.end.is_some() { Found::Answer } else { Found::Running };
+        let begun = Begun { turn: at.turn, fence: first.to.fence, seq: first.seq, left: None, found };
+        let mut tail = Self { core, owner, at, source: Source::Store, queue: VecDeque::new() };
+        tail.take(first);
+        Ok((begun, tail))
     }
 
     pub(super) fn into_stream(self) -> BoxStream<'static, TurnEvent> {
@@ -99,7 +105,7 @@ impl Tail {
     }
 
     async fn read_store(&mut self) {
-        match self.core.follow_once(&self.owner, &self.at).await {
+        match self.core.follow_once(&self.owner, &self.at, WAIT).await {
             Ok(followed) => self.take(followed),
             Err(error) => self.close(TurnEvent::Error(error)),
         }
@@ -146,7 +152,7 @@ impl Core {
         let mut at = Cursor { turn, from: Position::default() };
         let look = async {
             loop {
-                let followed = self.follow_once(owner, &at).await?;
+                let followed = self.follow_once(owner, &at, WAIT).await?;
                 match followed.end {
                     Some(answer) => return Ok(Answered { turn, seq, answer, replayed: false, left }),
                     None => at.from = followed.to,
@@ -157,18 +163,27 @@ impl Core {
         self.within(self.policy.patience, look).await.unwrap_or(running)
     }
 
-    /// One look into the store, repeated while it fails and patience lasts.
-    async fn follow_once(&self, owner: &Owner, at: &Cursor) -> Result<Followed, ChatError> {
+    /// One look into the store at a turn.
+    pub(super) async fn follow_once(&self, owner: &Owner, at: &Cursor, wait: Duration) -> Result<Followed, ChatError> {
+        self.patiently(Some(at.turn), || self.store.follow(owner, at, wait)).await
+    }
+
+    /// A call on behalf of an owner, repeated while it fails and patience lasts.
+    pub(super) async fn patiently<T, F: Future<Output = Result<T, AccessError>>>(
+        &self,
+        turn: Option<TurnId>,
+        call: impl Fn() -> F,
+    ) -> Result<T, ChatError> {
         let (mut deadline, mut backoff) = (None, Backoff::default());
         loop {
-            match self.store.follow(owner, at, WAIT).await {
-                Ok(followed) => return Ok(followed),
+            match call().await {
+                Ok(answer) => return Ok(answer),
                 Err(AccessError::NotFound) => return Err(Refusal::NotFound.into()),
                 Err(AccessError::NotYours) => return Err(Refusal::NotYours.into()),
                 Err(AccessError::Backend(error)) => {
                     let now = self.runtime.elapsed();
                     if !error.may_pass() || now >= *deadline.get_or_insert(now + self.policy.patience) {
-                        return Err(ChatError::Unavailable { turn: Some(at.turn), source: Some(error) });
+                        return Err(ChatError::Unavailable { turn, source: Some(error) });
                     }
                     self.runtime.sleep(backoff.pause()).await;
                 }

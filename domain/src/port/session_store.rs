@@ -2,7 +2,7 @@
 
 use crate::error::{AccessError, BackendError};
 use crate::id::{DeviceId, SessionId, UserId};
-use crate::message::{Answer, Message, MessagesPage};
+use crate::message::{Answer, Message, MessagesPage, NewerPage};
 use crate::owner::Owner;
 use crate::policy::{Left, Quota};
 use crate::session::{Adopted, Session, SessionsPage};
@@ -55,6 +55,8 @@ use std::time::Duration;
 ///   ended turn or inside a character. Then it says `restarted` and begins at 0.
 /// - **the text followed is the text stored**, a fallback's too.
 /// - **follow waits for more**, and answers with nothing when its time is over.
+/// - **each newer message comes once**: questions and answers behind a place, in order, as soon as they are stored, from any
+///   process; and nothing when the time is over.
 #[async_trait]
 pub trait SessionStore: Debug + Send + Sync + 'static {
     /// Takes a question, or says what stands against it.
@@ -88,6 +90,15 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         owner: &Owner,
         session: &SessionId,
         page: &MessagesPage,
+    ) -> Result<Vec<Message>, AccessError>;
+
+    /// Messages behind a place of a session's history, oldest first: as soon as there are any, or none when `wait` is over.
+    async fn newer(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &NewerPage,
+        wait: Duration,
     ) -> Result<Vec<Message>, AccessError>;
 
     /// Deletes a session and ends its turn; an event tells of it.

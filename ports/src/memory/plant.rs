@@ -28,6 +28,8 @@ pub enum Plant {
     DeleteForgetsKey,
     /// `follow` believes the offset of a reader who is ahead of an answer that was closed.
     FollowBelievesOffset,
+    /// `newer` gives answers alone.
+    NewerForgetsQuestions,
     /// A repeated `begin_turn` of the same attempt is `Attached`.
     NoAttempt,
     /// Another body under a known key is not told from the first.
@@ -51,7 +53,7 @@ pub enum Plant {
 impl Plant {
     /// All bugs.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ExtendIgnoresFence,
         Self::FinishIgnoresFence,
         Self::CloseKeepsFence,
@@ -61,6 +63,7 @@ impl Plant {
         Self::ExtendAppends,
         Self::DeleteForgetsKey,
         Self::FollowBelievesOffset,
+        Self::NewerForgetsQuestions,
         Self::NoAttempt,
         Self::KeyIgnoresBody,
         Self::QuotaCountsReplays,

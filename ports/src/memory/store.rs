@@ -6,7 +6,7 @@ use super::tables::{Dump, Now, Tables, Tally};
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
-use chatcore::message::{Answer, Message, MessagesPage};
+use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota, StoreLimits};
 use chatcore::port::{Health, Probe, Runtime, SessionStore};
@@ -71,6 +71,15 @@ impl MemoryStore {
         self.tables.read(Tables::is_empty)
     }
 
+    /// Looks until it has seen enough, or until the time is over; what it saw last.
+    async fn watch<T>(&self, wait: Duration, look: impl Fn(&Tables) -> T, enough: impl Fn(&T) -> bool) -> T {
+        let seen = self.tables.wait(|tables| Some(look(tables)).filter(&enough));
+        match select(pin!(seen), self.runtime.sleep(wait)).await {
+            Either::Left((seen, _)) => seen,
+            Either::Right(_) => self.tables.read(&look),
+        }
+    }
+
     fn now(&self) -> Now {
         Now { elapsed: self.runtime.elapsed(), wall: from_micros(micros(self.runtime.now())) }
     }
@@ -105,11 +114,7 @@ impl SessionStore for MemoryStore {
 
     async fn follow(&self, owner: &Owner, cursor: &Cursor, wait: Duration) -> Result<Followed, AccessError> {
         let look = |tables: &Tables| tables.follow(owner, cursor, self.runtime.elapsed());
-        let news = self.tables.wait(|tables| Some(look(tables)).filter(is_news));
-        match select(pin!(news), self.runtime.sleep(wait)).await {
-            Either::Left((followed, _)) => followed,
-            Either::Right(_) => self.tables.read(look),
-        }
+        self.watch(wait, look, is_news).await
     }
 
     async fn session(&self, owner: &Owner, session: &SessionId) -> Result<Session, AccessError> {
@@ -130,6 +135,18 @@ impl SessionStore for MemoryStore {
     ) -> Result<Vec<Message>, AccessError> {
         let now = self.runtime.elapsed();
         self.tables.read(|tables| tables.messages(owner, session, page, now))
+    }
+
+    async fn newer(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &NewerPage,
+        wait: Duration,
+    ) -> Result<Vec<Message>, AccessError> {
+        let look = |tables: &Tables| tables.newer(owner, session, page, self.runtime.elapsed());
+        let is_news = |looked: &Result<Vec<_>, _>| looked.as_ref().map_or(true, |messages| !messages.is_empty());
+        self.watch(wait, look, is_news).await
     }
 
     async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {

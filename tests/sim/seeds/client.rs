@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use chatcore::ChatService;
-use chatcore::chat::{ChatError, SendMessage, TurnEvent};
+use chatcore::chat::{ChatError, OnBusy, SendMessage, TurnEvent};
 use chatcore::id::{Key, SessionId};
 use chatcore::message::Message;
 use chatcore::owner::Owner;
@@ -60,7 +60,9 @@ impl Errand {
     pub(crate) fn new(world: World, owner: Owner, target: Target, name: String) -> Self {
         let key = Key::parse(name.as_str()).expect("a short name");
         let text = format!("question {name}");
-        let message = SendMessage { owner, target, key: Some(key.clone()), text, request_id: None };
+        // A `Cancel` would end answers that the invariants wait for.
+        let on_busy = if world.sim.chance(300) { OnBusy::Wait } else { OnBusy::Reject };
+        let message = SendMessage { target, key: Some(key.clone()), on_busy, ..SendMessage::new(owner, text) };
         Self { world, message, key, seen: Arc::default() }
     }
 
@@ -96,7 +98,10 @@ impl Errand {
             (0, _) => self.send(service).await,
             (1, Some(turn)) => {
                 let cursor = Cursor { turn, from: self.seen().at };
-                self.read(turn, service.follow(self.message.owner.clone(), cursor)).await
+                match service.follow(self.message.owner.clone(), cursor).await {
+                    Ok((_, events)) => self.read(turn, events).await,
+                    Err(error) => outcome(error),
+                }
             }
             _ => self.stream(service).await,
         }

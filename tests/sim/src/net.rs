@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::event::Event;
 use chatcore::id::{DeviceId, SessionId, UserId};
-use chatcore::message::{Answer, Message, MessagesPage};
+use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{
@@ -178,6 +178,16 @@ impl SessionStore for Far<MemoryStore> {
         page: &MessagesPage,
     ) -> Result<Vec<Message>, AccessError> {
         far!(self, |port, owner, session, page| port.messages(&owner, &session, &page))
+    }
+
+    async fn newer(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &NewerPage,
+        wait: Duration,
+    ) -> Result<Vec<Message>, AccessError> {
+        far!(self, |port, owner, session, page| port.newer(&owner, &session, &page, wait))
     }
 
     async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {

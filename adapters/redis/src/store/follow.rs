@@ -1,4 +1,4 @@
-//! `follow`: what comes after a reader's position, as soon as there is any.
+//! `follow` and `newer`: what comes after a reader's place, as soon as there is any.
 //!
 //! A reader who finds nothing new listens on the session's channel, and then looks again with a mark in the session's hash
 //! that says until when it listens. Whoever writes afterwards sees the mark and tells of it; whoever wrote before is seen by
@@ -7,11 +7,12 @@
 use super::write::denial;
 use super::{Access, script};
 use crate::Redis;
-use crate::record::message_of;
+use crate::record::{message_of, messages_of};
 use crate::script::Script;
 use crate::value::{Read, fixed, micros, number, text};
 use chatcore::error::AccessError;
-use chatcore::id::Fence;
+use chatcore::id::{Fence, SessionId};
+use chatcore::message::{Message, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::turn::{Cursor, Followed, Position};
 use deadpool_redis::redis::Value;
@@ -20,22 +21,48 @@ use std::pin::pin;
 use std::time::Duration;
 
 static FOLLOW: Script = script!("follow");
+static NEWER: Script = script!("newer");
+
+/// No session has so many messages, and a script counts exactly so far.
+const MOST_PLACES: u64 = 1 << 32;
 
 /// How much longer than the reader waits its mark stays, since its next call comes soon.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Redis {
     pub(super) async fn follow_turn(&self, owner: &Owner, cursor: &Cursor, wait: Duration) -> Access<Followed> {
+        self.news(&cursor.turn.session, wait, |listens| self.look_after(owner, cursor, listens), is_news).await
+    }
+
+    pub(super) async fn newer_messages(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &NewerPage,
+        wait: Duration,
+    ) -> Access<Vec<Message>> {
+        let look = |listens| self.look_behind(owner, session, page, listens);
+        self.news(session, wait, look, |messages| !messages.is_empty()).await
+    }
+
+    /// Looks until there is news, or until the time is over; what it saw last. `look` is told how long the reader listens.
+    async fn news<T, F: Future<Output = Access<T>>>(
+        &self,
+        session: &SessionId,
+        wait: Duration,
+        look: impl Fn(Duration) -> F,
+        is_news: impl Fn(&T) -> bool,
+    ) -> Access<T> {
         let end = self.inner.runtime.elapsed() + wait;
-        let found = self.look_after(owner, cursor, Duration::ZERO).await?;
+        let found = look(Duration::ZERO).await?;
         if is_news(&found) || wait.is_zero() {
             return Ok(found);
         }
-        let listening = self.inner.hub.listen(self.inner.keys.session_channel(&cursor.turn.session));
+        let listening = self.inner.hub.listen(self.inner.keys.session_channel(session));
         let Some(mut heard) = self.until(end, listening.ready()).await? else { return Ok(found) };
         loop {
             let left = end.saturating_sub(self.inner.runtime.elapsed());
-            let found = self.look_after(owner, cursor, left + LINGER).await?;
+            let found = look(left + LINGER).await?;
             if is_news(&found) {
                 return Ok(found);
             }
@@ -52,6 +79,29 @@ impl Redis {
         match select(pin!(told), self.inner.runtime.sleep(left)).await {
             Either::Left((told, _)) => told.map(Some),
             Either::Right(_) => Ok(None),
+        }
+    }
+
+    async fn look_behind(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &NewerPage,
+        listens: Duration,
+    ) -> Access<Vec<Message>> {
+        let call = self
+            .at_session(session, &NEWER, "sm", &[])
+            .arg(owner.to_string())
+            .arg(session.to_string())
+            .arg(page.after.min(MOST_PLACES))
+            .arg(page.limit)
+            .arg(micros(listens));
+        match self.say(&call).await? {
+            (word, rest) if word == "FOUND" => {
+                let [records] = fixed(Value::Array(rest))?;
+                Ok(messages_of(records)?)
+            }
+            (denied, _) => Err(denial(&denied)),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::value::{Read, worded};
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
-use chatcore::message::{Answer, Message, MessagesPage};
+use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, OutboxFull, Quota};
 use chatcore::port::SessionStore;
@@ -84,6 +84,16 @@ impl SessionStore for Redis {
         page: &MessagesPage,
     ) -> Result<Vec<Message>, AccessError> {
         self.page_of_messages(owner, session, page).await
+    }
+
+    async fn newer(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &NewerPage,
+        wait: Duration,
+    ) -> Result<Vec<Message>, AccessError> {
+        self.newer_messages(owner, session, page, wait).await
     }
 
     async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {

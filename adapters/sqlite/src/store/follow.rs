@@ -53,9 +53,7 @@ fn while_open(step: &Tx<'_>, session: &Stored, seq: u64, from: Position) -> rusq
         }
     }
     let (_, text) = extend::live_text(step, session.no, 0)?;
-    let followed = after(seq, from, session.fence, &text);
-    let nothing = text.is_empty() && !followed.restarted;
-    Ok(if nothing { Followed { to: from, ..followed } } else { followed })
+    Ok(after(seq, from, session.fence, &text))
 }
 
 /// The text after a position, or all of it where the position is not in it.

@@ -6,7 +6,7 @@ use crate::codec::{self, Columns, PLACES, message_columns, place, rows};
 use crate::tx::Tx;
 use chatcore::error::AccessError;
 use chatcore::id::{Fence, SessionId};
-use chatcore::message::{Message, MessagesPage};
+use chatcore::message::{Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::session::{Session, SessionsPage};
 use chatcore::stamp::micros;
@@ -39,6 +39,9 @@ pub(super) const MESSAGES: &str = concat!(
     message_columns!(),
     " FROM messages WHERE place > ?1 AND place < ?2 ORDER BY place DESC LIMIT ?3"
 );
+
+pub(super) const NEWER: &str =
+    concat!("SELECT ", message_columns!(), " FROM messages WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3");
 
 /// One session.
 pub(super) fn session(step: &Tx<'_>, owner: &Owner, id: &SessionId) -> Access<Session> {
@@ -89,6 +92,21 @@ pub(super) fn page(step: &Tx<'_>, session: i64, page: &MessagesPage) -> rusqlite
     let mut messages = step.all(MESSAGES, params![start, before, rows(page.limit)], codec::message)?;
     messages.reverse();
     Ok(messages)
+}
+
+/// Whether somebody waits for this.
+pub(super) fn is_news(looked: &Result<Vec<Message>, AccessError>) -> bool {
+    looked.as_ref().map_or(true, |messages| !messages.is_empty())
+}
+
+/// The oldest messages behind a place, oldest first.
+pub(super) fn newer(step: &Tx<'_>, owner: &Owner, id: &SessionId, page: &NewerPage) -> Access<Vec<Message>> {
+    let session = match Stored::of(step, owner, id)? {
+        Ok(session) => session,
+        Err(denied) => return Ok(Err(denied)),
+    };
+    let (after, end) = (place(session.no, page.after), place(session.no, PLACES));
+    step.all(NEWER, params![after, end, rows(page.limit)], codec::message).map(Ok)
 }
 
 /// One message, with the fence whose text it continues.

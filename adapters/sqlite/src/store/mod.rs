@@ -12,11 +12,12 @@ mod sweep;
 
 use crate::Sqlite;
 use crate::takes;
+use crate::tx::Tx;
 use crate::wake::Topics;
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
-use chatcore::message::{Answer, Message, MessagesPage};
+use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::SessionStore;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 /// The statements whose plans are tested.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 17] = [
+pub(crate) const STATEMENTS: [&str; 18] = [
     row::BY_ID,
     row::BY_FIRST_KEY,
     row::BY_NUMBER,
@@ -36,6 +37,7 @@ pub(crate) const STATEMENTS: [&str; 17] = [
     follow::QUESTION,
     list::MESSAGE,
     list::MESSAGES,
+    list::NEWER,
     list::FIRST_PAGE,
     list::NEXT_PAGE,
     owners::EXPIRED,
@@ -104,6 +106,18 @@ impl SessionStore for Sqlite {
     ) -> Result<Vec<Message>, AccessError> {
         let (owner, session, page) = (owner.clone(), *session, *page);
         self.read(move |step| list::messages(step, &owner, &session, &page)).await?
+    }
+
+    async fn newer(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        page: &NewerPage,
+        wait: Duration,
+    ) -> Result<Vec<Message>, AccessError> {
+        let (owner, session, page) = (owner.clone(), *session, *page);
+        let look = move |step: &Tx<'_>| list::newer(step, &owner, &session, &page);
+        self.watch((Topics::session(&session), wait), look, list::is_news).await?
     }
 
     async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {

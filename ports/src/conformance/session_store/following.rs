@@ -3,7 +3,8 @@
 use crate::conformance::chat::{Chat, LONG, Reader, answer, completed};
 use crate::conformance::{OpenStore, StoreHarness};
 use chatcore::error::AccessError;
-use chatcore::message::{Message, Status};
+use chatcore::id::SessionId;
+use chatcore::message::{Message, NewerPage, Status};
 use chatcore::turn::{Cursor, Position, Target, Turn};
 use futures_util::future::{Either, join_all, select};
 use std::pin::pin;
@@ -66,6 +67,8 @@ pub async fn follow_waits_for_more(harness: &StoreHarness) {
     let (chat, elsewhere) = (Chat::new(&open.store, "ann"), Chat::new(&open.elsewhere, "ann"));
     let turn = chat.ask(Target::New, "k").await.turn;
     nothing_yet(harness, &elsewhere, &turn, 0).await;
+    let fresh = elsewhere.follow(turn.id, Position::default(), Duration::ZERO).await.to;
+    assert_eq!(fresh, Position { fence: turn.fence, offset: 0 }, "who knows nothing yet learns which attempt runs");
     let (reader, _) = while_waiting(harness, &elsewhere, &turn, b"", chat.held(&turn, 0, "abc", LONG)).await;
     assert_eq!((reader.text.as_slice(), reader.restarts), (b"abc".as_slice(), 0), "the text that it waited for");
     nothing_yet(harness, &elsewhere, &turn, 3).await;
@@ -126,6 +129,68 @@ async fn ends_with_its_session(harness: &StoreHarness, chat: &Chat, elsewhere: &
     };
     let (followed, _) = tokio::join!(elsewhere.store.follow(&chat.owner, &cursor, LONG), delete);
     assert!(matches!(followed, Err(AccessError::NotFound)), "the session was deleted meanwhile: {followed:?}");
+}
+
+/// A reader of the history at each process, who begins anywhere: questions and answers come as soon as they are stored, each
+/// once and in order; a deleted session ends the wait.
+pub async fn each_newer_message_comes_once(harness: &StoreHarness) {
+    let open = harness.open().await;
+    let (chat, elsewhere) = (Chat::new(&open.store, "ann"), Chat::new(&open.elsewhere, "ann"));
+    let (turn, _) = chat.talk(Target::New, "k0").await;
+    let session = turn.id.session;
+    let talk = async {
+        for number in 1..4 {
+            let turn = chat.ask(Target::Existing(session), &format!("k{number}")).await.turn;
+            harness.wait(Duration::from_millis(5)).await;
+            chat.stored(&turn, &completed("It is good.")).await;
+            harness.wait(Duration::from_millis(5)).await;
+        }
+    };
+    let places = [0, 1, 2, 5, 7].into_iter().flat_map(|after| [(&chat, after, 1), (&elsewhere, after, 100)]);
+    let readers = places.map(|(chat, after, limit)| newer_until(chat, session, after, limit, 8));
+    let (read, ()) = tokio::join!(join_all(readers), talk);
+    let history = chat.history(session).await;
+    for (after, messages) in read {
+        assert_eq!(messages, history[after..], "what came after {after}");
+    }
+    nothing_newer(harness, &elsewhere, session).await;
+    let delete = async {
+        harness.wait(Duration::from_millis(20)).await;
+        chat.store.delete(&chat.owner, &session).await
+    };
+    let page = NewerPage { after: 8, limit: 1 };
+    let (newer, _) = tokio::join!(elsewhere.store.newer(&chat.owner, &session, &page, LONG), delete);
+    assert!(matches!(newer, Err(AccessError::NotFound)), "the session was deleted meanwhile: {newer:?}");
+}
+
+/// What comes after a place, until this one is there.
+async fn newer_until(chat: &Chat, session: SessionId, after: u64, limit: usize, last: u64) -> (usize, Vec<Message>) {
+    let mut read: Vec<Message> = Vec::new();
+    loop {
+        let place = read.last().map_or(after, |message| message.seq);
+        if place == last {
+            return (usize::try_from(after).unwrap_or(usize::MAX), read);
+        }
+        let page = NewerPage { after: place, limit };
+        let more = chat.store.newer(&chat.owner, &session, &page, LONG).await.expect("newer answers");
+        assert!((1..=limit).contains(&more.len()), "{} messages where 1 to {limit} were asked for", more.len());
+        read.extend(more);
+    }
+}
+
+/// The call is not over before its time, and then it answers with nothing; also far beyond the history.
+async fn nothing_newer(harness: &StoreHarness, chat: &Chat, session: SessionId) {
+    let newer = |after, wait| async move {
+        chat.store.newer(&chat.owner, &session, &NewerPage { after, limit: 10 }, wait).await.expect("newer answers")
+    };
+    let long = pin!(newer(8, LONG));
+    let waited = matches!(select(long, pin!(harness.wait(Duration::from_millis(60)))).await, Either::Right(_));
+    assert!(waited, "newer did not wait: there is nothing behind the last message");
+    for after in [8, 9, u64::MAX] {
+        for wait in [0, 20].map(Duration::from_millis) {
+            assert_eq!(newer(after, wait).await, [], "after {after}, in {wait:?}");
+        }
+    }
 }
 
 async fn ends_without_text(harness: &StoreHarness, chat: &Chat, elsewhere: &Chat) {

@@ -20,7 +20,7 @@ mod writing;
 pub use access::{a_session_is_its_owners, a_stop_is_seen_by_extend};
 pub use adoption::an_adoption_moves_every_session_once;
 pub use atomic::{each_call_is_one_atomic_step, seq_has_no_gaps};
-pub use following::{follow_gives_each_byte_once, follow_waits_for_more};
+pub use following::{each_newer_message_comes_once, follow_gives_each_byte_once, follow_waits_for_more};
 pub use keys::{
     a_closed_key_is_replayed, a_running_key_is_attached, another_body_under_a_key_is_refused,
     one_live_turn_per_session, the_same_attempt_is_started_again,
@@ -67,6 +67,7 @@ laws! {
     an_adoption_moves_every_session_once,
     a_session_holds_only_so_many_messages,
     an_owner_only_so_many_sessions,
+    each_newer_message_comes_once,
     the_quota_counts_started_questions_exactly,
     follow_gives_each_byte_once,
     follow_restarts_where_the_text_was_replaced,

@@ -5,7 +5,7 @@ use crate::conformance::{OpenStore, StoreHarness};
 use chatcore::error::AccessError;
 use chatcore::event::EventBody;
 use chatcore::id::SessionId;
-use chatcore::message::MessagesPage;
+use chatcore::message::{MessagesPage, NewerPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, NewTurn, Position, Refusal, Started, Target, TurnId};
 use std::time::Duration;
 
@@ -48,12 +48,13 @@ async fn deleted_with_an_orphan(harness: &StoreHarness, chat: &Chat) {
 async fn gone(chat: &Chat, turn: &TurnId, when: &str) {
     let (store, owner, id) = (&chat.store, &chat.owner, &turn.session);
     let page = MessagesPage { before: None, limit: 10 };
-    let cursor = Cursor { turn: *turn, from: Position::default() };
+    let (cursor, newer) = (Cursor { turn: *turn, from: Position::default() }, NewerPage { after: 0, limit: 10 });
     for (call, error) in [
         ("session", store.session(owner, id).await.err()),
         ("messages", store.messages(owner, id, &page).await.err()),
         ("request_stop", store.request_stop(owner, turn).await.err()),
         ("follow", store.follow(owner, &cursor, Duration::from_millis(10)).await.err()),
+        ("newer", store.newer(owner, id, &newer, Duration::from_millis(10)).await.err()),
     ] {
         assert!(matches!(error, Some(AccessError::NotFound)), "{call} after {when}: {error:?}");
     }

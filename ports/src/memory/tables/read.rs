@@ -5,7 +5,7 @@ use super::Tables;
 use super::session::{Row, Session};
 use chatcore::error::AccessError;
 use chatcore::id::{Fence, SessionId};
-use chatcore::message::{Message, MessagesPage, Role};
+use chatcore::message::{Message, MessagesPage, NewerPage, Role};
 use chatcore::owner::Owner;
 use chatcore::session::{Session as Shown, SessionsPage};
 use chatcore::stamp::micros;
@@ -84,6 +84,21 @@ impl Tables {
             page.before.map_or(rows.len(), |before| usize::try_from(before.saturating_sub(1)).unwrap_or(usize::MAX));
         let end = before.min(rows.len());
         Ok(rows[end.saturating_sub(page.limit)..end].iter().map(|row| row.message.clone()).collect())
+    }
+
+    /// The oldest messages behind a place, oldest first.
+    pub(in crate::memory) fn newer(
+        &self,
+        owner: &Owner,
+        id: &SessionId,
+        page: &NewerPage,
+        now: Duration,
+    ) -> Result<Vec<Message>, AccessError> {
+        let rows = &self.owned(owner, id, now)?.rows;
+        let answers_only = self.plant.is(Plant::NewerForgetsQuestions);
+        let newer = rows.iter().map(|row| &row.message).skip(usize::try_from(page.after).unwrap_or(usize::MAX));
+        let newer = newer.filter(|message| !answers_only || message.role == Role::Assistant);
+        Ok(newer.take(page.limit).cloned().collect())
     }
 
     pub(in crate::memory) fn dump(&self) -> Vec<Dump> {

@@ -68,6 +68,9 @@ local function close(log, session, owner, seq, turn, request, fence)
 end
 
 -- Followers have set a mark until when they listen; without one nothing is sent.
+local function listen(S, followed, time)
+  if tonumber(time) > 0 and tonumber(followed or 0) < now + time then redis.call('HSET', S, 'fo', now + time) end
+end
 local function wake(channel, session, followed)
   if followed and tonumber(followed) > now then redis.call('PUBLISH', channel .. session, '1') end
 end

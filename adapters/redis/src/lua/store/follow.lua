@@ -10,7 +10,7 @@ if not question then return {'NOT_FOUND'} end
 if s[3] ~= ARGV[4] then
   return {'ENDED', tonumber(question), redis.call('LINDEX', of('m', ARGV[3]), question)}
 end
-if tonumber(ARGV[8]) > 0 and tonumber(s[6] or 0) < now + ARGV[8] then redis.call('HSET', S, 'fo', now + ARGV[8]) end
+listen(S, s[6], ARGV[8])
 local from, length = tonumber(ARGV[7]), redis.call('STRLEN', L)
 if ARGV[6] == s[2] then
   -- Its server shows text before it keeps it, so a reader may be ahead: then it waits.

@@ -1,0 +1,55 @@
+//! A message that comes while another one of its session is being answered: refused, or begun after it.
+
+use super::live::Live;
+use super::tail::WAIT;
+use super::{Backoff, Core, OnBusy};
+use crate::error::BackendError;
+use crate::owner::Owner;
+use crate::turn::{Began, Cursor, NewTurn, Position, Refusal, TurnId};
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::time::Duration;
+
+impl Core {
+    /// Begins, at once or when it may, and answers when the call was made. `None` where the process stops before that.
+    pub(super) async fn begin_in_turn(
+        &self,
+        new: &NewTurn,
+        on_busy: OnBusy,
+        live: &Live,
+    ) -> Option<(Result<Began, Option<BackendError>>, Duration)> {
+        let end = self.runtime.elapsed() + self.policy.queue_wait;
+        let mut backoff = Backoff::default();
+        loop {
+            let begun = self.begin(new).await;
+            let Ok(Began::Refused(Refusal::Busy { turn, retry_after })) = begun.0 else { return Some(begun) };
+            let left = end.saturating_sub(self.runtime.elapsed());
+            if on_busy == OnBusy::Reject || left.is_zero() {
+                return Some(begun);
+            }
+            // A turn whose server died ends with its lease, and nobody tells.
+            let ended = self.within(left.min(retry_after), async {
+                if on_busy == OnBusy::Cancel {
+                    drop(self.stop(&new.owner, &turn).await);
+                }
+                self.ended(&new.owner, turn).await;
+                self.runtime.sleep(backoff.pause()).await;
+            });
+            let draining = pin!(live.wait(|state| state.draining.then_some(())));
+            if let Either::Right(_) = select(pin!(ended), draining).await {
+                return None;
+            }
+        }
+    }
+
+    /// Waits until a turn has its answer, or is nothing that can be waited for.
+    async fn ended(&self, owner: &Owner, turn: TurnId) {
+        let mut at = Cursor { turn, from: Position::default() };
+        while let Ok(followed) = self.follow_once(owner, &at, WAIT).await {
+            if followed.end.is_some() {
+                return;
+            }
+            at.from = followed.to;
+        }
+    }
+}

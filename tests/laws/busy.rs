@@ -1,0 +1,142 @@
+//! Laws of a message that comes while another one of its session is being answered.
+
+use crate::{Bench, hello};
+use chatcore::ChatService;
+use chatcore::chat::{ChatError, OnBusy, SendMessage, TurnEvent};
+use chatcore::id::Key;
+use chatcore::message::{Message, MessagesPage, Status};
+use chatcore::policy::ChatPolicy;
+use chatcore::port::Runtime;
+use chatcore::turn::{Refusal, Target, TurnId};
+use futures_util::{FutureExt, StreamExt};
+use std::time::Duration;
+
+/// Another message for the session of this turn.
+fn after(turn: TurnId, key: &str, on_busy: OnBusy) -> SendMessage {
+    let key = Some(Key::parse(key).unwrap());
+    SendMessage { target: Target::Existing(turn.session), key, on_busy, ..hello() }
+}
+
+/// Ten words, one every 100 ms, for a message that opens a session.
+async fn long_turn(service: &ChatService) -> TurnId {
+    let Ok((begun, _)) = service.stream(hello()).await else { panic!("no turn") };
+    begun.turn
+}
+
+async fn history(service: &ChatService, turn: TurnId) -> Vec<Message> {
+    service.history(&hello().owner, &turn.session, &MessagesPage { before: None, limit: 100 }).await.unwrap()
+}
+
+fn words(messages: &[Message]) -> Vec<(Status, usize)> {
+    messages.iter().map(|message| (message.status, message.content.len())).collect()
+}
+
+#[test]
+fn a_message_that_waits_begins_when_the_other_has_ended() {
+    for here in [true, false] {
+        let bench = Bench::new();
+        let (first, elsewhere) = (bench.service(10, Duration::from_millis(100)), bench.service(1, Duration::ZERO));
+        bench.run(async move {
+            let turn = long_turn(&first).await;
+            let second = if here { first.clone() } else { elsewhere };
+            let refused = second.send(after(turn, "no", OnBusy::Reject)).await;
+            assert!(matches!(refused, Err(ChatError::Refused(Refusal::Busy { .. }))), "{refused:?}");
+            let answered = second.send(after(turn, "yes", OnBusy::Wait)).await.unwrap();
+            assert_eq!((answered.seq, answered.answer.status), (3, Status::Completed));
+            let history = words(&history(&second, turn).await);
+            assert_eq!(history[..3], [(Status::Accepted, 5), (Status::Completed, 50), (Status::Accepted, 5)]);
+        });
+        let end = if here { 2500 } else { 1400 };
+        assert!(bench.now() < Duration::from_millis(end), "{:?}", bench.now());
+    }
+}
+
+#[test]
+fn a_message_that_cancels_begins_at_once_and_the_other_keeps_its_text() {
+    let bench = Bench::new();
+    let service = bench.service(10, Duration::from_millis(100));
+    let runtime = bench.sim.runtime(0);
+    bench.run(async move {
+        let turn = long_turn(&service).await;
+        runtime.sleep(Duration::from_millis(350)).await;
+        let Ok((begun, events)) = service.stream(after(turn, "next", OnBusy::Cancel)).await else { panic!("no turn") };
+        assert!(runtime.elapsed() < Duration::from_millis(600), "{:?}", runtime.elapsed());
+        assert_eq!(begun.seq, 3);
+        assert_eq!(words(&history(&service, turn).await)[1], (Status::Cancelled, 15));
+        let events: Vec<_> = events.collect().await;
+        assert!(matches!(events.last(), Some(TurnEvent::Done(answer)) if answer.status == Status::Completed));
+    });
+}
+
+/// All of them are answered, one after the other, in whatever order.
+#[test]
+fn messages_that_wait_together_are_all_answered() {
+    let bench = Bench::new();
+    let service = bench.service(2, Duration::from_millis(100));
+    bench.run(async move {
+        let turn = long_turn(&service).await;
+        let keys: Vec<String> = (0..5).map(|number| format!("w{number}")).collect();
+        let waiting = keys.iter().map(|key| service.send(after(turn, key, OnBusy::Wait)));
+        for answered in futures_util::future::join_all(waiting).await {
+            assert_eq!(answered.unwrap().answer.status, Status::Completed);
+        }
+        let history = history(&service, turn).await;
+        assert!(history.iter().map(|message| message.seq).eq(1..=12), "{history:?}");
+    });
+}
+
+#[test]
+fn a_message_waits_only_so_long() {
+    let bench = Bench::new();
+    let mut policy = ChatPolicy::default();
+    (policy.ai_timeout, policy.queue_wait) = (Duration::from_secs(300), Duration::from_secs(20));
+    let service = bench.service_of(1, policy, 0, Duration::from_secs(300));
+    let runtime = bench.sim.runtime(0);
+    bench.run(async move {
+        let turn = long_turn(&service).await;
+        let (since, refused) = (runtime.elapsed(), service.send(after(turn, "late", OnBusy::Wait)).await);
+        assert!(
+            matches!(&refused, Err(ChatError::Refused(Refusal::Busy { turn: by, .. })) if *by == turn),
+            "{refused:?}"
+        );
+        let waited = runtime.elapsed() - since;
+        assert!(waited >= Duration::from_secs(20) && waited < Duration::from_secs(21), "{waited:?}");
+    });
+}
+
+/// Its lease is over some time after; nobody tells of that.
+#[test]
+fn a_message_waits_for_the_turn_of_a_server_that_died_no_longer_than_its_lease() {
+    let bench = Bench::new();
+    let (dead, alive) =
+        (bench.service_of(7, ChatPolicy::default(), 0, Duration::from_secs(20)), bench.service(1, Duration::ZERO));
+    let (runtime, sim) = (bench.sim.runtime(0), bench.sim.clone());
+    bench.run(async move {
+        let turn = long_turn(&dead).await;
+        sim.kill(7);
+        let answered = alive.send(after(turn, "next", OnBusy::Wait)).await.unwrap();
+        assert_eq!((answered.seq, answered.answer.status), (3, Status::Completed));
+        assert!(runtime.elapsed() < ChatPolicy::default().lease + Duration::from_secs(1), "{:?}", runtime.elapsed());
+    });
+}
+
+#[test]
+fn a_message_that_waits_is_refused_at_once_by_a_server_that_drains() {
+    let bench = Bench::new();
+    let service = bench.service(50, Duration::from_millis(100));
+    let runtime = bench.sim.runtime(0);
+    bench.run(async move {
+        let turn = long_turn(&service).await;
+        let waiting = service.send(after(turn, "next", OnBusy::Wait));
+        let drained = async {
+            runtime.sleep(Duration::from_millis(100)).await;
+            service.drain(Duration::from_secs(10)).boxed().await;
+        };
+        let ended = async {
+            let refused = waiting.await;
+            assert!(matches!(refused, Err(ChatError::Stopping { turn: None })), "{refused:?}");
+            assert!(runtime.elapsed() < Duration::from_millis(300), "{:?}", runtime.elapsed());
+        };
+        futures_util::join!(drained, ended);
+    });
+}
