@@ -16,7 +16,6 @@ use std::error::Error;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often turns are looked for whose server died.
@@ -55,7 +54,7 @@ impl Application {
         measured::describe();
         let parts = compose::compose(&settings).await?;
         let (sweeper, relay, sampled) = (parts.sweeper.clone(), parts.relay.clone(), parts.sampled.clone());
-        let state = Data::new(State::new(parts, &settings.server));
+        let state = Data::new(State::new(parts, &settings.server, settings.chat.on_busy));
         let address = format!("{}:{}", settings.server.host, settings.server.port);
         let (server, port) = startup::listen(&settings.server, state.clone())
             .map_err(|error| format!("cannot listen on {address} (HOST, PORT): {error}"))?;
@@ -91,7 +90,7 @@ impl Application {
             return ended.map_err(io::Error::other)?;
         }
         let drained = async {
-            self.state.stopping.store(true, Ordering::Relaxed);
+            self.state.stopping.send_replace(true);
             self.state.chat.drain(self.grace.saturating_sub(LAST_WORDS).max(self.grace / 4)).await;
             handle.stop(true).await;
         };

@@ -9,6 +9,7 @@
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
 //! | [`address`], [`rate_limit`] | where a request comes from, and what is left of quotas |
 //! | `measured` | numbers for Prometheus |
+//! | [`sse`] | streams of events |
 //! | [`problem`] | every error, in one shape |
 
 pub mod address;
@@ -27,6 +28,7 @@ pub mod rate_limit;
 pub mod routes;
 mod secret_file;
 pub mod settings;
+pub mod sse;
 pub mod startup;
 
 pub use application::Application;

@@ -4,7 +4,7 @@ use crate::compose::Dependency;
 use app_kit::probing;
 use async_trait::async_trait;
 use chatcore::ChatError;
-use chatcore::chat::Answered;
+use chatcore::chat::Found;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
@@ -59,11 +59,12 @@ pub(crate) fn request(method: &str, route: &str, status: u16, took: Duration) {
     histogram!(REQUEST_SECONDS, "route" => route).record(took.as_secs_f64());
 }
 
-/// A message came to this.
-pub(crate) fn turn(answered: &Result<Answered, ChatError>) {
-    let outcome = match answered {
-        Ok(answered) if answered.replayed => "replayed",
-        Ok(answered) => answered.answer.status.as_str(),
+/// A message came to this, where no answer was stored for it: that is counted where it is stored, since a turn goes on when
+/// its caller has gone.
+pub(crate) fn message(told: Result<Found, &ChatError>) {
+    let outcome = match told {
+        Ok(Found::Nobody) => return,
+        Ok(_) => "replayed",
         Err(ChatError::Unavailable { .. } | ChatError::Stopping { .. } | ChatError::Overloaded) => "unavailable",
         Err(_) => "refused",
     };
@@ -222,7 +223,11 @@ impl SessionStore for MeasuredStore {
     }
 
     async fn finish_turn(&self, turn: &Turn, answer: &Answer) -> Result<Finished, BackendError> {
-        self.call("finish_turn", self.store.finish_turn(turn, answer), always).await
+        let finished = self.call("finish_turn", self.store.finish_turn(turn, answer), always).await;
+        if let Ok(Finished::Stored(answer)) = &finished {
+            counter!(TURNS, "outcome" => answer.status.as_str()).increment(1);
+        }
+        finished
     }
 
     async fn left(&self, owner: &Owner, quota: &Quota) -> Result<Left, BackendError> {

@@ -4,7 +4,6 @@
 use crate::startup::State;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use chatcore::ChatError;
-use chatcore::chat::Answered;
 use chatcore::guests::GuestError;
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
@@ -56,10 +55,10 @@ impl Limits {
     }
 
     /// What is left for the owner, by what became of the message. Where that does not tell, the store is asked.
-    pub async fn owner(&mut self, state: &State, owner: &Owner, answered: &Result<Answered, ChatError>) {
+    pub async fn owner(&mut self, state: &State, owner: &Owner, told: Result<Option<Left>, &ChatError>) {
         let Some(limit) = &mut self.owner else { return };
-        limit.left = match answered {
-            Ok(Answered { left: Some(left), .. }) => Some(*left),
+        limit.left = match told {
+            Ok(Some(left)) => Some(left),
             Err(ChatError::Refused(Refusal::Throttled { retry_after })) => Some(used_up(*retry_after)),
             // The store has had its time.
             Err(ChatError::Unavailable { .. }) => None,

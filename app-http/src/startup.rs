@@ -12,13 +12,14 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use app_kit::metrics::Metrics;
 use chatcore::ChatService;
+use chatcore::chat::OnBusy;
 use chatcore::guests::GuestGate;
 use chatcore::login::LoginService;
 use chatcore::port::Runtime;
 use ipnet::IpNet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use tokio::sync::watch;
 
 /// How long answers may take to go out, in seconds, once the server takes no more requests.
 const LAST_ANSWERS: u64 = 1;
@@ -46,18 +47,33 @@ pub struct State {
     pub version: String,
     /// The longest body, in bytes.
     pub max_body: usize,
-    /// No more work is taken.
-    pub stopping: AtomicBool,
+    /// What a message does while another of its session is being answered, unless it says so itself.
+    pub on_busy: OnBusy,
+    /// Whether no more work is taken.
+    pub stopping: watch::Sender<bool>,
 }
 
 impl State {
     /// The state of a server over these parts.
     #[must_use]
-    pub fn new(parts: Parts, settings: &settings::Server) -> Self {
+    pub fn new(parts: Parts, settings: &settings::Server, on_busy: OnBusy) -> Self {
         let Parts { chat, login, guests, dependencies, runtime, .. } = parts;
         let settings::Server { name, version, max_body, trusted, .. } = settings.clone();
-        let (metrics, stopping) = (Metrics::of_process(), AtomicBool::new(false));
-        Self { chat, login, guests, trusted, dependencies, metrics, runtime, name, version, max_body, stopping }
+        let (metrics, stopping) = (Metrics::of_process(), watch::Sender::new(false));
+        Self {
+            chat,
+            login,
+            guests,
+            trusted,
+            dependencies,
+            metrics,
+            runtime,
+            name,
+            version,
+            max_body,
+            on_busy,
+            stopping,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Bench, hello};
 use chatcore::ChatService;
-use chatcore::chat::{ChatError, OnBusy, SendMessage, TurnEvent};
+use chatcore::chat::{ChatError, Found, OnBusy, SendMessage, TurnEvent};
 use chatcore::id::Key;
 use chatcore::message::{Message, MessagesPage, Status};
 use chatcore::policy::ChatPolicy;
@@ -19,8 +19,7 @@ fn after(turn: TurnId, key: &str, on_busy: OnBusy) -> SendMessage {
 
 /// Ten words, one every 100 ms, for a message that opens a session.
 async fn long_turn(service: &ChatService) -> TurnId {
-    let Ok((begun, _)) = service.stream(hello()).await else { panic!("no turn") };
-    begun.turn
+    service.stream(hello()).await.map(|(begun, _)| begun.turn).unwrap()
 }
 
 async fn history(service: &ChatService, turn: TurnId) -> Vec<Message> {
@@ -117,6 +116,30 @@ fn a_message_waits_for_the_turn_of_a_server_that_died_no_longer_than_its_lease()
         let answered = alive.send(after(turn, "next", OnBusy::Wait)).await.unwrap();
         assert_eq!((answered.seq, answered.answer.status), (3, Status::Completed));
         assert!(runtime.elapsed() < ChatPolicy::default().lease + Duration::from_secs(1), "{:?}", runtime.elapsed());
+    });
+}
+
+/// Who asks again under the same key while the dead server's lease holds need not ask a third time.
+#[test]
+fn a_stream_that_joined_a_turn_takes_it_up_when_its_server_dies() {
+    let bench = Bench::new();
+    let dead = bench.service_of(7, ChatPolicy::default(), 100, Duration::from_secs(2));
+    let alive = bench.service(3, Duration::from_millis(100));
+    let (runtime, sim) = (bench.sim.runtime(0), bench.sim.clone());
+    bench.run(async move {
+        let turn = long_turn(&dead).await;
+        runtime.sleep(Duration::from_secs(7)).await;
+        let Ok((begun, mut events)) = alive.stream(hello()).await else { panic!("no turn") };
+        assert_eq!((begun.turn, begun.found), (turn, Found::Running));
+        let Some(TurnEvent::Delta { text, .. }) = events.next().await else { panic!("no text") };
+        assert_eq!(text, "word word word ");
+        sim.kill(7);
+        let since = runtime.elapsed();
+        let events: Vec<_> = events.collect().await;
+        assert!(matches!(events[0], TurnEvent::Restart { fence } if fence > begun.fence), "{events:?}");
+        let Some(TurnEvent::Done(answer)) = events.last() else { panic!("no end: {events:?}") };
+        assert_eq!((answer.status, answer.content.as_str()), (Status::Completed, "word word word "));
+        assert!(runtime.elapsed() - since < ChatPolicy::default().lease + Duration::from_secs(1));
     });
 }
 

@@ -17,6 +17,7 @@ pub enum Kind {
     AccessDenied,
     NotFound,
     SessionNotFound,
+    TurnNotFound,
     MethodNotAllowed,
     RequestTimeout,
     TurnInProgress,
@@ -81,6 +82,7 @@ impl Kind {
             Self::AccessDenied => (403, "access_denied", "Access denied", "Access denied"),
             Self::NotFound => (404, "not_found", "Not found", "Not Found"),
             Self::SessionNotFound => (404, "session_not_found", "Session not found", "Session not found"),
+            Self::TurnNotFound => (404, "turn_not_found", "Turn not found", "Turn not found"),
             Self::MethodNotAllowed => (405, "method_not_allowed", "Method not allowed", "Method Not Allowed"),
             Self::RequestTimeout => (408, "request_timeout", "Request timeout", "The body did not come in time"),
             Self::TurnInProgress => {

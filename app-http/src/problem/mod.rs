@@ -13,7 +13,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, 
 use actix_web::{HttpResponse, ResponseError};
 use chatcore::id::{MessageId, SessionId};
 use chatcore::turn::TurnId;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -85,6 +85,12 @@ impl Problem {
         })
     }
 
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The same, naming the turn that it is about.
     #[must_use]
     pub fn with_turn(self, turn: Option<TurnId>) -> Self {
@@ -108,7 +114,7 @@ impl Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000).max(1) as u64));
             headers.insert(HeaderName::from_static("retry-after-ms"), HeaderValue::from(after.as_millis() as u64));
         }
-        BoxBody::new(serde_json::to_string(&self.body()).unwrap_or_default())
+        BoxBody::new(serde_json::to_string(self).unwrap_or_default())
     }
 
     fn body(&self) -> Body<'_> {
@@ -138,6 +144,12 @@ struct Body<'a> {
     message_id: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<SessionId>,
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.body().serialize(serializer)
+    }
 }
 
 impl ResponseError for Problem {

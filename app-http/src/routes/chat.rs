@@ -1,5 +1,6 @@
 //! Saying something.
 
+use super::stream;
 use crate::address::address;
 use crate::around::Id;
 use crate::auth::named;
@@ -10,15 +11,17 @@ use crate::measured;
 use crate::members::Members;
 use crate::problem::{Kind, Place, Problem};
 use crate::rate_limit::Limits;
+use crate::sse;
 use crate::startup::State;
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use chatcore::ChatError;
-use chatcore::chat::{Answered, SendMessage};
+use chatcore::chat::{Found, SendMessage};
 use chatcore::id::{RequestId, UserId};
 use chatcore::owner::Owner;
+use chatcore::policy::Left;
 use chatcore::turn::Target;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -35,7 +38,7 @@ pub(super) async fn message(request: HttpRequest, payload: web::Payload, state: 
 async fn answer(
     request: &HttpRequest,
     payload: Payload,
-    state: &State,
+    state: &Data<State>,
     limits: &mut Limits,
 ) -> Result<HttpResponse, Problem> {
     let (owner, body) = said(request, payload).await?;
@@ -49,18 +52,44 @@ async fn answer(
     let request_id = request.extensions().get::<Id>().and_then(|id| RequestId::parse(id.0.clone()).ok());
     let target = body.session_id.map_or(Target::New, Target::Existing);
     let (asker, text) = (owner.clone(), body.message.clone());
-    let answered = state.chat.send(SendMessage { owner, target, key, text, request_id }).await;
-    if let Some(gate) = gate.filter(|_| is_nothing_new(&answered)) {
+    let on_busy = body.on_busy.unwrap_or(state.on_busy);
+    let message = SendMessage { owner, target, key, text, request_id, on_busy };
+    let asked = ask(request, state, message, body.message).await;
+    let told = asked.as_ref().map(|asked| asked.found);
+    if let Some(gate) = gate.filter(|_| is_nothing_new(told)) {
         gate.give_back(&address).await;
     }
-    measured::turn(&answered);
-    limits.owner(state, &asker, &answered).await;
-    let answered = answered?;
-    let mut response = HttpResponse::Ok().json(AnswerOut::new(&body.message, &answered));
-    if answered.replayed {
+    measured::message(told);
+    limits.owner(state, &asker, asked.as_ref().map(|asked| asked.left)).await;
+    let Asked { mut response, found, .. } = asked?;
+    if found == Found::Answer {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// A question that was taken, or had been taken before.
+struct Asked {
+    response: HttpResponse,
+    found: Found,
+    left: Option<Left>,
+}
+
+/// Asks, and answers with the whole answer or with a stream of it, as the client wishes.
+async fn ask(
+    request: &HttpRequest,
+    state: &Data<State>,
+    message: SendMessage,
+    question: String,
+) -> Result<Asked, ChatError> {
+    if sse::is_wanted(request) {
+        let (begun, events) = state.chat.stream(message).await?;
+        let response = stream::answer(state, question, begun, events, false);
+        return Ok(Asked { response, found: begun.found, left: begun.left });
+    }
+    let answered = state.chat.send(message).await?;
+    let found = if answered.replayed { Found::Answer } else { Found::Nobody };
+    Ok(Asked { response: HttpResponse::Ok().json(AnswerOut::new(&question, &answered)), found, left: answered.left })
 }
 
 /// Who says what. Without a token and without a device in a header, the body has to name one before anything else of it
@@ -91,9 +120,10 @@ fn check_user(owner: &Owner, claimed: Option<&UserId>) -> Result<(), Problem> {
 }
 
 /// Whether no question was stored: it was refused, or had been stored before.
-fn is_nothing_new(answered: &Result<Answered, ChatError>) -> bool {
-    match answered {
-        Ok(answered) => answered.replayed,
-        Err(error) => matches!(error, ChatError::Invalid(_) | ChatError::Refused(_) | ChatError::Overloaded),
+fn is_nothing_new(told: Result<Found, &ChatError>) -> bool {
+    use ChatError::{Invalid, Overloaded, Refused, Running};
+    match told {
+        Ok(found) => found != Found::Nobody,
+        Err(error) => matches!(error, Invalid(_) | Refused(_) | Running { .. } | Overloaded),
     }
 }

@@ -5,6 +5,7 @@ mod chat;
 mod health;
 mod query;
 mod sessions;
+mod stream;
 
 use actix_web::dev::Handler;
 use actix_web::web::{ServiceConfig, delete, get, head, post, resource, scope};
@@ -16,7 +17,11 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/message").route(post().to(chat::message)))
         .service(resource("/sessions").route(get().to(sessions::list)))
         .service(resource("/session/{id}").route(get().to(sessions::show)).route(delete().to(sessions::delete)))
-        .service(resource("/session/{id}/messages").route(get().to(sessions::messages)));
+        .service(resource("/session/{id}/messages").route(get().to(sessions::messages)))
+        .service(resource("/session/{id}/events").route(get().to(stream::newer)))
+        .service(resource("/session/{id}/stream").route(get().to(stream::live)))
+        .service(resource("/session/{id}/turns/{message_id}/stream").route(get().to(stream::turn)))
+        .service(resource("/session/{id}/turns/{message_id}/stop").route(post().to(stream::stop)));
     config
         .service(looked_at("/", health::root))
         .service(looked_at("/health", health::health))

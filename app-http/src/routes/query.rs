@@ -4,13 +4,16 @@ use crate::problem::{FieldFault, Place, Problem};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use chatcore::error::Invalid;
-use chatcore::id::SessionId;
+use chatcore::id::{Fence, SessionId};
 use chatcore::session::SessionsCursor;
 use chatcore::stamp::{from_micros, micros};
+use chatcore::turn::{Position, TurnId};
 use std::borrow::Cow;
 use std::future::{Ready, ready};
 use uuid::Uuid;
 
+/// What browsers call it.
+const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// Entries of a page unless asked otherwise.
 const LIMIT: usize = 50;
 /// Entries of a page at most.
@@ -30,6 +33,56 @@ impl FromRequest for SessionPath {
             |invalid: Invalid| Problem::fault(Place::Parameter("session_id"), format!("must be {}", invalid.rule));
         ready(id.map(Self).map_err(fault))
     }
+}
+
+/// The turn that a path names.
+#[derive(Debug)]
+pub(super) struct TurnPath(pub(super) TurnId);
+
+impl FromRequest for TurnPath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let turn = SessionPath::from_request(request, payload).into_inner().and_then(|SessionPath(session)| {
+            let message = request.match_info().get("message_id").unwrap_or_default().parse();
+            let fault =
+                |invalid: Invalid| Problem::fault(Place::Parameter("message_id"), format!("must be {}", invalid.rule));
+            message.map(|message| Self(TurnId { session, message })).map_err(fault)
+        });
+        ready(turn)
+    }
+}
+
+/// What a reader names who goes on: the last event that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) position: Position,
+    /// It was the end.
+    pub(super) is_end: bool,
+}
+
+impl Mark {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (fence, offset) = text.split_once('-')?;
+        let is_end = offset == "end";
+        let offset = if is_end { 0 } else { offset.parse().ok()? };
+        Some(Self { position: Position { fence: Fence(fence.parse().ok()?), offset }, is_end })
+    }
+}
+
+/// The last event that came, by the header that browsers send, or by the query. The other parameters are taken already.
+pub(super) fn last_event_id<T>(
+    request: &HttpRequest,
+    mut query: Query,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Problem> {
+    let rule = "must be the id of an event";
+    let of_query = query.take("last_event_id", rule, &parse);
+    query.finish()?;
+    let Some(header) = request.headers().get(LAST_EVENT_ID) else { return Ok(of_query) };
+    let mark = header.to_str().ok().and_then(parse);
+    mark.map(Some).ok_or_else(|| Problem::fault(Place::Header(LAST_EVENT_ID), rule))
 }
 
 /// The parameters of a query, taken one by one.
@@ -64,6 +117,11 @@ impl Query {
         self.take("before", "must be a whole number of at least 1", |text| {
             text.parse().ok().filter(|before| *before >= 1)
         })
+    }
+
+    /// Only messages after this place.
+    pub(super) fn after(&mut self) -> Option<u64> {
+        self.take("after", "must be a whole number", |text| text.parse().ok())
     }
 
     /// Where the page before ended.

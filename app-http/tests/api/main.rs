@@ -11,5 +11,6 @@ mod outage;
 mod process;
 mod sessions;
 mod settings;
+mod stream;
 mod turns;
 mod wire;

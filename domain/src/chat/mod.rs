@@ -34,7 +34,8 @@ use crate::policy::ChatPolicy;
 use crate::port::{AiGateway, Runtime, SessionStore};
 use crate::turn::{Stopping, TurnId};
 use futures_util::future::{Either, select};
-use live::Registry;
+use live::{Live, Registry};
+use run::Guard;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,18 @@ impl Core {
         let stopping = self.store.request_stop(owner, turn).await?;
         self.running.poke(*turn);
         Ok(stopping)
+    }
+
+    /// Makes a message a task of its own.
+    fn start(self: &Arc<Self>, message: SendMessage) -> Result<Arc<Live>, ChatError> {
+        let on_busy = message.on_busy;
+        let new = self.new_turn(message)?;
+        let live = Arc::new(Live::default());
+        self.running.enter(new.attempt, live.clone(), self.policy.max_running)?;
+        // Made here and not in the task: a task that is dropped before its first poll must tell its caller, too.
+        let guard = Guard::new(self.clone(), new.attempt, live.clone());
+        self.runtime.spawn(Box::pin(guard.run(new, on_busy)));
+        Ok(live)
     }
 
     /// `None` when the time is over first.

@@ -1,8 +1,7 @@
 //! What an embedder calls.
 
-use super::live::{End, Live};
+use super::live::End;
 use super::newer::Newer;
-use super::run::Guard;
 use super::tail::Tail;
 use super::{Answered, Begun, ChatError, Core, SendMessage, TurnEvent};
 use crate::error::{AccessError, BackendError};
@@ -49,7 +48,7 @@ impl ChatService {
     /// See [`ChatError`].
     pub async fn send(&self, message: SendMessage) -> Result<Answered, ChatError> {
         let owner = message.owner.clone();
-        let live = self.start(message)?;
+        let live = self.core.start(message)?;
         match self.core.end_of(&live).await {
             End::Answered(answered) => Ok(answered),
             End::Lost(begun) => self.core.stored_end(&owner, begun).await,
@@ -58,18 +57,18 @@ impl ChatService {
     }
 
     /// Asks, and hands out the answer as it comes. A refusal comes before the stream; a running turn of the same key is
-    /// joined. Dropping the stream does not end the turn.
+    /// joined, and taken up here should its process die. Dropping the stream does not end the turn.
     ///
     /// # Errors
     /// See [`ChatError`].
     pub async fn stream(&self, message: SendMessage) -> Result<(Begun, BoxStream<'static, TurnEvent>), ChatError> {
-        let owner = message.owner.clone();
-        let live = self.start(message)?;
+        let live = self.core.start(message.clone())?;
         match live.begun().await {
-            Ok(begun) => Ok((begun, Tail::local(self.core.clone(), owner, live, begun).into_stream())),
-            Err(ChatError::Running { begun, .. }) => {
-                let from = Position { fence: begun.fence, offset: 0 };
-                self.follow(owner, Cursor { turn: begun.turn, from }).await
+            Ok(begun) => Ok((begun, Tail::local(self.core.clone(), message.owner, live, begun).into_stream())),
+            Err(ChatError::Running { begun, retry_after }) => {
+                let at = Cursor { turn: begun.turn, from: Position { fence: begun.fence, offset: 0 } };
+                let (begun, tail) = Tail::stored(self.core.clone(), message.owner.clone(), at).await?;
+                Ok((begun, tail.of_key(message, retry_after).into_stream()))
             }
             Err(error) => Err(error),
         }
@@ -194,16 +193,5 @@ impl ChatService {
         self.core.within(grace, self.core.running.empty()).await;
         self.core.running.halt();
         self.core.within(self.core.policy.patience, self.core.running.empty()).await;
-    }
-
-    fn start(&self, message: SendMessage) -> Result<Arc<Live>, ChatError> {
-        let on_busy = message.on_busy;
-        let new = self.core.new_turn(message)?;
-        let live = Arc::new(Live::default());
-        self.core.running.enter(new.attempt, live.clone(), self.core.policy.max_running)?;
-        // Made here and not in the task: a task that is dropped before its first poll must tell its caller, too.
-        let guard = Guard::new(self.core.clone(), new.attempt, live.clone());
-        self.core.runtime.spawn(Box::pin(guard.run(new, on_busy)));
-        Ok(live)
     }
 }

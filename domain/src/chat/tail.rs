@@ -1,7 +1,7 @@
 //! What a reader of a turn sees: from this process while the turn runs here, else from the store.
 
 use super::live::{Answered, Begun, End, Found, Live};
-use super::{Backoff, ChatError, Core};
+use super::{Backoff, ChatError, Core, SendMessage};
 use crate::error::AccessError;
 use crate::id::Fence;
 use crate::message::Message;
@@ -53,6 +53,8 @@ pub(super) struct Tail {
 enum Source {
     Here(Arc<Live>),
     Store,
+    /// The store, until then; if the turn has no end by then, its process may have died, and the message is sent again.
+    Key(Box<SendMessage>, Duration),
     Over,
 }
 
@@ -72,6 +74,15 @@ impl Tail {
         Ok((begun, tail))
     }
 
+    /// The same for somebody who asked: after so long it is looked whether the turn is to be taken up here.
+    pub(super) fn of_key(self, message: SendMessage, retry_after: Duration) -> Self {
+        let again = self.core.runtime.elapsed() + retry_after;
+        match self.source {
+            Source::Store => Self { source: Source::Key(Box::new(message), again), ..self },
+            _ => self,
+        }
+    }
+
     pub(super) fn into_stream(self) -> BoxStream<'static, TurnEvent> {
         unfold(self, |mut tail| async move { tail.next().await.map(|event| (event, tail)) }).boxed()
     }
@@ -84,7 +95,11 @@ impl Tail {
             match &self.source {
                 Source::Over => return None,
                 Source::Here(live) => self.read_here(live.clone()).await,
-                Source::Store => self.read_store().await,
+                Source::Store => self.read_store(WAIT).await,
+                Source::Key(message, again) => match again.saturating_sub(self.core.runtime.elapsed()) {
+                    Duration::ZERO => self.send_again((**message).clone()).await,
+                    left => self.read_store(left.min(WAIT)).await,
+                },
             }
         }
     }
@@ -104,9 +119,31 @@ impl Tail {
         }
     }
 
-    async fn read_store(&mut self) {
-        match self.core.follow_once(&self.owner, &self.at, WAIT).await {
+    async fn read_store(&mut self, wait: Duration) {
+        match self.core.follow_once(&self.owner, &self.at, wait).await {
             Ok(followed) => self.take(followed),
+            Err(error) => self.close(TurnEvent::Error(error)),
+        }
+    }
+
+    async fn send_again(&mut self, message: SendMessage) {
+        let begun = match self.core.start(message.clone()) {
+            Ok(live) => live.begun().await.map(|begun| (begun, live)),
+            Err(error) => Err(error),
+        };
+        match begun {
+            Ok((Begun { found: Found::Nobody, fence, .. }, live)) => {
+                self.source = Source::Here(live);
+                if fence != self.at.from.fence {
+                    self.at.from = Position { fence, offset: 0 };
+                    self.queue.push_back(TurnEvent::Restart { fence });
+                }
+            }
+            Ok(_) => self.source = Source::Store,
+            Err(ChatError::Running { retry_after, .. }) => {
+                let again = self.core.runtime.elapsed() + retry_after.max(self.core.policy.flush);
+                self.source = Source::Key(Box::new(message), again);
+            }
             Err(error) => self.close(TurnEvent::Error(error)),
         }
     }

@@ -1,0 +1,203 @@
+//! Reading along: a turn while it is answered, a session while it goes on. And stopping a turn.
+//!
+//! The id of an event says which attempt at the answer a reader has, and how many bytes of its text: who names it goes on
+//! behind it, on whatever server and as long as the session lives.
+
+use super::query::{Mark, Query, SessionPath, TurnPath, last_event_id};
+use crate::auth::Caller;
+use crate::dto::{AnswerOut, MessageOut};
+use crate::problem::{Kind, Problem};
+use crate::sse::{self, Event};
+use crate::startup::State;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use chatcore::ChatError;
+use chatcore::chat::{Answered, Begun, Found, TurnEvent};
+use chatcore::id::Fence;
+use chatcore::message::MessagesPage;
+use chatcore::owner::Owner;
+use chatcore::turn::{Cursor, Position, Stopping, TurnId};
+use futures_util::future::ready;
+use futures_util::stream::{self, BoxStream, select, unfold};
+use futures_util::{FutureExt, Stream, StreamExt};
+use serde_json::json;
+
+/// `GET /chat/session/{id}/turns/{message_id}/stream`
+pub(super) async fn turn(
+    Caller(owner): Caller,
+    TurnPath(turn): TurnPath,
+    query: Query,
+    request: HttpRequest,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
+    let mark = last_event_id(&request, query, Mark::parse)?;
+    let from = mark.map_or(Position::default(), |mark| mark.position);
+    let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from }).await.map_err(of_turn)?;
+    if mark.is_some_and(|mark| mark.is_end) {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    read_along(&state, &owner, begun, events, mark.is_some()).await
+}
+
+/// `GET /chat/session/{id}/stream`: the turn that runs, if one does.
+pub(super) async fn live(
+    Caller(owner): Caller,
+    SessionPath(session): SessionPath,
+    query: Query,
+    request: HttpRequest,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
+    let mark = last_event_id(&request, query, Mark::parse)?;
+    let Some(message) = state.chat.session(&owner, &session).await?.open else {
+        return Ok(HttpResponse::NoContent().finish());
+    };
+    let turn = TurnId { session, message };
+    let fresh = Position::default();
+    let from = mark.map_or(fresh, |mark| mark.position);
+    let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from }).await.map_err(of_turn)?;
+    if mark.is_none() || begun.fence == from.fence {
+        return read_along(&state, &owner, begun, events, mark.is_some()).await;
+    }
+    // What was read before was another turn, or another attempt.
+    let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from: fresh }).await.map_err(of_turn)?;
+    read_along(&state, &owner, begun, events, false).await
+}
+
+/// `POST /chat/session/{id}/turns/{message_id}/stop`
+pub(super) async fn stop(
+    Caller(owner): Caller,
+    TurnPath(turn): TurnPath,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
+    let stopping = state.chat.stop(&owner, &turn).await.map_err(of_turn)?;
+    let (mut response, status) = match stopping {
+        Stopping::Requested => (HttpResponse::Accepted(), "stopping"),
+        _ => (HttpResponse::Ok(), "ended"),
+    };
+    let TurnId { session, message } = turn;
+    Ok(response.json(json!({ "message_id": message, "session_id": session, "status": status })))
+}
+
+/// `GET /chat/session/{id}/events`: messages as they are stored.
+pub(super) async fn newer(
+    Caller(owner): Caller,
+    SessionPath(session): SessionPath,
+    mut query: Query,
+    request: HttpRequest,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
+    let after = query.after();
+    let mut last = last_event_id(&request, query, |text| text.parse().ok())?.or(after).unwrap_or(0_u64);
+    let messages = state.chat.newer(owner, session, last).await?;
+    let stopped = stopped(&state).map(|()| Err(ChatError::Stopping { turn: None }));
+    let events = select(messages, stopped).map(move |item| match item {
+        Ok(message) => {
+            last = message.seq;
+            (Event::new("message", last.to_string(), &MessageOut::from(message)), false)
+        }
+        Err(error) => (Event::new("error", last.to_string(), &Problem::from(error)), true),
+    });
+    Ok(sse::answer(until_last(events), &state))
+}
+
+/// A turn that is read along by somebody who did not ask: the question is looked up, and a server that stops sends its reader
+/// to another one.
+async fn read_along(
+    state: &Data<State>,
+    owner: &Owner,
+    begun: Begun,
+    events: BoxStream<'static, TurnEvent>,
+    resumed: bool,
+) -> Result<HttpResponse, Problem> {
+    let page = MessagesPage { before: Some(begun.seq + 1), limit: 1 };
+    let question = state.chat.history(owner, &begun.turn.session, &page).await.map_err(of_turn)?.pop();
+    let question = question.ok_or_else(|| Problem::new(Kind::TurnNotFound))?.content;
+    Ok(answer(state, question, begun, events, resumed))
+}
+
+/// The answer to a question, as it comes. What a stream has begun with before is not told again to who `resumed` it.
+pub(super) fn answer(
+    state: &Data<State>,
+    question: String,
+    begun: Begun,
+    events: BoxStream<'static, TurnEvent>,
+    resumed: bool,
+) -> HttpResponse {
+    let mut told = Told::new(question, begun);
+    let first = (!resumed).then(|| told.turn());
+    // The turn of this server ends before the server does.
+    let stopped = match begun.found {
+        Found::Nobody => stream::pending().boxed(),
+        _ => stopped(state).boxed(),
+    };
+    let stopped = stopped.map(|()| TurnEvent::Error(ChatError::Stopping { turn: None }));
+    let events = until_last(select(events, stopped).filter_map(move |event| ready(told.event(event))));
+    sse::answer(stream::iter(first).chain(events), state)
+}
+
+/// One item when the server stops.
+fn stopped(state: &State) -> impl Stream<Item = ()> + use<> {
+    let mut stopping = state.stopping.subscribe();
+    async move { drop(stopping.wait_for(|stopping| *stopping).await) }.into_stream()
+}
+
+/// Ends behind the event that is the last.
+fn until_last(events: impl Stream<Item = (Event, bool)> + 'static) -> impl Stream<Item = Event> {
+    unfold(Some(events.boxed_local()), |events| async {
+        let mut events = events?;
+        let (event, is_last) = events.next().await?;
+        Some((event, (!is_last).then_some(events)))
+    })
+}
+
+/// What a reader of a turn has been told.
+struct Told {
+    question: String,
+    begun: Begun,
+    fence: Fence,
+    /// The id of the last event that a reader can go on from.
+    last: String,
+}
+
+impl Told {
+    fn new(question: String, begun: Begun) -> Self {
+        Self { question, begun, fence: begun.fence, last: format!("{}-0", begun.fence.0) }
+    }
+
+    fn turn(&self) -> Event {
+        let TurnId { session, message } = self.begun.turn;
+        let turn = json!({ "message_id": message, "session_id": session, "seq": self.begun.seq });
+        Event::new("turn", self.last.clone(), &turn)
+    }
+
+    /// An event, and whether it is the last. `None` for what is not told.
+    fn event(&mut self, event: TurnEvent) -> Option<(Event, bool)> {
+        Some(match event {
+            TurnEvent::Delta { text, at } => (self.goes_on("delta", at, &json!({ "text": text })), false),
+            TurnEvent::Restart { fence } => (self.goes_on("restart", Position { fence, offset: 0 }, &json!({})), false),
+            TurnEvent::Done(answer) => {
+                let Begun { turn, seq, .. } = self.begun;
+                let answered = Answered { turn, seq, answer, replayed: false, left: None };
+                let id = format!("{}-end", self.fence.0);
+                (Event::new("done", id, &AnswerOut::new(&self.question, &answered)), true)
+            }
+            TurnEvent::Error(error) => (self.breaks_off(Problem::from(error)), true),
+            _ => return None,
+        })
+    }
+
+    fn goes_on(&mut self, name: &'static str, at: Position, data: &serde_json::Value) -> Event {
+        (self.fence, self.last) = (at.fence, format!("{}-{}", at.fence.0, at.offset));
+        Event::new(name, self.last.clone(), data)
+    }
+
+    fn breaks_off(&self, problem: Problem) -> Event {
+        Event::new("error", self.last.clone(), &problem.with_turn(Some(self.begun.turn)))
+    }
+}
+
+/// Where a turn is asked for, the turn is what was not found.
+fn of_turn(error: impl Into<Problem>) -> Problem {
+    let problem = error.into();
+    if problem.kind() == Kind::SessionNotFound { Problem::new(Kind::TurnNotFound) } else { problem }
+}

@@ -1,0 +1,106 @@
+//! Server-sent events (the WHATWG's HTML standard, section 9.2): how they are written, and a comment where nothing is said for
+//! long, so that no proxy takes the connection for dead.
+
+use crate::startup::State;
+use actix_web::http::header::{ACCEPT, Accept, CACHE_CONTROL, CONTENT_TYPE, Header, HeaderName, HeaderValue};
+use actix_web::web::{Bytes, Data};
+use actix_web::{Error, HttpRequest, HttpResponse, mime};
+use chatcore::port::Runtime;
+use futures_util::future::{Either, select};
+use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt};
+use serde::Serialize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest silence.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What it tells of.
+    pub name: &'static str,
+    /// What a reader names who goes on behind it.
+    pub id: String,
+    /// JSON, which has no line break outside of a text, and in a text only an escaped one.
+    pub data: String,
+}
+
+impl Event {
+    /// An event of this name, with this as its data.
+    pub fn new(name: &'static str, id: String, data: &impl Serialize) -> Self {
+        Self { name, id, data: serde_json::to_string(data).unwrap_or_default() }
+    }
+
+    fn write(&self) -> Bytes {
+        let Self { name, id, data } = self;
+        format!("event: {name}\nid: {id}\ndata: {data}\n\n").into()
+    }
+}
+
+/// Whether a request asks for a stream rather than for JSON: browsers and most clients say that they take anything.
+#[must_use]
+pub fn is_wanted(request: &HttpRequest) -> bool {
+    let named = request.headers().contains_key(ACCEPT);
+    named
+        && Accept::parse(request)
+            .is_ok_and(|accept| accept.preference().essence_str() == mime::TEXT_EVENT_STREAM.essence_str())
+}
+
+/// An answer that goes on as long as there are events.
+pub fn answer(events: impl Stream<Item = Event> + 'static, state: &Data<State>) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, mime::TEXT_EVENT_STREAM.essence_str()))
+        // Neither kept, nor compressed on its way, which holds back what is small; nor gathered by nginx.
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")))
+        .insert_header((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")));
+    response.streaming(with_heartbeat(events, state.runtime.clone()))
+}
+
+fn with_heartbeat(
+    events: impl Stream<Item = Event> + 'static,
+    runtime: Arc<dyn Runtime>,
+) -> impl Stream<Item = Result<Bytes, Error>> {
+    unfold((events.boxed_local(), runtime), |(mut events, runtime)| async {
+        let written = match select(pin!(events.next()), runtime.sleep(HEARTBEAT)).await {
+            Either::Left((event, _)) => event?.write(),
+            Either::Right(_) => Bytes::from_static(b":\n\n"),
+        };
+        Some((Ok(written), (events, runtime)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+    use chatcore_ports::tokio::TokioRuntime;
+    use futures_util::stream;
+
+    #[test]
+    fn a_stream_is_for_those_who_ask_for_one() {
+        let wanted =
+            |accept: &str| is_wanted(&TestRequest::default().insert_header((ACCEPT, accept)).to_http_request());
+        for stream in ["text/event-stream", "text/event-stream, application/json;q=0.9", "*/*;q=0.1, text/event-stream"]
+        {
+            assert!(wanted(stream), "{stream}");
+        }
+        for json in ["", "*/*", "application/json", "application/json, text/event-stream;q=0.5", "text/*", "x;;"] {
+            assert!(!wanted(json), "{json}");
+        }
+        assert!(!is_wanted(&TestRequest::default().to_http_request()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_silence_is_broken_by_comments() {
+        let late = stream::once(async {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            Event::new("delta", "7-2".into(), &"a\nb")
+        });
+        let written = with_heartbeat(late, Arc::new(TokioRuntime::current())).map(Result::unwrap).collect::<Vec<_>>();
+        assert_eq!(written.await, [":\n\n", ":\n\n", "event: delta\nid: 7-2\ndata: \"a\\nb\"\n\n"].map(Bytes::from));
+    }
+}
