@@ -1,7 +1,7 @@
 //! A client that does as it is told: it sends a message again until it has an answer.
 
 use crate::process::Server;
-use reqwest::StatusCode;
+use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -52,6 +52,20 @@ impl Client {
         panic!("no answer to {body}")
     }
 
+    /// A stream, of a message where there is one, behind this event where one is named.
+    pub(crate) async fn stream(&self, path: &str, message: Option<&Value>, last: Option<&str>) -> Response {
+        let url = format!("{}{path}", self.base);
+        let request = match message {
+            Some(message) => self.http.post(url).json(message),
+            None => self.http.get(url),
+        };
+        let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
+        let request = request.bearer_auth(&self.token).header("accept", "text/event-stream");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}: {:?}", response.text().await);
+        response
+    }
+
     /// The status of a page that anybody may see.
     pub(crate) async fn look(&self, url: &str) -> StatusCode {
         self.http.get(url).send().await.unwrap().status()
@@ -64,6 +78,18 @@ impl Client {
 
     pub(crate) async fn sessions(&self) -> Vec<Value> {
         self.get("/chat/sessions").await
+    }
+
+    /// All sessions, page by page.
+    pub(crate) async fn all_sessions(&self) -> Vec<Value> {
+        let (mut all, mut next) = (Vec::new(), Some("/chat/sessions?limit=100".to_owned()));
+        while let Some(path) = next {
+            let answer = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().await.unwrap();
+            let link = answer.headers().get("link").and_then(|link| link.to_str().ok());
+            next = link.and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
+            all.extend(answer.json::<Vec<Value>>().await.unwrap());
+        }
+        all
     }
 
     /// The newest hundred messages.

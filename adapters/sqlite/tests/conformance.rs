@@ -8,9 +8,9 @@ use chatcore_sqlite::{Sqlite, SqliteConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A new file. Its directory stays until the machine clears it away: the test ends before the threads that use it.
+/// A new file, below `target`. It stays: the test ends before the threads that use it.
 fn file() -> PathBuf {
-    tempfile::tempdir().unwrap().keep().join("chat.db")
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep().join("chat.db")
 }
 
 fn open(config: SqliteConfig) -> Sqlite {

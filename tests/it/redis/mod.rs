@@ -8,6 +8,7 @@ mod proxy;
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 mod servers;
 mod sharing;
+mod streams;
 mod worker;
 mod writers;
 

@@ -1,0 +1,218 @@
+//! Streams over several servers: cut anywhere and resumed elsewhere, left by their readers, their server killed. Nobody is shown
+//! another text than the stored one.
+
+use super::servers::Server as Redis;
+use super::{ANSWERED_WITHIN, LEASE, durable};
+use crate::client::Client;
+use crate::process::Server;
+use crate::writers::within;
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use reqwest::Response;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What is asked: the answer has letters of one to three bytes.
+const QUESTION: &str = "tai nghe dưới 3 triệu";
+
+fn start(redis: &Redis, delay: &str) -> Server {
+    let settings = [("MESSAGE_QUOTA", "off"), ("OWNER_MAX_SESSIONS", "20000"), ("TURN_LEASE", "1s")];
+    Server::start(&[&settings[..], &[("REDIS_URL", &redis.url()), ("AI_DEMO_DELAY", delay)]].concat())
+}
+
+fn message(key: &str) -> Value {
+    json!({ "message": QUESTION, "client_message_id": key })
+}
+
+/// What a client shows of a turn.
+#[derive(Debug, Default)]
+struct Shown {
+    /// Where it can be read on.
+    path: Option<String>,
+    last: Option<String>,
+    text: String,
+    deltas: usize,
+    restarts: usize,
+    done: Option<Value>,
+}
+
+impl Shown {
+    /// Takes all whole events of these bytes, which begin with one.
+    fn take(&mut self, bytes: &[u8]) {
+        let whole = bytes.windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |end| end + 2);
+        for event in std::str::from_utf8(&bytes[..whole]).unwrap().split_terminator("\n\n") {
+            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            let Some(name) = field("event") else { continue };
+            let data: Value = serde_json::from_str(field("data").unwrap()).unwrap();
+            self.last = field("id").map(str::to_owned);
+            match name {
+                "turn" => {
+                    let of = |name: &str| data[name].as_str().unwrap().to_owned();
+                    self.path = Some(format!("/chat/session/{}/turns/{}", of("session_id"), of("message_id")));
+                }
+                "delta" => {
+                    self.text += data["text"].as_str().unwrap();
+                    self.deltas += 1;
+                }
+                "restart" => {
+                    self.text.clear();
+                    self.restarts += 1;
+                }
+                "done" => self.done = Some(data),
+                other => panic!("{other}: {data}"),
+            }
+        }
+    }
+
+    /// Reads until this is so, or to the end; whether it came to the end.
+    async fn read(&mut self, response: &mut Response, enough: impl Fn(&Self) -> bool) -> bool {
+        let mut unread = Vec::new();
+        while !enough(self) {
+            let Ok(Some(bytes)) = response.chunk().await else { return true };
+            unread.extend(bytes);
+            let whole = unread.windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |end| end + 2);
+            self.take(&unread[..whole]);
+            unread.drain(..whole);
+        }
+        false
+    }
+
+    fn is_the_stored_text(&self) {
+        let done = self.done.as_ref().unwrap_or_else(|| panic!("no end: {self:?}"));
+        assert_eq!(done["ai_response"], *self.text, "{self:?}");
+    }
+}
+
+/// Exactly so many bytes, or all where there are fewer; then the client is gone.
+async fn cut_after(mut response: Response, most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < most {
+        let Some(more) = response.chunk().await.unwrap() else { return bytes };
+        bytes.extend(more);
+    }
+    bytes.truncate(most);
+    bytes
+}
+
+/// How many turns run at once.
+const AT_ONCE: usize = 250;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_cut_after_any_byte_goes_on_elsewhere() {
+    let redis = durable();
+    let (one, two) = (start(&redis, "1s"), start(&redis, "1s"));
+    let here = Client::login(&one).await;
+    let there = here.at(&two);
+    let mut cuts = 0;
+    loop {
+        let cut_there = |cut| match cut % 2 {
+            0 => tokio::spawn(cut_and_resumed(here.clone(), there.clone(), cut)),
+            _ => tokio::spawn(cut_and_resumed(there.clone(), here.clone(), cut)),
+        };
+        let ended = join_all((cuts..cuts + AT_ONCE).map(cut_there)).await;
+        cuts += AT_ONCE;
+        if ended.into_iter().any(|was_whole| was_whole.unwrap()) {
+            break;
+        }
+    }
+    println!("cut after each of {cuts} bytes");
+    assert!(cuts > 4 * AT_ONCE, "a stream has {cuts} bytes");
+}
+
+/// Answers whether the stream was whole before it could be cut.
+async fn cut_and_resumed(here: Client, there: Client, cut: usize) -> bool {
+    let (message, mut shown) = (message(&format!("cut-{cut}")), Shown::default());
+    let bytes = cut_after(here.stream("/chat/message", Some(&message), None).await, cut).await;
+    shown.take(&bytes);
+    if shown.done.is_some() {
+        return bytes.len() < cut;
+    }
+    let mut rest = match &shown.path {
+        Some(path) => there.stream(&format!("{path}/stream"), None, shown.last.as_deref()).await,
+        // It does not know its turn yet: the same message again is the same turn.
+        None => there.stream("/chat/message", Some(&message), None).await,
+    };
+    shown.read(&mut rest, |_| false).await;
+    shown.is_the_stored_text();
+    assert_eq!((shown.restarts, &shown.done.unwrap()["status"]), (0, &json!("completed")), "cut after {cut}");
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_learns_that_the_server_of_a_turn_was_killed() {
+    let redis = durable();
+    let (mut dying, living) = (start(&redis, "20s"), start(&redis, "0"));
+    let here = Client::login(&living).await;
+    let there = here.at(&dying);
+    // One turn is only read along; of the other the message was sent again, so that there is somebody to answer it.
+    let (read, sent) = (message("read"), message("sent"));
+    let mut askers = [there.stream("/chat/message", Some(&read), None).await, {
+        there.stream("/chat/message", Some(&sent), None).await
+    }];
+    let mut asked = [Shown::default(), Shown::default()];
+    for (shown, response) in asked.iter_mut().zip(&mut askers) {
+        shown.read(response, |shown| shown.deltas > 2).await;
+    }
+    let path = format!("{}/stream", asked[0].path.as_ref().unwrap());
+    let mut readers = [here.stream(&path, None, None).await, here.stream("/chat/message", Some(&sent), None).await];
+    let mut shown = [Shown::default(), Shown::default()];
+    for (shown, response) in shown.iter_mut().zip(&mut readers) {
+        shown.read(response, |shown| shown.deltas > 0).await;
+    }
+    dying.kill();
+    within(ANSWERED_WITHIN, async {
+        for (shown, response) in shown.iter_mut().zip(&mut readers) {
+            shown.read(response, |_| false).await;
+        }
+    })
+    .await;
+    let [read_along, taken_up] = shown;
+    let ends = [&read_along, &taken_up].map(|shown| {
+        shown.is_the_stored_text();
+        (shown.restarts, shown.done.as_ref().unwrap()["status"].clone())
+    });
+    assert_eq!(ends, [(0, json!("failed")), (1, json!("completed"))]);
+    assert!(asked[0].text.starts_with(&read_along.text), "of what was shown nearly all was kept: {read_along:?}");
+    assert!(!read_along.text.is_empty(), "{read_along:?}");
+    let failed = read_along.done.unwrap();
+    let next = json!({ "message": QUESTION, "session_id": failed["session_id"] });
+    assert_eq!(here.ask(next).await["status"], "completed", "the session takes the next message");
+    assert_eq!(here.ask(read).await, failed, "the same key has the same answer");
+}
+
+/// How many clients hang up: `DISCONNECTS=10000` for all that were promised.
+fn disconnects() -> usize {
+    std::env::var("DISCONNECTS").ok().and_then(|count| count.parse().ok()).unwrap_or(2000)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_anywhere_leave_one_answer_to_each_question() {
+    let redis = durable();
+    let (one, two) = (start(&redis, "200ms"), start(&redis, "200ms"));
+    let client = Client::login(&one).await;
+    let clients = [client.clone(), client.at(&two)];
+    let count = disconnects();
+    let hang_up = |number: usize| {
+        let client = clients[number % 2].clone();
+        async move {
+            let response = client.stream("/chat/message", Some(&message(&format!("gone-{number}"))), None).await;
+            cut_after(response, fastrand::usize(1..2500)).await;
+        }
+    };
+    stream::iter((0..count).map(hang_up)).buffer_unordered(200).collect::<()>().await;
+    // The last of them go on without their readers.
+    let ended = within(LEASE + Duration::from_secs(20), async {
+        loop {
+            let sessions = client.all_sessions().await;
+            if sessions.iter().all(|session| session["message_count"] == 2) {
+                return sessions;
+            }
+        }
+    })
+    .await;
+    assert_eq!(ended.len(), count);
+    for session in ended.iter().step_by(count / 100) {
+        let messages = client.messages(session["session_id"].as_str().unwrap()).await;
+        assert_eq!((messages.len(), &messages[1]["status"]), (2, &json!("completed")), "{messages:?}");
+    }
+}
