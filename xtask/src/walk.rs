@@ -1,6 +1,7 @@
 //! The README's walk: its shell, run as it stands there, against a server with an empty store; once for each kind, and
-//! once with its events on Kafka.
+//! once with its events on Kafka. And its script for a browser.
 
+mod browser;
 mod kafka;
 
 use crate::run::{cargo, install, read, step};
@@ -25,9 +26,10 @@ const PORT: u16 = 8000;
 /// Runs it on the embedded store, on a Redis, and then with a Kafka behind the Redis: every command has to succeed.
 pub(crate) fn walk() -> Result<(), String> {
     let readme = read("README.md")?;
-    install(&["curl", "jq", "redis-server", "java", "mvn"])?;
+    install(&["curl", "jq", "chromium", "redis-server", "java", "mvn"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins"]))?;
     drop(on(&readme, &[])?);
+    browser::browse(&readme, &program()?)?;
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.map_err(|error| format!("no free port: {error}"))?.port();
     let text = port.to_string();
@@ -63,8 +65,7 @@ struct Walked {
 fn on(readme: &str, settings: &[(&str, &str)]) -> Result<Walked, String> {
     let (script, shown) = (block(readme, WALK)?, block(readme, ANSWER)?);
     println!("\n==> the walk, with {settings:?}");
-    let program = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("app-http");
-    let mut server = Command::new(program);
+    let mut server = Command::new(program()?);
     let server = Started::start(server.env_clear().envs(settings.iter().copied()), PORT, Ends::Killed)?;
     let mut shell = Command::new("bash");
     let kept = format!("{script}\necho \"$ANSWER\" > answer.json");
@@ -75,6 +76,11 @@ fn on(readme: &str, settings: &[(&str, &str)]) -> Result<Walked, String> {
         true => Ok(Walked { _server: server, answer }),
         false => Err(format!("README.md shows\n{shown}\nbut the answer was\n{answer}")),
     }
+}
+
+/// The server, which cargo puts beside this program.
+fn program() -> Result<PathBuf, String> {
+    Ok(std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("app-http"))
 }
 
 fn block<'a>(readme: &'a str, mark: &str) -> Result<&'a str, String> {
