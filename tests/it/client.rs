@@ -52,14 +52,19 @@ impl Client {
         panic!("no answer to {body}")
     }
 
-    /// A stream, of a message where there is one, behind this event where one is named.
-    pub(crate) async fn stream(&self, path: &str, message: Option<&Value>, last: Option<&str>) -> Response {
+    /// The same user with the same token, by another way.
+    pub(crate) fn at_url(&self, base: String) -> Self {
+        Self { base, ..self.clone() }
+    }
+
+    /// A stream, of a message where there is one.
+    pub(crate) async fn stream(&self, path: &str, message: Option<&Value>, headers: &[(&str, &str)]) -> Response {
         let url = format!("{}{path}", self.base);
         let request = match message {
             Some(message) => self.http.post(url).json(message),
             None => self.http.get(url),
         };
-        let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.bearer_auth(&self.token).header("accept", "text/event-stream");
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}: {:?}", response.text().await);

@@ -1,6 +1,7 @@
 //! The programs as their users run them: real processes over one file, killed without mercy.
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may")]
 
+mod behind_nginx;
 mod client;
 mod observability;
 mod process;

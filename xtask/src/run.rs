@@ -51,7 +51,7 @@ fn shown(command: &Command) -> String {
 }
 
 /// Packages of Debian that are not called like the program in them.
-const PACKAGES: &[(&str, &str)] = &[("java", "openjdk-17-jdk-headless"), ("mvn", "maven")];
+const PACKAGES: &[(&str, &str)] = &[("java", "openjdk-17-jdk-headless"), ("mvn", "maven"), ("nginx", "nginx-light")];
 
 /// Brings in programs that a step needs, from Debian's packages, where they are missing.
 pub(crate) fn install(programs: &[&str]) -> Result<(), String> {

@@ -122,15 +122,18 @@ async fn a_stream_that_is_cut_after_any_byte_goes_on_elsewhere() {
 /// Answers whether the stream was whole before it could be cut.
 async fn cut_and_resumed(here: Client, there: Client, cut: usize) -> bool {
     let (message, mut shown) = (message(&format!("cut-{cut}")), Shown::default());
-    let bytes = cut_after(here.stream("/chat/message", Some(&message), None).await, cut).await;
+    let bytes = cut_after(here.stream("/chat/message", Some(&message), &[]).await, cut).await;
     shown.take(&bytes);
     if shown.done.is_some() {
         return bytes.len() < cut;
     }
     let mut rest = match &shown.path {
-        Some(path) => there.stream(&format!("{path}/stream"), None, shown.last.as_deref()).await,
+        Some(path) => {
+            let last: Vec<_> = shown.last.iter().map(|last| ("last-event-id", last.as_str())).collect();
+            there.stream(&format!("{path}/stream"), None, &last).await
+        }
         // It does not know its turn yet: the same message again is the same turn.
-        None => there.stream("/chat/message", Some(&message), None).await,
+        None => there.stream("/chat/message", Some(&message), &[]).await,
     };
     shown.read(&mut rest, |_| false).await;
     shown.is_the_stored_text();
@@ -146,15 +149,15 @@ async fn a_reader_learns_that_the_server_of_a_turn_was_killed() {
     let there = here.at(&dying);
     // One turn is only read along; of the other the message was sent again, so that there is somebody to answer it.
     let (read, sent) = (message("read"), message("sent"));
-    let mut askers = [there.stream("/chat/message", Some(&read), None).await, {
-        there.stream("/chat/message", Some(&sent), None).await
+    let mut askers = [there.stream("/chat/message", Some(&read), &[]).await, {
+        there.stream("/chat/message", Some(&sent), &[]).await
     }];
     let mut asked = [Shown::default(), Shown::default()];
     for (shown, response) in asked.iter_mut().zip(&mut askers) {
         shown.read(response, |shown| shown.deltas > 2).await;
     }
     let path = format!("{}/stream", asked[0].path.as_ref().unwrap());
-    let mut readers = [here.stream(&path, None, None).await, here.stream("/chat/message", Some(&sent), None).await];
+    let mut readers = [here.stream(&path, None, &[]).await, here.stream("/chat/message", Some(&sent), &[]).await];
     let mut shown = [Shown::default(), Shown::default()];
     for (shown, response) in shown.iter_mut().zip(&mut readers) {
         shown.read(response, |shown| shown.deltas > 0).await;
@@ -195,7 +198,7 @@ async fn clients_that_hang_up_anywhere_leave_one_answer_to_each_question() {
     let hang_up = |number: usize| {
         let client = clients[number % 2].clone();
         async move {
-            let response = client.stream("/chat/message", Some(&message(&format!("gone-{number}"))), None).await;
+            let response = client.stream("/chat/message", Some(&message(&format!("gone-{number}"))), &[]).await;
             cut_after(response, fastrand::usize(1..2500)).await;
         }
     };
