@@ -15,7 +15,7 @@ pub(crate) fn test() -> Result<(), String> {
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
     // As they were built with the whole: `cargo run` of a package would choose other features, and build much again.
     let examples = built()?.join("examples");
-    for example in ["embed", "axum", "handler"] {
+    for example in ["embed", "stream", "axum", "handler"] {
         step(&mut Command::new(examples.join(example)))?;
     }
     let beside = tests::run()?;
