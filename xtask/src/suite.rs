@@ -11,7 +11,7 @@ pub(crate) fn test() -> Result<(), String> {
     compose::check()?;
     step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    install(&["redis-server", "openssl", "java", "mvn", "nginx"])?;
+    install(&["redis-server", "curl", "openssl", "java", "mvn", "nginx"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
     // As they were built with the whole: `cargo run` of a package would choose other features, and build much again.
     let examples = built()?.join("examples");
