@@ -1,7 +1,7 @@
 //! The command line: what the program is asked to do instead of serving.
 
-use crate::compose;
 use crate::settings::{Server, Settings};
+use crate::{compose, doctor};
 use app_kit::flags::ConfigFlags;
 use app_kit::settings::{env_example, help};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -25,6 +25,8 @@ pub struct Cli {
 enum Command {
     /// Reads a password from the terminal or from stdin and prints its hash, for the file of users.
     HashPassword,
+    /// Looks at the settings, the store, the bus and the AI, and says what to mend; with status 1 if anything is.
+    Doctor,
 }
 
 impl Cli {
@@ -45,14 +47,18 @@ impl Cli {
         } else if let Some(Command::HashPassword) = self.command {
             writeln!(stdout(), "{}", compose::hash_password(&password()?)?)?;
         }
-        Ok(self.env_example || self.command.is_some())
+        Ok(self.env_example || matches!(self.command, Some(Command::HashPassword)))
     }
 
     /// Does what needs no server; `true` if that was all. Settings without faults have come so far.
     ///
     /// # Errors
-    /// Stdout is closed, or the server that was asked for is not alive.
-    pub fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
+    /// Stdout is closed, the server that was asked for is not alive, or the doctor has found something.
+    pub async fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
+        if let Some(Command::Doctor) = self.command {
+            let is_well = doctor::examine(settings, &mut stdout()).await?;
+            return is_well.then_some(true).ok_or_else(|| io::Error::other("there is something to mend"));
+        }
         let Server { host, port, .. } = &settings.server;
         self.config.answer(&settings.printed, &settings.warnings, Some((host, *port)))
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`settings`] | what it is told |
 //! | [`compose`] | the only place that names adapters |
+//! | [`doctor`] | looks at all that it needs |
 //! | [`Application`] | built from settings, bound to a port, run until told to stop |
 //! | [`startup`], [`around`] | the HTTP server, and what is done around every request |
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
@@ -19,6 +20,7 @@ pub mod auth;
 pub mod body;
 pub mod cli;
 pub mod compose;
+pub mod doctor;
 pub mod dto;
 pub mod idempotency;
 mod measured;

@@ -22,7 +22,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
         return Ok(());
     }
     let settings = Settings::load()?;
-    if cli.did_with_settings(&settings)? {
+    if cli.did_with_settings(&settings).await? {
         return Ok(());
     }
     let _logs = telemetry::init(&settings.logs, Console::Stdout)?;

@@ -13,9 +13,13 @@ pub(crate) struct Client {
     token: String,
 }
 
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(40)).build().unwrap()
+}
+
 impl Client {
     pub(crate) async fn login(server: &Server) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().unwrap();
+        let http = http();
         let credentials = json!({"username": "testuser", "password": "testpass"});
         let answer = http.post(server.url("/auth/login")).json(&credentials).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
@@ -71,9 +75,18 @@ impl Client {
         response
     }
 
+    /// The same user with the same token, by another way and on connections of its own.
+    pub(crate) fn anew(&self, base: String) -> Self {
+        Self { http: http(), base, token: self.token.clone() }
+    }
+
     /// The status of a page that anybody may see.
     pub(crate) async fn look(&self, url: &str) -> StatusCode {
-        self.http.get(url).send().await.unwrap().status()
+        self.try_look(url).await.unwrap()
+    }
+
+    pub(crate) async fn try_look(&self, url: &str) -> reqwest::Result<StatusCode> {
+        Ok(self.http.get(url).send().await?.status())
     }
 
     pub(crate) async fn delete(&self, session: &str) -> StatusCode {

@@ -30,6 +30,12 @@ impl Server {
         self.process.wait().unwrap();
     }
 
+    /// SIGTERM; the status that it ends with.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        signal(&self.process, "-TERM");
+        self.process.wait().unwrap().code()
+    }
+
     pub(crate) fn restart(&mut self) {
         (self.process, self.port) = spawn(self.folder.path(), &self.settings, self.port);
     }

@@ -4,6 +4,7 @@
 mod app;
 mod bad_input;
 mod contract;
+mod doctor;
 mod errors;
 mod guests;
 mod idempotency;

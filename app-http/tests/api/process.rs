@@ -19,7 +19,7 @@ fn command(directory: &Path, pairs: &[(&str, &str)]) -> Command {
     command
 }
 
-fn output(directory: &Path, pairs: &[(&str, &str)], arguments: &[&str]) -> (Output, String, String) {
+pub(crate) fn output(directory: &Path, pairs: &[(&str, &str)], arguments: &[&str]) -> (Output, String, String) {
     let output = command(directory, pairs).args(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));

@@ -5,6 +5,7 @@
 mod fastapi;
 mod one_session;
 mod proxy;
+mod rolling;
 #[path = "../../../adapters/redis/tests/common/server.rs"]
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 mod servers;

@@ -1,0 +1,100 @@
+//! `app-http doctor`: looks at all that the server needs, and says what to mend.
+
+use crate::compose::{self, Dependency};
+use crate::settings::Settings;
+use chatcore::port::Health;
+use futures_util::future::join_all;
+use std::io::{self, Write};
+use std::net::TcpListener;
+
+/// Looks, and writes a line for each thing; whether all of it is well.
+///
+/// # Errors
+/// Nothing can be written.
+pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bool> {
+    let told = settings.warnings.iter().map(|warning| Finding::remark("settings", warning.clone()));
+    let mut findings: Vec<Finding> = told.collect();
+    if findings.is_empty() {
+        findings.push(Finding::well("settings", "no fault, no warning"));
+    }
+    findings.push(port(settings));
+    match compose::compose(settings).await {
+        Ok(parts) => {
+            findings.extend(join_all(parts.dependencies.iter().map(dependency)).await);
+            if let Ok(backlog) = parts.sampled.outbox.backlog().await {
+                findings.push(Finding::well("outbox", &format!("holds {} events", backlog.events)));
+            }
+        }
+        Err(error) => findings.push(Finding::ill("parts", error.to_string())),
+    }
+    findings.iter().try_for_each(|finding| writeln!(out, "{:6} {}: {}", finding.word(), finding.what, finding.said))?;
+    Ok(findings.iter().all(|finding| finding.health != Some(false)))
+}
+
+/// What was found.
+struct Finding {
+    what: &'static str,
+    said: String,
+    /// `None` for what is not wrong but should be looked at.
+    health: Option<bool>,
+}
+
+impl Finding {
+    fn well(what: &'static str, said: &str) -> Self {
+        Self { what, said: said.to_owned(), health: Some(true) }
+    }
+
+    fn remark(what: &'static str, said: String) -> Self {
+        Self { what, said, health: None }
+    }
+
+    fn ill(what: &'static str, said: String) -> Self {
+        Self { what, said, health: Some(false) }
+    }
+
+    fn word(&self) -> &'static str {
+        match self.health {
+            Some(true) => "ok",
+            None => "look",
+            Some(false) => "MEND",
+        }
+    }
+}
+
+/// Whether the server could listen. One that runs here already is no fault.
+fn port(settings: &Settings) -> Finding {
+    let address = format!("{}:{}", settings.server.host, settings.server.port);
+    match TcpListener::bind(&address) {
+        Ok(_) => Finding::well("port", &format!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Finding::remark("port", format!("{address} is taken: by this server, or choose another PORT"))
+        }
+        Err(error) => Finding::ill("port", format!("{address} cannot be listened on: {error}; see HOST and PORT")),
+    }
+}
+
+async fn dependency(Dependency { probe, required }: &Dependency) -> Finding {
+    let meanwhile = match (required, probe.name()) {
+        (true, _) => "nothing works without it",
+        (false, "kafka") => "messages are answered meanwhile, and their events wait",
+        (false, _) => "messages are answered with AI_FALLBACK_MESSAGE meanwhile",
+    };
+    match probe.check().await {
+        Ok(Health::Well) => Finding::well(probe.name(), "answers"),
+        Ok(Health::Partly(what)) => Finding::remark(probe.name(), format!("a part of it is away: {what}")),
+        Err(error) => {
+            let source = &error.source;
+            Finding::ill(probe.name(), format!("{source}; see {}; {meanwhile}", settings_of(probe.name())))
+        }
+    }
+}
+
+/// Where it is said how a dependency is reached.
+fn settings_of(dependency: &str) -> &'static str {
+    match dependency {
+        "redis" => "REDIS_URL, or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD",
+        "kafka" => "KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL",
+        "ai" => "AI_API_URL and AI_API_KEY",
+        _ => "DATA_DIR",
+    }
+}

@@ -1,0 +1,55 @@
+//! `app-http doctor`: what it finds where all is well, and what where something is to be mended.
+
+use crate::process::output;
+use std::net::TcpListener;
+
+/// Where nobody listens.
+fn nobody() -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("127.0.0.1:{port}")
+}
+
+#[test]
+fn the_doctor_finds_nothing_where_all_is_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let (output, stdout, stderr) = output(directory.path(), &[("PORT", "0"), ("LOG_LEVEL", "off")], &["doctor"]);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
+    for line in
+        ["ok     settings: ", "ok     port: ", "ok     sqlite: ", "ok     ai: ", "ok     outbox: holds 0 events"]
+    {
+        assert!(stdout.contains(line), "{line} in {stdout}");
+    }
+}
+
+#[test]
+fn the_doctor_names_all_that_is_to_be_mended_and_where() {
+    let (directory, taken) = (tempfile::tempdir().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (redis, kafka, ai) = (nobody(), nobody(), nobody());
+    let (redis, ai) = (format!("redis://chat:hunter2@{redis}"), format!("http://{ai}/chat"));
+    let pairs = [
+        ("PORT", port.as_str()),
+        ("REDIS_URL", &redis),
+        ("KAFKA_BOOTSTRAP_SERVERS", &kafka),
+        ("AI_API_URL", &ai),
+        ("JWT_SECRET_KEY", "short"),
+    ];
+    let (output, stdout, stderr) = output(directory.path(), &pairs, &["doctor"]);
+    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+    for part in [
+        "look   settings: JWT_SECRET_KEY",
+        "look   port: ",
+        "MEND   redis: ",
+        "see REDIS_URL",
+        "MEND   kafka: ",
+        "see KAFKA_BOOTSTRAP_SERVERS",
+        "their events wait",
+        "MEND   ai: ",
+        "see AI_API_URL",
+        "AI_FALLBACK_MESSAGE",
+    ] {
+        assert!(stdout.contains(part), "{part} in {stdout}");
+    }
+    assert!(!stdout.contains("hunter2") && !stderr.contains("hunter2"), "{stdout}{stderr}");
+    assert!(stderr.contains("there is something to mend"), "{stderr}");
+}
