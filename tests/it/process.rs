@@ -40,6 +40,10 @@ impl Server {
         (self.process, self.port) = spawn(self.folder.path(), &self.settings, self.port);
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
