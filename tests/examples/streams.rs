@@ -27,6 +27,10 @@ use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use chatcore::id::UserId;
+use chatcore::port::{Claims, Runtime, TokenIssuer};
+use chatcore_auth::{JwtConfig, JwtIssuer};
+use chatcore_ports::tokio::TokioRuntime;
 use futures_util::stream::unfold;
 use process::Server;
 use serde_json::{Value, json};
@@ -35,6 +39,7 @@ use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, interval_at, sleep};
 
+const SECRET: &str = "wR6yH3dJ5gAcq8fK2mZ0pX7vL4nB9sT1";
 /// How often the AI says a piece.
 const GAP: Duration = Duration::from_millis(50);
 
@@ -47,10 +52,7 @@ async fn main() {
     let redis = value("--store").is_some_and(|store| store == "redis").then(Redis::start);
     let pieces = seconds * 20;
     let server = start(&ai(pieces).await, redis.as_ref());
-    let login = json!({ "username": "testuser", "password": "testpass" });
-    let client = reqwest::Client::new();
-    let login: Value = client.post(server.url("/auth/login")).json(&login).send().await.unwrap().json().await.unwrap();
-    let reader = Reader { client, url: server.url("/chat/message"), token: login["access_token"].to_string(), pieces };
+    let reader = Reader { client: reqwest::Client::new(), url: server.url("/chat/message"), token: token(), pieces };
     if streams == 1 {
         return reader.first_pieces().await;
     }
@@ -89,9 +91,16 @@ async fn main() {
 fn start(ai: &str, redis: Option<&Redis>) -> Server {
     let url = redis.map(Redis::url);
     let mut settings = vec![("AI", "openai"), ("AI_API_URL", ai), ("AI_MODEL", "words"), ("AI_TIMEOUT", "10m")];
-    settings.extend([("MESSAGE_QUOTA", "off"), ("LOG_LEVEL", "info"), ("ANSWER_MAX_BYTES", "10MiB")]);
+    settings.extend([("MESSAGE_QUOTA", "off"), ("ANSWER_MAX_BYTES", "10MiB"), ("JWT_SECRET_KEY", SECRET)]);
     settings.push(url.as_deref().map_or(("STORE", "memory"), |url| ("REDIS_URL", url)));
     Server::start(&settings)
+}
+
+/// As a login gives it, without the memory that a password's hash takes.
+fn token() -> String {
+    let issuer = JwtIssuer::new(JwtConfig { secret: SECRET.into(), issuer: None, audience: None });
+    let (subject, issued_at) = (UserId::parse("user_123").unwrap(), TokioRuntime::current().now());
+    issuer.issue(&Claims { subject, issued_at, expires_at: issued_at + Duration::from_secs(3600) }).unwrap()
 }
 
 /// Says its pieces in the format of OpenAI. Answers where it is.
@@ -168,7 +177,7 @@ impl Reader {
     }
 
     async fn open(&self) -> reqwest::Response {
-        let request = self.client.post(&self.url).bearer_auth(self.token.trim_matches('"'));
+        let request = self.client.post(&self.url).bearer_auth(&self.token);
         let request = request.header("accept", "text/event-stream").json(&json!({ "message": "say it" }));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200, "{:?}", response.text().await);
