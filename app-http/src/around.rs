@@ -1,5 +1,6 @@
 //! What is done around every request: its id, its log line, errors in one shape, and bodies that nobody read.
 
+use crate::connection::{Connection, Sent};
 use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::startup::State;
@@ -41,17 +42,22 @@ pub struct AsIs;
 pub async fn around(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+) -> Result<ServiceResponse<Sent>, Error> {
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let sent = |body| Sent::new(body, connection.clone());
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
-        return Ok(next.call(request).await?.map_into_boxed_body());
+        return Ok(next.call(request).await?.map_into_boxed_body().map_body(|_, body| sent(body)));
     };
+    connection.iter().for_each(|connection| connection.is_served());
     let (id, since) = (request_id(&request, &state), state.runtime.elapsed());
     let method = request.method().clone();
     request.extensions_mut().insert(id.clone());
     let unread = share_body(&mut request);
     let span = tracing::info_span!("request", request_id = %id.0);
     let mut response = uniform(next.call(request).instrument(span).await?.map_into_boxed_body());
-    select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await;
+    if response.status() != StatusCode::REQUEST_TIMEOUT {
+        select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await;
+    }
     sign(&mut response, &id);
     let (status, took) = (response.status().as_u16(), state.runtime.elapsed().saturating_sub(since));
     let ms = millis(took);
@@ -63,7 +69,7 @@ pub async fn around(
     } else {
         tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
     }
-    Ok(response)
+    Ok(response.map_body(|_, body| sent(body)))
 }
 
 /// The caller's, if it is one; else a new one.

@@ -6,9 +6,10 @@
 //! | [`compose`] | the only place that names adapters |
 //! | [`doctor`] | looks at all that it needs |
 //! | [`Application`] | built from settings, bound to a port, run until told to stop |
-//! | [`startup`], [`around`] | the HTTP server, and what is done around every request |
+//! | [`startup`], [`around`], [`connection`] | the HTTP server, what is done around every request, and how long clients are waited for |
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
 //! | [`address`], [`rate_limit`] | where a request comes from, and what is left of quotas |
+//! | `open_files` | how many the system allows |
 //! | `measured` | numbers for Prometheus |
 //! | [`sse`] | streams of events |
 //! | [`problem`] | every error, in one shape |
@@ -20,11 +21,13 @@ pub mod auth;
 pub mod body;
 pub mod cli;
 pub mod compose;
+pub mod connection;
 pub mod doctor;
 pub mod dto;
 pub mod idempotency;
 mod measured;
 pub mod members;
+mod open_files;
 pub mod problem;
 pub mod rate_limit;
 pub mod routes;

@@ -2,6 +2,8 @@
 
 use crate::around::around;
 use crate::compose::{Dependency, Parts};
+use crate::connection::Connection;
+use crate::open_files;
 use crate::routes;
 use crate::settings;
 use actix_cors::Cors;
@@ -18,11 +20,16 @@ use chatcore::login::LoginService;
 use chatcore::port::Runtime;
 use ipnet::IpNet;
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How long answers may take to go out, in seconds, once the server takes no more requests.
 const LAST_ANSWERS: u64 = 1;
+/// How long the first head of a connection may take to come.
+const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// What every handler may use.
 #[derive(Debug)]
@@ -82,7 +89,7 @@ impl State {
 /// # Errors
 /// The address cannot be listened on.
 pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Server, u16)> {
-    let origins = settings.origins.clone();
+    let (origins, runtime) = (settings.origins.clone(), state.runtime.clone());
     let factory = move || {
         App::new()
             .app_data(state.clone())
@@ -91,11 +98,17 @@ pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Se
             .wrap(cors(origins.as_deref()))
             .wrap(from_fn(around))
     };
-    let mut server = HttpServer::new(factory).disable_signals().shutdown_timeout(LAST_ANSWERS);
-    if let Some(workers) = settings.workers {
-        server = server.workers(workers);
-    }
-    let server = server.bind((settings.host.as_str(), settings.port))?;
+    let workers = settings.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
+    let server = HttpServer::new(factory)
+        .disable_signals()
+        .shutdown_timeout(LAST_ANSWERS)
+        .client_request_timeout(HEAD_TIME)
+        .workers(workers)
+        .max_connections(open_files::connections(settings.max_connections).div_ceil(workers))
+        .on_connect(move |io, data| {
+            Connection::watched(io, &runtime).into_iter().for_each(|connection| drop(data.insert(connection)));
+        })
+        .bind((settings.host.as_str(), settings.port))?;
     let port = server.addrs().first().map_or(settings.port, std::net::SocketAddr::port);
     Ok((server.run(), port))
 }

@@ -20,6 +20,8 @@ pub struct Server {
     pub port: u16,
     /// Threads; `None` for one a core.
     pub workers: Option<usize>,
+    /// Connections at once.
+    pub max_connections: usize,
     /// How long stopping may take in all: open turns go on for all of it but 3.5 s, in which their answers go out.
     pub grace: Duration,
     /// Proxies that are believed where a request comes from.
@@ -36,6 +38,7 @@ impl Server {
         let (host, port) = (reader.get(&t::HOST, parse::host), reader.get(&t::PORT, parse::port));
         let debug = reader.get(&t::DEBUG, parse::boolean);
         let workers = reader.optional(&t::HTTP_WORKERS, workers);
+        let max_connections = reader.get(&t::HTTP_MAX_CONNECTIONS, parse::size);
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
         let trusted = reader.get(&t::TRUSTED_PROXIES, parse::networks);
         let any = if debug.unwrap_or(true) { "*" } else { "none" };
@@ -48,6 +51,7 @@ impl Server {
             host: host?,
             port: port?,
             workers: workers?,
+            max_connections: max_connections?,
             grace: grace?,
             trusted: trusted?,
             origins: origins?,

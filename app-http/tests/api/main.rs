@@ -12,6 +12,7 @@ mod outage;
 mod process;
 mod sessions;
 mod settings;
+mod slow;
 mod stream;
 mod turns;
 mod wire;

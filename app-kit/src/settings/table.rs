@@ -46,6 +46,7 @@ table! {
         HOST = "127.0.0.1", "The address to listen on; 0.0.0.0 for all.";
         PORT = "8000", "The port to listen on; 0 for any free one.";
         HTTP_WORKERS = "", "Threads that serve HTTP; one for each core unless given.";
+        HTTP_MAX_CONNECTIONS = "10000", "Connections at once; further ones wait until some are closed. Each takes two open files, of which the system may allow fewer: then the log says so.";
         DATA_DIR = "./data", "The directory of the SQLite file and of a made-up JWT secret.";
         SHUTDOWN_GRACE = "30s", "How long the program may take to end after SIGTERM. Open turns go on for all of it but 3.5s, in which their answers go out.";
         TRUSTED_PROXIES = "", "Addresses and networks of proxies, as in `10.0.0.0/8, ::1`, whose `X-Forwarded-For` says where a request comes from.";

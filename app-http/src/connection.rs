@@ -1,0 +1,141 @@
+//! How long a client may keep the server waiting, at any point of a connection.
+//!
+//! The framework limits the time for the first head of a connection, and how long it may be idle. Neither ends a client that
+//! sends a later head byte by byte, goes on with a body that nobody reads, or does not read its answer. So each connection has
+//! a watch beside it, which cuts it off when its client was waited for too long.
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::rt::net::TcpStream;
+use actix_web::rt::spawn;
+use actix_web::web::Bytes;
+use chatcore::port::Runtime;
+use socket2::{SockRef, Socket};
+use std::any::Any;
+use std::cell::{Cell, OnceCell};
+use std::error::Error;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How long a client is waited for: until its next request is there, or until it has taken the next piece of its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pieces in which an answer goes out. Who takes less in the time above takes its answer too slowly.
+const PIECE: usize = 32 << 10;
+
+/// A connection, and since when its client is waited for. It is among the data of the connection that requests carry.
+#[derive(Debug)]
+pub struct Connection {
+    /// A second handle of the socket: the first is the framework's.
+    socket: Socket,
+    runtime: Arc<dyn Runtime>,
+    /// `None` while the server is at work for the client.
+    awaited: Cell<Option<Duration>>,
+    watch: OnceCell<JoinHandle<()>>,
+}
+
+impl Connection {
+    /// Begins to watch a connection that has just come; `None` where that is none, or has no second handle any more, and is
+    /// closed.
+    pub fn watched(io: &dyn Any, runtime: &Arc<dyn Runtime>) -> Option<Rc<Self>> {
+        let stream = SockRef::from(io.downcast_ref::<TcpStream>()?);
+        let Ok(socket) = stream.try_clone() else {
+            let _ = stream.shutdown(Shutdown::Both);
+            return None;
+        };
+        let (awaited, watch) = (Cell::new(Some(runtime.elapsed())), OnceCell::new());
+        let connection = Rc::new(Self { socket, runtime: runtime.clone(), awaited, watch });
+        let _ = connection.watch.set(spawn(watch_over(Rc::downgrade(&connection), runtime.clone())));
+        Some(connection)
+    }
+
+    /// From now on the server is at work.
+    pub fn is_served(&self) {
+        self.awaited.set(None);
+    }
+
+    /// From now on the client is waited for.
+    fn is_awaited(&self) {
+        self.awaited.set(Some(self.runtime.elapsed()));
+    }
+
+    /// How long its client may still take.
+    fn left(&self) -> Duration {
+        let waited = self.awaited.get().map_or(Duration::ZERO, |since| self.runtime.elapsed().saturating_sub(since));
+        PATIENCE.saturating_sub(waited)
+    }
+
+    /// What was not sent yet is forgotten: the system would keep it for minutes.
+    fn cut_off(&self) {
+        tracing::debug!("a client kept the server waiting for too long");
+        let _ = self.socket.set_linger(Some(Duration::ZERO));
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.watch.get().into_iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn watch_over(connection: Weak<Connection>, runtime: Arc<dyn Runtime>) {
+    let mut left = PATIENCE;
+    while !left.is_zero() {
+        runtime.sleep(left).await;
+        let Some(connection) = connection.upgrade() else { return };
+        left = connection.left();
+        if left.is_zero() {
+            connection.cut_off();
+        }
+    }
+}
+
+/// The body of an answer, which goes out piece by piece, so that it shows whether the client takes it.
+#[derive(Debug)]
+pub struct Sent {
+    body: BoxBody,
+    rest: Bytes,
+    connection: Option<Rc<Connection>>,
+}
+
+impl Sent {
+    /// A body on its way to the client of this connection.
+    #[must_use]
+    pub fn new(body: BoxBody, connection: Option<Rc<Connection>>) -> Self {
+        Self { body, rest: Bytes::new(), connection }
+    }
+}
+
+impl MessageBody for Sent {
+    type Error = Box<dyn Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Box<dyn Error>>>> {
+        while self.rest.is_empty() {
+            match Pin::new(&mut self.body).poll_next(context) {
+                Poll::Ready(Some(Ok(next))) => self.rest = next,
+                Poll::Ready(end) => return Poll::Ready(end),
+                Poll::Pending => {
+                    self.connection.iter().for_each(|connection| connection.is_served());
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.connection.iter().for_each(|connection| connection.is_awaited());
+        let piece = PIECE.min(self.rest.len());
+        Poll::Ready(Some(Ok(self.rest.split_to(piece))))
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.connection.iter().for_each(|connection| connection.is_awaited());
+    }
+}

@@ -1,0 +1,166 @@
+//! Clients that take their time, and what there may be of them.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
+
+use crate::app::{TestApp, send};
+use futures_util::future::{join, join_all};
+use reqwest::Method;
+use serde_json::json;
+use socket2::SockRef;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How many slow clients there are.
+const CLIENTS: usize = 1000;
+/// After which time none of them is connected any more.
+const CLOSED: Duration = Duration::from_secs(15);
+/// How long they are idle between one byte and the next.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What a slow client sends at once, and what it does then.
+struct Slow {
+    at_once: String,
+    then: Then,
+}
+
+/// What it does after each [`PAUSE`].
+enum Then {
+    /// Sends one of these bytes, again and again from the first on.
+    Sends(&'static str),
+    /// Reads so many bytes.
+    Reads(usize),
+}
+
+impl Slow {
+    /// Goes on until the server closes the connection, and tells how long that took.
+    async fn run(&self, address: &str) -> Duration {
+        let since = Instant::now();
+        let mut connection = self.connect(address).await;
+        connection.write_all(self.at_once.as_bytes()).await.unwrap();
+        for number in 0.. {
+            sleep(PAUSE).await;
+            let closed = match self.then {
+                Then::Sends(text) => {
+                    let byte = text.as_bytes()[number % text.len()];
+                    connection.write_all(&[byte]).await.is_err() || has_ended(&connection)
+                }
+                // An end would stand behind all that is not read yet, so only a connection that was cut off counts.
+                Then::Reads(count) => {
+                    let _ = connection.try_read(&mut vec![0; count]);
+                    SockRef::from(&connection).take_error().unwrap().is_some()
+                }
+            };
+            if closed {
+                break;
+            }
+        }
+        since.elapsed()
+    }
+
+    /// Who reads slowly has little room and small packets, as it would be over a network; the loop device's are huge.
+    async fn connect(&self, address: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        if matches!(self.then, Then::Reads(_)) {
+            socket.set_recv_buffer_size(4096).unwrap();
+            SockRef::from(&socket).set_tcp_mss(1400).unwrap();
+        }
+        socket.connect(address.parse().unwrap()).await.unwrap()
+    }
+}
+
+/// Reads what has come, and tells whether no more will.
+fn has_ended(connection: &TcpStream) -> bool {
+    loop {
+        match connection.try_read(&mut [0; 4096]) {
+            Ok(1..) => {}
+            Ok(0) => return true,
+            Err(error) => return error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// One of each kind.
+fn kinds(token: &str, session: &str) -> [(&'static str, Slow); 6] {
+    let sends = |at_once: &str, text| Slow { at_once: at_once.into(), then: Then::Sends(text) };
+    let head = "GET /livez HTTP/1.1\r\nHost: x\r\n";
+    let of_user = |line: String| format!("{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n");
+    let post = of_user("POST /chat/message".into());
+    let history = of_user(format!("GET /chat/session/{session}/messages")) + "\r\n";
+    let reads = |count| Slow { at_once: history.clone(), then: Then::Reads(count) };
+    [
+        ("a first head", sends(head, "X-Slow: x\r\n")),
+        ("a second head", sends(&format!("{head}\r\n{head}"), "X-Slow: x\r\n")),
+        ("a body", sends(&format!("{post}Content-Length: 1000\r\n\r\n"), " ")),
+        ("a body that nobody reads", sends(&format!("{head}Transfer-Encoding: chunked\r\n\r\n"), "1\r\nx\r\n")),
+        ("an answer that is not read", reads(0)),
+        ("an answer that is read slowly", reads(10)),
+    ]
+}
+
+/// How long healthy requests took, made for this time one after the other: the time within which 99 of 100 were answered.
+async fn p99(app: &TestApp, time: Duration) -> Duration {
+    let (mut took, begun) = (Vec::new(), Instant::now());
+    while begun.elapsed() < time {
+        let since = Instant::now();
+        app.say("hi").await;
+        assert_eq!(send(app.request(Method::GET, "/livez")).await.status, 200);
+        took.push(since.elapsed());
+    }
+    took.sort_unstable();
+    took[took.len() * 99 / 100]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_slow_clients_leave_others_unharmed_and_are_cut_off() {
+    let app = TestApp::with(&[("HTTP_WORKERS", "2"), ("OWNER_MAX_SESSIONS", "1000000")]).await;
+    let session = app.say("hi").await["session_id"].as_str().unwrap().to_owned();
+    for _ in 0..6 {
+        let long = json!({ "message": "x".repeat(30_000), "session_id": session });
+        assert_eq!(app.message(&long).await.status, 200);
+    }
+    let alone = p99(&app, Duration::from_secs(2)).await;
+    let (address, kinds) = (app.url.trim_start_matches("http://"), kinds(app.token(), &session));
+    let slow = join_all((0..CLIENTS).map(async |number| {
+        sleep(Duration::from_millis(2) * number as u32).await;
+        kinds[number % kinds.len()].1.run(address).await
+    }));
+    // From when all are there until the first are closed.
+    let healthy = async {
+        sleep(Duration::from_millis(2500)).await;
+        p99(&app, Duration::from_secs(4)).await
+    };
+    let (closed, beside) = join(timeout(Duration::from_secs(60), slow), healthy).await;
+    let closed = closed.unwrap_or_else(|_| panic!("slow clients are still connected"));
+    for (number, (name, _)) in kinds.iter().enumerate() {
+        let of_kind: BTreeSet<_> = closed.iter().skip(number).step_by(kinds.len()).collect();
+        println!("{name}: closed after {:?} to {:?}", of_kind.first().unwrap(), of_kind.last().unwrap());
+    }
+    println!("p99 of others: {alone:?} alone, {beside:?} beside {CLIENTS} slow clients");
+    assert!(closed.iter().all(|after| *after < CLOSED), "some were not closed in time");
+    // The other tests run at the same time, so some milliseconds more or less say nothing.
+    assert!(beside < 2 * alone.max(Duration::from_millis(50)), "{alone:?} alone, {beside:?} beside them");
+}
+
+#[tokio::test]
+async fn more_connections_than_there_may_be_wait_for_one_that_closes() {
+    let app = TestApp::with(&[("HTTP_WORKERS", "1"), ("HTTP_MAX_CONNECTIONS", "3")]).await;
+    let address = app.url.trim_start_matches("http://");
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        assert!(connection.read(&mut [0; 1024]).await.unwrap() > 0);
+        open.push(connection);
+    }
+    let mut further = TcpStream::connect(address).await.unwrap();
+    further.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let early = timeout(Duration::from_millis(500), further.read_to_end(&mut answer)).await;
+    assert!(early.is_err(), "it was answered beside the others: {}", String::from_utf8_lossy(&answer));
+    open.pop();
+    further.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+}
