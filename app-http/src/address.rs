@@ -1,4 +1,4 @@
-//! Where a request comes from: the peer, unless that is a proxy which is believed.
+//! Where a request comes from, and whether over TLS: the peer, unless that is a proxy which is believed.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 
 const FORWARDED: &str = "x-forwarded-for";
+const PROTO: &str = "x-forwarded-proto";
 
 /// The address that quotas count by. Somebody with an IPv6 address has its whole network of 64 bits, so that counts as one.
 pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> String {
@@ -16,14 +17,25 @@ pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> String {
     }
 }
 
+/// Whether it came over TLS, as far as a believed proxy says so: of several, the nearest.
+pub fn is_over_tls(request: &HttpRequest, trusted: &[IpNet]) -> bool {
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    let nearest = request.headers().get_all(PROTO).last().and_then(|value| value.to_str().ok()?.rsplit(',').next());
+    let says_so = nearest.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"));
+    says_so && peer.is_some_and(|peer| is_trusted(&peer, trusted))
+}
+
+fn is_trusted(address: &IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(address))
+}
+
 /// The last address, from the nearest on, that no believed proxy has. What stands before it anybody may have written.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     let values = headers.get_all(FORWARDED).filter_map(|value| value.to_str().ok());
     let named: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
     let mut nearest = peer.to_canonical();
     for name in named.iter().rev() {
-        if !is_trusted(&nearest) {
+        if !is_trusted(&nearest, trusted) {
             break;
         }
         match parse(name.trim()) {

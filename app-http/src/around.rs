@@ -1,8 +1,11 @@
-//! What is done around every request: its id, its log line, errors in one shape, and bodies that nobody read.
+//! What is done around every request: its id, its log line, errors in one shape, headers that protect the caller, and bodies
+//! that nobody read.
 
+use crate::address::is_over_tls;
 use crate::connection::{Connection, Sent};
 use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
+use crate::protect::protect;
 use crate::startup::State;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -52,6 +55,7 @@ pub async fn around(
     let (id, since) = (request_id(&request, &state), state.runtime.elapsed());
     let method = request.method().clone();
     request.extensions_mut().insert(id.clone());
+    let over_tls = is_over_tls(request.request(), &state.trusted);
     let unread = share_body(&mut request);
     let span = tracing::info_span!("request", request_id = %id.0);
     let mut response = uniform(next.call(request).instrument(span).await?.map_into_boxed_body());
@@ -59,6 +63,7 @@ pub async fn around(
         select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await;
     }
     sign(&mut response, &id);
+    protect(response.headers_mut(), over_tls);
     let (status, took) = (response.status().as_u16(), state.runtime.elapsed().saturating_sub(since));
     let ms = millis(took);
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());

@@ -12,6 +12,7 @@
 //! | `open_files` | how many the system allows |
 //! | `measured` | numbers for Prometheus |
 //! | [`sse`] | streams of events |
+//! | `protect` | headers that every answer has |
 //! | [`problem`] | every error, in one shape |
 
 pub mod address;
@@ -29,6 +30,7 @@ mod measured;
 pub mod members;
 mod open_files;
 pub mod problem;
+mod protect;
 pub mod rate_limit;
 pub mod routes;
 mod secret_file;

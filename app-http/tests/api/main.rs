@@ -10,6 +10,7 @@ mod guests;
 mod idempotency;
 mod outage;
 mod process;
+mod protect;
 mod sessions;
 mod settings;
 mod slow;
