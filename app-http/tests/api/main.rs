@@ -15,5 +15,6 @@ mod sessions;
 mod settings;
 mod slow;
 mod stream;
+mod tokens;
 mod turns;
 mod wire;
