@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 pub(crate) const SECRET: &str = "wR6yH3dJ5gAcq8fK2mZ0pX7vL4nB9sT1";
 
 /// A token as a login gives it, without the time that a password's hash takes.
-fn token_of(user: &str) -> String {
+pub(crate) fn token_of(user: &str) -> String {
     let issuer = JwtIssuer::new(JwtConfig { secret: SECRET.into(), issuer: None, audience: None });
     let issued_at = TokioRuntime::current().now();
     let subject = UserId::parse(user).unwrap();

@@ -1,6 +1,7 @@
 //! The API as clients see it, and the program as operators see it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod access;
 mod app;
 mod bad_input;
 mod contract;
