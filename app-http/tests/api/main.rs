@@ -9,6 +9,7 @@ mod doctor;
 mod errors;
 mod guests;
 mod idempotency;
+mod junk;
 mod outage;
 mod process;
 mod protect;

@@ -5,7 +5,7 @@ use crate::app::send;
 use crate::wire::{exchange, no_requests};
 use reqwest::Client;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -27,17 +27,16 @@ pub(crate) fn output(directory: &Path, pairs: &[(&str, &str)], arguments: &[&str
 }
 
 /// A running server, killed when it is dropped.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     log: BufReader<ChildStdout>,
-    url: String,
+    pub(crate) url: String,
     client: Client,
 }
 
 impl Running {
-    fn start(directory: &Path, pairs: &[(&str, &str)]) -> Self {
-        let mut child =
-            command(directory, &[&[("PORT", "0")], pairs].concat()).stderr(Stdio::inherit()).spawn().unwrap();
+    pub(crate) fn start(directory: &Path, pairs: &[(&str, &str)]) -> Self {
+        let mut child = command(directory, &[&[("PORT", "0")], pairs].concat()).spawn().unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap());
         let port = loop {
             let mut line = String::new();
@@ -51,25 +50,26 @@ impl Running {
         Self { child, log, url: format!("http://127.0.0.1:{port}"), client: Client::new() }
     }
 
-    async fn token(&self) -> String {
+    pub(crate) async fn token(&self) -> String {
         let body = json!({ "username": "testuser", "password": "testpass" });
         let login = send(self.client.post(format!("{}/auth/login", self.url)).json(&body)).await;
         login.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    fn message(&self, token: &str, body: &Value) -> reqwest::RequestBuilder {
+    pub(crate) fn message(&self, token: &str, body: &Value) -> reqwest::RequestBuilder {
         self.client.post(format!("{}/chat/message", self.url)).bearer_auth(token).json(body)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    /// The status that it ended with, and what it logged since it listened.
-    fn end(mut self) -> (Option<i32>, String) {
+    /// The status that it ended with, and what it logged since it listened; whatever it said on stderr, too.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         while self.log.read_line(&mut log).unwrap() > 0 {}
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap().code(), log)
     }
 }

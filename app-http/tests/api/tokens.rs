@@ -11,6 +11,7 @@ use futures_util::{StreamExt, stream};
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::json;
+use std::future::ready;
 
 /// Altered tokens.
 const MUTATIONS: usize = 10_000;
@@ -89,7 +90,7 @@ async fn ten_thousand_mutations_let_nobody_in() {
     assert_eq!((with(&app, &token).await.status, with(&app, &other).await.status), (200, 200));
     // Of each that no header can hold, or whose white space is the header's, the next one is taken.
     let altered = mutations(usize::MAX, &token, &other, 7).filter(|altered| header(altered).is_some()).take(MUTATIONS);
-    let answers = stream::iter(altered).map(async |altered| (with(&app, &altered).await, altered)).buffer_unordered(16);
-    let wrong = answers.filter(|(answer, _)| std::future::ready(answer.status != 401)).collect::<Vec<_>>().await;
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let statuses = stream::iter(altered).map(async |altered| (with(&app, &altered).await.status, altered));
+    let wrong = statuses.buffer_unordered(16).filter(|(status, _)| ready(*status != 401)).collect::<Vec<_>>().await;
+    assert!(wrong.is_empty(), "{} of {MUTATIONS}, such as {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
 }
