@@ -13,6 +13,7 @@ mod junk;
 mod outage;
 mod process;
 mod protect;
+mod secrets;
 mod sessions;
 mod settings;
 mod slow;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,25 +30,31 @@ pub(crate) fn output(directory: &Path, pairs: &[(&str, &str)], arguments: &[&str
 /// A running server, killed when it is dropped.
 pub(crate) struct Running {
     child: Child,
-    log: BufReader<ChildStdout>,
+    /// What it says once it listens, read by a thread: from a pipe that is full, lines of the log would be lost.
+    log: Option<JoinHandle<String>>,
     pub(crate) url: String,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Running {
     pub(crate) fn start(directory: &Path, pairs: &[(&str, &str)]) -> Self {
         let mut child = command(directory, &[&[("PORT", "0")], pairs].concat()).spawn().unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
         let port = loop {
-            let mut line = String::new();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it listened");
+            let begin = said.len();
+            assert!(log.read_line(&mut said).unwrap() > 0, "the server ended before it listened");
             let line: Value =
-                serde_json::from_str(&line).unwrap_or_else(|_| panic!("a log line that is no JSON: {line}"));
+                serde_json::from_str(&said[begin..]).unwrap_or_else(|_| panic!("no JSON in the log: {said}"));
             if line["message"] == "listening" {
                 break line["port"].as_u64().unwrap();
             }
         };
-        Self { child, log, url: format!("http://127.0.0.1:{port}"), client: Client::new() }
+        let log = std::thread::spawn(move || {
+            log.read_to_string(&mut said).unwrap();
+            said
+        });
+        Self { child, log: Some(log), url: format!("http://127.0.0.1:{port}"), client: Client::new() }
     }
 
     pub(crate) async fn token(&self) -> String {
@@ -65,10 +72,9 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// The status that it ended with, and what it logged since it listened; whatever it said on stderr, too.
+    /// The status that it ended with, and all that it logged; whatever it said on stderr, too.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        while self.log.read_line(&mut log).unwrap() > 0 {}
+        let mut log = self.log.take().unwrap().join().unwrap();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap().code(), log)
     }

@@ -75,3 +75,28 @@ fn the_address_of_mongodb_is_shown_nowhere_and_a_build_without_it_says_so() {
         assert!(!told.contains("hush"), "{told}");
     }
 }
+
+#[test]
+fn every_secret_is_printed_as_stars_and_no_debug_shows_one() {
+    let value = |name: &str| match name {
+        "REDIS_URL" => "redis://user:canary@localhost/0".to_owned(),
+        "MONGODB_URI" => "mongodb://user:canary@localhost/".to_owned(),
+        _ => "canary-of-more-than-thirty-two-bytes".to_owned(),
+    };
+    let secrets: Vec<_> = t::all().filter(|spec| spec.secret).map(|spec| (spec.name, value(spec.name))).collect();
+    let used = [
+        ("WORKER_HANDLERS", "log,webhook"),
+        ("WEBHOOK_URL", "https://hooks.example/chat"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+        ("KAFKA_SASL_USERNAME", "user"),
+    ];
+    let given = secrets.iter().map(|(name, value)| (*name, value.as_str())).chain(used);
+    let settings = Settings::from_pairs(given).unwrap();
+    assert!(
+        secrets.iter().all(|(name, _)| settings.printed.contains(&format!("{name}=***\n"))),
+        "{}",
+        settings.printed
+    );
+    assert!(!format!("{settings:?}").contains("canary"), "{settings:?}");
+}
