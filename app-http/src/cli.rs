@@ -3,7 +3,7 @@
 use crate::settings::{Server, Settings};
 use crate::{compose, doctor};
 use app_kit::flags::ConfigFlags;
-use app_kit::settings::{env_example, help};
+use app_kit::settings::{env_example, help, readme_table};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write, stdin, stdout};
@@ -17,6 +17,9 @@ pub struct Cli {
     /// Prints a file .env with every setting in it, and ends.
     #[arg(long)]
     env_example: bool,
+    /// Prints every setting as a table in Markdown, for the README, and ends.
+    #[arg(long)]
+    readme_table: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -44,10 +47,13 @@ impl Cli {
     pub fn did_without_settings(&self) -> Result<bool, Box<dyn Error + Send + Sync>> {
         if self.env_example {
             write!(stdout(), "{}", env_example())?;
+        } else if self.readme_table {
+            write!(stdout(), "{}", readme_table())?;
         } else if let Some(Command::HashPassword) = self.command {
             writeln!(stdout(), "{}", compose::hash_password(&password()?)?)?;
         }
-        Ok(self.env_example || matches!(self.command, Some(Command::HashPassword)))
+        let hashed = matches!(self.command, Some(Command::HashPassword));
+        Ok(self.env_example || self.readme_table || hashed)
     }
 
     /// Does what needs no server; `true` if that was all. Settings without faults have come so far.

@@ -2,7 +2,7 @@
 
 use app_http::settings::{AiKind, Settings};
 use app_kit::settings::table::all;
-use app_kit::settings::{env_example, help};
+use app_kit::settings::{env_example, help, readme_table};
 use std::time::Duration;
 
 #[track_caller]
@@ -75,6 +75,8 @@ fn there_is_no_default_secret_and_a_weak_one_is_refused_in_production() {
 fn a_misspelt_name_is_a_warning_and_one_of_the_worker_is_not() {
     let settings = Settings::from_pairs([("PROT", "1"), ("JWT_SECRET", "x"), ("WORKER_LANES", "4"), ("PATH", "/bin")]);
     assert_eq!(settings.unwrap().warnings, ["JWT_SECRET (environment) is not a setting; is JWT_SECRET_KEY meant?"]);
+    let by_file = Settings::from_pairs([("JWT_SECRT_KEY_FILE", "x"), ("SSH_AUTH_FILE", "x")]).unwrap();
+    assert_eq!(by_file.warnings, ["JWT_SECRT_KEY_FILE (environment) is not a setting; is JWT_SECRET_KEY_FILE meant?"]);
 }
 
 #[test]
@@ -112,6 +114,19 @@ fn the_help_and_the_example_name_every_setting_and_the_example_is_in_step() {
     }
     let kept = include_str!("../../../.env.example");
     assert!(kept == example, "bring .env.example in step: cargo run -p app-http -- --env-example > .env.example");
+}
+
+#[test]
+fn the_readme_shows_every_setting_as_the_table_has_it() {
+    let (readme, table) = (include_str!("../../../README.md"), readme_table());
+    for spec in all() {
+        assert!(table.contains(&format!("\n| `{}` | ", spec.name)), "{}", spec.name);
+    }
+    let shown = readme.split_once("<!-- settings -->\n").unwrap().1.split_once("<!-- end of settings -->").unwrap().0;
+    assert!(
+        shown == table,
+        "put this between `settings` and its end in README.md: cargo run -p app-http -- --readme-table"
+    );
 }
 
 #[test]

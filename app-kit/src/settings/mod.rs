@@ -23,6 +23,6 @@ pub use logs::{LogFormat, Logs};
 pub use reader::Reader;
 pub use redis::Redis;
 pub use secret::Secret;
-pub use show::{env_example, help};
+pub use show::{env_example, help, readme_table};
 pub use source::Origin;
 pub use store::{Store, StoreKind};

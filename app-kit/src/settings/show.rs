@@ -1,4 +1,5 @@
-//! The table of settings as people read it: in the help, as `.env.example`, and with the values of this start.
+//! The table of settings as people read it: in the help, as `.env.example`, in the README, and with the
+//! values of this start.
 
 use super::table::{Spec, TABLE, all};
 use std::fmt::Write;
@@ -41,6 +42,21 @@ pub fn env_example() -> String {
         let _ = writeln!(text, "\n## {}", group.title);
         for spec in group.specs {
             let _ = writeln!(text, "\n# {}\n#{}={}", spec.about, spec.name, quoted(spec.default));
+        }
+    }
+    text
+}
+
+/// The table in the README, as Markdown.
+#[must_use]
+pub fn readme_table() -> String {
+    let mut text = String::from("| setting | unless given | what it is for |\n|---|---|---|\n");
+    for group in TABLE {
+        let _ = writeln!(text, "| **{}** | | |", group.title);
+        for spec in group.specs {
+            let default = if spec.default.is_empty() { String::new() } else { format!("`{}`", spec.default) };
+            let secret = if spec.secret { " Secret: it is shown as `***`." } else { "" };
+            let _ = writeln!(text, "| `{}` | {default} | {}{secret} |", spec.name, spec.about.replace('|', "\\|"));
         }
     }
     text

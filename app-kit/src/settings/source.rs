@@ -123,7 +123,8 @@ impl Sources {
         let known: Vec<_> = all().map(|spec| spec.name).collect();
         unknown
             .filter_map(|(name, given)| {
-                let nearest = near::nearest(name, &known)?;
+                let by_file = || Some(format!("{}_FILE", near::nearest(name.strip_suffix("_FILE")?, &known)?));
+                let nearest = near::nearest(name, &known).map(str::to_owned).or_else(by_file)?;
                 Some(format!("{name} ({}) is not a setting; is {nearest} meant?", given.origin))
             })
             .collect()

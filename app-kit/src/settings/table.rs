@@ -1,5 +1,5 @@
 //! The one table of settings, of both programs: what they are called, what they are unless given, what they are for. `--help`,
-//! `--print-config` and `.env.example` are made from it.
+//! `--print-config`, `.env.example` and the README's table are made from it.
 
 /// A setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
