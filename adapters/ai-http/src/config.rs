@@ -25,13 +25,17 @@ pub struct HttpAiConfig {
     pub api_key: Option<Secret>,
     /// How the service is spoken to.
     pub wire: Wire,
-    /// Whether the user's id and the history go along. Without them the service sees the message and the session's id.
+    /// Whether the history goes along and, where the format has a place for it, the user's id. Without them the service
+    /// sees the message and, again where there is a place, the session's id.
     pub send_context: bool,
+    /// Whether the service is asked to answer in pieces. One that does not is understood as well.
+    pub stream: bool,
     /// How long connecting may take with all its tries, of which there are at most three; each gets a third of this.
     pub connect_timeout: Duration,
     /// How long a call may take from its begin to the last byte. Waiting for a place in the bulkhead comes before it.
     pub timeout: Duration,
-    /// The largest body of an answer, in bytes after decompression.
+    /// The largest body of an answer, in bytes after decompression. Of an answer in pieces, the largest event and the
+    /// longest text.
     pub max_body: usize,
     /// When the service is given a rest.
     pub breaker: BreakerPolicy,
@@ -40,7 +44,8 @@ pub struct HttpAiConfig {
 }
 
 impl HttpAiConfig {
-    /// The usual values for the service at this address: no key, context on, 6 s to connect, 30 s in all, 1 MiB.
+    /// The usual values for the service at this address: native, no key, context and pieces on, 6 s to connect, 30 s
+    /// in all, 1 MiB.
     ///
     /// # Errors
     /// [`ConfigError::Url`], where the text is no URL, not `http` or `https`, or holds a user or a password.
@@ -50,6 +55,7 @@ impl HttpAiConfig {
             api_key: None,
             wire: Wire::default(),
             send_context: true,
+            stream: true,
             connect_timeout: Duration::from_secs(6),
             timeout: Duration::from_secs(30),
             max_body: 1024 * 1024,

@@ -3,6 +3,7 @@
 use crate::config::{Endpoint, HttpAiConfig};
 use crate::error::ConfigError;
 use crate::resilience::{Breaker, Bulkhead};
+use crate::tokens::{Spent, Tokens};
 use crate::upstream::Upstream;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
@@ -29,6 +30,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct HttpAi {
     gateway: Bulkhead<Breaker<Upstream>>,
     endpoint: Endpoint,
+    spent: Arc<Spent>,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -38,17 +40,24 @@ impl HttpAi {
     /// # Errors
     /// The key cannot be sent, or TLS cannot be set up.
     pub fn new(config: HttpAiConfig, runtime: Arc<dyn Runtime>) -> Result<Self, ConfigError> {
-        let upstream = Upstream::new(&config, Arc::clone(&runtime))?;
+        let spent = Arc::default();
+        let upstream = Upstream::new(&config, Arc::clone(&spent), Arc::clone(&runtime))?;
         let breaker = Breaker::new(upstream, config.breaker, Arc::clone(&runtime));
         // The breaker is inside: a call that finds no place says nothing about the service.
         let gateway = Bulkhead::new(breaker, config.bulkhead, Arc::clone(&runtime));
-        Ok(Self { gateway, endpoint: config.endpoint, runtime })
+        Ok(Self { gateway, endpoint: config.endpoint, spent, runtime })
     }
 
     /// Whether the breaker is open: the service failed too often, and is not asked for a while.
     #[must_use]
     pub fn refuses(&self) -> bool {
         self.gateway.inner().refuses()
+    }
+
+    /// All tokens that the service has counted so far; none where it tells of none.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        self.spent.so_far()
     }
 
     async fn dial(&self) -> Result<(), BackendError> {

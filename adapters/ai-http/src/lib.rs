@@ -12,6 +12,7 @@ mod config;
 mod error;
 mod gateway;
 pub mod resilience;
+mod tokens;
 mod upstream;
 mod wire;
 
@@ -19,4 +20,5 @@ pub use config::{HttpAiConfig, Secret};
 pub use error::ConfigError;
 pub use gateway::HttpAi;
 pub use resilience::{Breaker, BreakerPolicy, Bulkhead, BulkheadPolicy};
-pub use wire::Wire;
+pub use tokens::Tokens;
+pub use wire::{OpenAi, Wire};

@@ -2,13 +2,15 @@
 
 use crate::config::{Endpoint, HttpAiConfig};
 use crate::error::{ConfigError, Failure, causes};
-use crate::wire::Wire;
+use crate::tokens::Spent;
+use crate::wire::{Asked, Wire};
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Request, Response};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const TRIES: u32 = 3;
@@ -17,6 +19,9 @@ const PAUSES: [Duration; TRIES as usize - 1] = [Duration::from_millis(50), Durat
 /// Shorter than the 5 s after which common servers close an idle connection: a POST sent into such a close is lost, and
 /// must not be repeated.
 const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// How long an answer's end waits for that of its connection, which is of use for the next call then.
+const LINGER: Duration = Duration::from_millis(50);
 
 /// The service itself, without what shields it.
 #[derive(Debug)]
@@ -30,6 +35,10 @@ struct Call {
     endpoint: Endpoint,
     wire: Wire,
     send_context: bool,
+    stream: bool,
+    /// Whether the service can be asked to count tokens, as far as it is known.
+    counts: AtomicBool,
+    spent: Arc<Spent>,
     connect_timeout: Duration,
     timeout: Duration,
     max_body: usize,
@@ -37,12 +46,19 @@ struct Call {
 }
 
 impl Upstream {
-    pub(crate) fn new(config: &HttpAiConfig, runtime: Arc<dyn Runtime>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        config: &HttpAiConfig,
+        spent: Arc<Spent>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Result<Self, ConfigError> {
         let call = Call {
             client: client(config)?,
             endpoint: config.endpoint.clone(),
-            wire: config.wire,
+            wire: config.wire.clone(),
             send_context: config.send_context,
+            stream: config.stream,
+            counts: AtomicBool::new(true),
+            spent,
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
             max_body: config.max_body,
@@ -57,24 +73,37 @@ impl AiGateway for Upstream {
         let (call, timeout, runtime) = (Arc::clone(&self.call), self.call.timeout, Arc::clone(&self.call.runtime));
         let opened = async move {
             let response = call.ask(&prompt).await?;
-            Ok(call.wire.answer(response, call.max_body))
+            Ok(call.wire.answer(response, call.max_body, &call.spent))
         };
         within(timeout, runtime, stream::once(opened).try_flatten().boxed()).map_err(AiError::from).boxed()
     }
 }
 
 impl Call {
+    /// A service that refused to count tokens did nothing else, so it may be asked again without that.
     async fn ask(&self, prompt: &Prompt) -> Result<Response, Failure> {
-        let response = self.connect(prompt).await?;
-        let status = response.status();
-        if status.is_success() { Ok(response) } else { Err(Failure::Status(status.as_u16())) }
+        let asked = |usage| Asked { context: self.send_context, stream: self.stream, usage };
+        let counts = self.counts.load(Ordering::Relaxed);
+        match self.answered(prompt, asked(counts)).await {
+            Err(Failure::NoUsage(_)) if counts => {
+                let response = self.answered(prompt, asked(false)).await?;
+                self.counts.store(false, Ordering::Relaxed);
+                Ok(response)
+            }
+            answered => answered,
+        }
+    }
+
+    async fn answered(&self, prompt: &Prompt, asked: Asked) -> Result<Response, Failure> {
+        let response = self.connect(prompt, asked).await?;
+        if response.status().is_success() { Ok(response) } else { Err(self.wire.refusal(response).await) }
     }
 
     /// Only a call that found no connection is made again: any other may have taken effect.
-    async fn connect(&self, prompt: &Prompt) -> Result<Response, Failure> {
+    async fn connect(&self, prompt: &Prompt, asked: Asked) -> Result<Response, Failure> {
         let begun = self.runtime.elapsed();
         for pause in PAUSES {
-            let answered = self.client.execute(self.request(prompt)?).await;
+            let answered = self.client.execute(self.request(prompt, asked)?).await;
             let next_ends = (self.runtime.elapsed() - begun) + pause + self.connect_timeout / TRIES;
             match answered {
                 Err(error) if error.is_connect() && next_ends <= self.connect_timeout => {
@@ -84,14 +113,16 @@ impl Call {
                 answered => return answered.map_err(Failure::of_call),
             }
         }
-        self.client.execute(self.request(prompt)?).await.map_err(Failure::of_call)
+        self.client.execute(self.request(prompt, asked)?).await.map_err(Failure::of_call)
     }
 
-    fn request(&self, prompt: &Prompt) -> Result<Request, Failure> {
-        let question = self.wire.question(prompt, self.send_context).map_err(|_| Failure::Request)?;
+    fn request(&self, prompt: &Prompt, asked: Asked) -> Result<Request, Failure> {
+        let question = self.wire.question(prompt, asked).map_err(|_| Failure::Request)?;
+        let taken = if asked.stream { "text/event-stream, application/json" } else { "application/json" };
         let mut request = self
             .client
-            .post(self.endpoint.url())
+            .post(self.wire.address(self.endpoint.url()))
+            .header(ACCEPT, taken)
             .header(CONTENT_TYPE, "application/json")
             // A structured field's string, so in quotes.
             .header("idempotency-key", format!("\"{}\"", prompt.turn.message))
@@ -122,7 +153,7 @@ fn client(config: &HttpAiConfig) -> Result<Client, ConfigError> {
 }
 
 fn headers(config: &HttpAiConfig) -> Result<HeaderMap, ConfigError> {
-    let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+    let mut headers = HeaderMap::new();
     if let Some(key) = config.api_key.as_ref().filter(|key| !key.expose().is_empty()) {
         let is_visible = key.expose().bytes().all(|byte| byte.is_ascii_graphic());
         let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose())).ok().filter(|_| is_visible);
@@ -135,25 +166,31 @@ fn headers(config: &HttpAiConfig) -> Result<HeaderMap, ConfigError> {
 
 type Chunks = BoxStream<'static, Result<AiChunk, Failure>>;
 
-/// The same chunks, and [`Failure::Late`] in place of what comes later than `limit` after the first poll.
+/// The same chunks up to `Done`, and [`Failure::Late`] in place of what comes later than `limit` after the first poll.
 fn within(
     limit: Duration,
     runtime: Arc<dyn Runtime>,
     chunks: Chunks,
 ) -> impl Stream<Item = Result<AiChunk, Failure>> + Send {
-    let start = move |chunks| {
-        let alarm = runtime.sleep(limit);
-        stream::unfold(Some((alarm, chunks)), move |running| next_before(limit, running))
-    };
-    stream::once(async move { start(chunks) }).flatten()
+    let start = async move { Running { limit, alarm: runtime.sleep(limit), runtime, chunks } };
+    stream::once(start).flat_map(|running| stream::unfold(Some(running), next_before))
 }
 
-type Running = (BoxFuture<'static, ()>, Chunks);
+struct Running {
+    limit: Duration,
+    alarm: BoxFuture<'static, ()>,
+    runtime: Arc<dyn Runtime>,
+    chunks: Chunks,
+}
 
-async fn next_before(limit: Duration, running: Option<Running>) -> Option<(Result<AiChunk, Failure>, Option<Running>)> {
-    let (alarm, mut chunks) = running?;
-    match select(alarm, chunks.next()).await {
-        Either::Left(_) => Some((Err(Failure::Late(limit)), None)),
-        Either::Right((chunk, alarm)) => chunk.map(|chunk| (chunk, Some((alarm, chunks)))),
+async fn next_before(running: Option<Running>) -> Option<(Result<AiChunk, Failure>, Option<Running>)> {
+    let mut running = running?;
+    match select(&mut running.alarm, running.chunks.next()).await {
+        Either::Left(_) => Some((Err(Failure::Late(running.limit)), None)),
+        Either::Right((Some(Ok(done @ AiChunk::Done(_))), _)) => {
+            select(running.runtime.sleep(LINGER), running.chunks.next()).await;
+            Some((Ok(done), None))
+        }
+        Either::Right((chunk, _)) => chunk.map(|chunk| (chunk, Some(running))),
     }
 }

@@ -1,10 +1,12 @@
-//! The native contract: one JSON object as the question, one as the answer.
+//! The native contract: one JSON object as the question, one as the answer, or its text in pieces and then the rest.
 
+use super::sse::{self, Event};
+use super::{Chunks, Reading, Said, read, whole};
 use crate::error::Failure;
 use chatcore::id::{SessionId, UserId};
 use chatcore::message::{AiReply, Message, Products, Role};
-use chatcore::port::{AiChunk, Prompt};
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use chatcore::port::Prompt;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -40,11 +42,16 @@ impl<'a> From<&'a Message> for Line<'a> {
 
 #[derive(Deserialize)]
 struct Answer<'a> {
-    response: String,
+    response: Option<String>,
     #[serde(borrow)]
     products: Option<&'a RawValue>,
     intent: Option<String>,
     confidence: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    text: String,
 }
 
 pub(super) fn question(prompt: &Prompt, send_context: bool) -> serde_json::Result<Vec<u8>> {
@@ -55,30 +62,48 @@ pub(super) fn question(prompt: &Prompt, send_context: bool) -> serde_json::Resul
     serde_json::to_vec(&Question { message: &prompt.text, session_id: prompt.turn.session, context })
 }
 
-pub(super) fn answer(response: Response, max_body: usize) -> BoxStream<'static, Result<AiChunk, Failure>> {
-    let read = async move {
-        let (text, reply) = parse(&body(response, max_body).await?)?;
-        // No text is no chunk: the core then has nothing to show, and says so.
-        let text = Some(text).filter(|text| !text.is_empty()).map(AiChunk::Text);
-        Ok(stream::iter(text.into_iter().chain([AiChunk::Done(reply)]).map(Ok)))
-    };
-    stream::once(read).try_flatten().boxed()
-}
-
-/// Counts while it reads, after decompression, so that a small body which grows is cut off as well.
-async fn body(mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(Failure::of_body)? {
-        if piece.len() > max - body.len() {
-            return Err(Failure::TooLarge(max));
-        }
-        body.extend_from_slice(&piece);
+pub(super) fn answer(response: Response, max_body: usize) -> Chunks {
+    if sse::is_stream(&response) {
+        return read(sse::of(response, max_body), max_body, Pieces::default());
     }
-    Ok(body)
+    let said = async move {
+        let (text, reply) = parse(&whole(response, max_body).await?)?;
+        let text = text.ok_or_else(|| Failure::Malformed("no text".into()))?;
+        Ok(Said { text, done: Some(reply) }.chunks())
+    };
+    stream::once(said).try_flatten().boxed()
 }
 
-fn parse(body: &[u8]) -> Result<(String, AiReply), Failure> {
-    let body = std::str::from_utf8(body).map_err(|_| Failure::Malformed("not UTF-8".into()))?;
+/// The text so far.
+#[derive(Default)]
+struct Pieces(String);
+
+impl Reading for Pieces {
+    fn event(&mut self, event: Event) -> Result<Said, Failure> {
+        match event.name.as_str() {
+            "delta" => {
+                let Delta { text } = serde_json::from_str(&event.data).map_err(|error| Failure::of_json(&error))?;
+                self.0.push_str(&text);
+                Ok(Said::text(text))
+            }
+            "done" => {
+                let (all, reply) = parse(&event.data)?;
+                // A service may say the whole text once more, and so what is missing of it.
+                let rest = all.as_deref().map_or(Some(""), |all| all.strip_prefix(self.0.as_str()));
+                let rest = rest.ok_or_else(|| Failure::Malformed("its text is not that of its pieces".into()))?;
+                Ok(Said { text: rest.into(), done: Some(reply) })
+            }
+            "error" => Err(Failure::reported(&serde_json::from_str(&event.data).unwrap_or_default())),
+            _ => Ok(Said::default()),
+        }
+    }
+
+    fn over(&mut self, why: Failure) -> Result<Said, Failure> {
+        Err(why)
+    }
+}
+
+fn parse(body: &str) -> Result<(Option<String>, AiReply), Failure> {
     if is_deeper_than(MAX_DEPTH, body) {
         return Err(Failure::TooDeep(MAX_DEPTH));
     }

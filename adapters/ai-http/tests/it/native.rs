@@ -1,51 +1,28 @@
 //! The native contract, in both directions.
 
-use crate::support::{MESSAGE, SESSION, WORDS, ai, ask, config, prompt, refusal};
+use crate::support::{
+    self, MESSAGE, SESSION, WORDS, ai, ask, config, header, json, prompt, refusal, server, two_turns,
+};
 use chatcore::id::{DeviceId, RequestId};
-use chatcore::message::{AiReply, Answer, Message, Products, Status};
+use chatcore::message::{AiReply, Products};
 use chatcore::owner::Owner;
-use chatcore::port::{AiGateway, Prompt};
+use chatcore::port::Prompt;
 use chatcore_ai_http::{HttpAiConfig, Secret};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_util::StreamExt;
 use std::io::Write;
-use time::OffsetDateTime;
-use wiremock::matchers::any;
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+use wiremock::{Request, ResponseTemplate};
 
 const ANSWER: &str = r#"{"response": "Có 2 máy.", "intent": "product_search", "confidence": 0.95, "model": {"name": "x"},
     "products": [{"price": 29500000.10, "product_name": "iPhone \"15\"", "mine": [1e2, null, {"a": "b  c"}]}, {}]}"#;
 
-async fn server(response: ResponseTemplate) -> MockServer {
-    let server = MockServer::start().await;
-    Mock::given(any()).respond_with(response).mount(&server).await;
-    server
-}
-
-fn json(body: &str) -> ResponseTemplate {
-    ResponseTemplate::new(200).set_body_raw(body, "application/json")
-}
-
-fn two_turns() -> Vec<Message> {
-    let (turn, at) = ("0190b6a0-0000-7000-8000-000000000004".parse().unwrap(), OffsetDateTime::UNIX_EPOCH);
-    let answer = Answer { status: Status::Completed, content: "Chào \"bạn\"!".into(), reply: AiReply::default() };
-    vec![Message::question(turn, 1, "Xin chào".into(), at), Message::answer(turn, 2, 1, answer, at)]
-}
-
-/// What the server sees of one question.
 async fn sent(prompt: Prompt, change: impl FnOnce(&mut HttpAiConfig)) -> Request {
-    let server = server(json(ANSWER)).await;
-    let mut config = config(&format!("{}/v2/chat?tenant=7", server.uri()));
-    change(&mut config);
-    ai(config).answer(prompt).for_each(|chunk| async move { drop(chunk.unwrap()) }).await;
-    let mut requests = server.received_requests().await.unwrap();
-    assert_eq!(requests.len(), 1, "one question is one call");
-    requests.remove(0)
-}
-
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers.get(name).map(|value| value.to_str().unwrap())
+    let answers = |url: &str| {
+        let mut config = config(&format!("{url}/v2/chat?tenant=7"));
+        change(&mut config);
+        config
+    };
+    support::sent(prompt, json(ANSWER), answers).await
 }
 
 #[tokio::test]
@@ -60,7 +37,7 @@ async fn a_question_is_a_post_with_the_message_who_asks_and_what_came_before() {
     );
     assert_eq!(header(&request, "authorization"), Some("Bearer sk-1"));
     assert_eq!(header(&request, "content-type"), Some("application/json"));
-    assert_eq!(header(&request, "accept"), Some("application/json"));
+    assert_eq!(header(&request, "accept"), Some("text/event-stream, application/json"));
     assert_eq!(header(&request, "idempotency-key"), Some(format!("\"{MESSAGE}\"").as_str()));
     assert_eq!(header(&request, "x-request-id"), Some("req-7"));
     let body = serde_json::json!({
@@ -70,6 +47,12 @@ async fn a_question_is_a_post_with_the_message_who_asks_and_what_came_before() {
         "chat_history": [{"role": "user", "content": "Xin chào"}, {"role": "assistant", "content": "Chào \"bạn\"!"}],
     });
     assert_eq!(request.body_json::<serde_json::Value>().unwrap(), body);
+}
+
+#[tokio::test]
+async fn pieces_are_asked_for_unless_they_are_not_wanted() {
+    let request = sent(prompt(), |config| config.stream = false).await;
+    assert_eq!(header(&request, "accept"), Some("application/json"));
 }
 
 #[tokio::test]

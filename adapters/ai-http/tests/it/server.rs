@@ -79,6 +79,16 @@ pub(crate) fn ok(body: impl AsRef<[u8]>) -> Vec<u8> {
     with_headers("content-type: application/json\r\n", body)
 }
 
+/// Events, and the end of the connection.
+pub(crate) fn stream(events: impl AsRef<[u8]>) -> Vec<u8> {
+    [&begin("text/event-stream; charset=utf-8"), events.as_ref()].concat()
+}
+
+/// What comes before a body of this type that ends with its connection.
+pub(crate) fn begin(kind: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n").into_bytes()
+}
+
 pub(crate) fn with_headers(headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());

@@ -2,11 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use chatcore::id::{MessageId, SessionId, UserId};
-use chatcore::message::{AiReply, Message};
+use chatcore::message::{AiReply, Answer, Message, Status};
 use chatcore::owner::Owner;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
 use chatcore::turn::TurnId;
-use chatcore_ai_http::{HttpAi, HttpAiConfig};
+use chatcore_ai_http::{HttpAi, HttpAiConfig, OpenAi, Wire};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::collections::VecDeque;
@@ -15,6 +15,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 /// Tokio's own clock, which `start_paused` stops, and a list of the sleeps that were asked for.
 #[derive(Debug)]
@@ -68,8 +70,50 @@ fn history() -> Vec<Message> {
     vec![Message::question("0190b6a0-0000-7000-8000-000000000004".parse().unwrap(), 1, format!("{WORDS} before"), at)]
 }
 
+/// A question with its answer.
+pub(crate) fn two_turns() -> Vec<Message> {
+    let (turn, at) = ("0190b6a0-0000-7000-8000-000000000004".parse().unwrap(), OffsetDateTime::UNIX_EPOCH);
+    let answer = Answer { status: Status::Completed, content: "Chào \"bạn\"!".into(), reply: AiReply::default() };
+    vec![Message::question(turn, 1, "Xin chào".into(), at), Message::answer(turn, 2, 1, answer, at)]
+}
+
+/// A server that answers all alike.
+pub(crate) async fn server(response: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(response).mount(&server).await;
+    server
+}
+
+pub(crate) fn json(body: &str) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_raw(body, "application/json")
+}
+
+/// What a server sees of one question, which it answers so.
+pub(crate) async fn sent(
+    prompt: Prompt,
+    answer: ResponseTemplate,
+    config: impl FnOnce(&str) -> HttpAiConfig,
+) -> Request {
+    let server = server(answer).await;
+    ai(config(&server.uri())).answer(prompt).for_each(|chunk| async move { drop(chunk.unwrap()) }).await;
+    let mut requests = server.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1, "one question is one call");
+    requests.remove(0)
+}
+
+pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers.get(name).map(|value| value.to_str().unwrap())
+}
+
 pub(crate) fn config(url: &str) -> HttpAiConfig {
     HttpAiConfig::new(url).unwrap()
+}
+
+/// For a service that speaks OpenAI's format.
+pub(crate) fn openai(url: &str) -> HttpAiConfig {
+    let mut config = config(url);
+    config.wire = Wire::OpenAi(OpenAi::new("a-model"));
+    config
 }
 
 pub(crate) fn ai(config: HttpAiConfig) -> HttpAi {
