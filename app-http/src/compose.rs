@@ -1,6 +1,6 @@
 //! Puts the adapters behind the ports, as the settings say. No other module names an adapter's crate.
 
-use crate::measured::{MeasuredAi, MeasuredStore, Sampled};
+use crate::measured::{AiNumbers, MeasuredAi, MeasuredStore, Sampled};
 use crate::secret_file;
 use crate::settings::{self, AiKind, Logins, Settings};
 use app_kit::settings::StoreKind;
@@ -13,7 +13,7 @@ use chatcore::port::{AiGateway, Outbox, Probe, Runtime, SessionStore, Throttle, 
 use chatcore::relay::Relay;
 use chatcore::sweep::Sweeper;
 use chatcore_ai_demo::DemoAi;
-use chatcore_ai_http::{HttpAi, HttpAiConfig};
+use chatcore_ai_http::{HttpAi, HttpAiConfig, OpenAi, Wire};
 use chatcore_auth::{JwtConfig, JwtIssuer, UsersFile};
 use chatcore_ports::memory::{MemoryStore, MemoryThrottle, MemoryUsers};
 use chatcore_ports::tokio::TokioRuntime;
@@ -70,7 +70,7 @@ pub struct Dependency {
 pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send + Sync>> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
     let store = Store::open(settings, &runtime).await?;
-    let Ai { gateway, probe: ai_probe, breaker } = ai(&settings.ai, &runtime)?;
+    let Ai { gateway, probe: ai_probe, numbers } = ai(&settings.ai, &runtime)?;
     let (users, tokens) =
         (users(&settings.logins)?, tokens(&settings.logins, store.secrets.secret(&settings.logins).await?));
     let mut dependencies = vec![Dependency { probe: store.probe.clone(), required: true }];
@@ -91,7 +91,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
         sweeper: Sweeper::new(sessions, ORPHAN_GRACE, SWEEP_BATCH),
         relay,
         dependencies: dependencies.into(),
-        sampled: Sampled { outbox: store.outbox, breaker, runtime: runtime.clone() },
+        sampled: Sampled { outbox: store.outbox, ai: numbers, runtime: runtime.clone() },
         runtime,
     })
 }
@@ -164,25 +164,39 @@ impl Secrets {
 struct Ai {
     gateway: Arc<dyn AiGateway>,
     probe: Arc<dyn Probe>,
-    /// Whether it is not asked now, since it failed too often.
-    breaker: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// What it tells of itself.
+    numbers: Arc<dyn Fn() -> AiNumbers + Send + Sync>,
 }
 
 fn ai(settings: &settings::Ai, runtime: &Arc<dyn Runtime>) -> Result<Ai, Box<dyn Error + Send + Sync>> {
-    match (settings.kind, &settings.url) {
-        (AiKind::Native, Some(url)) => {
-            let mut config = HttpAiConfig::new(url)?;
-            config.api_key = settings.key.as_ref().map(|key| chatcore_ai_http::Secret::new(key.expose()));
-            config.send_context = settings.send_context;
-            config.timeout = settings.timeout;
-            let ai = Arc::new(HttpAi::new(config, runtime.clone())?);
-            let asked = ai.clone();
-            Ok(Ai { gateway: ai.clone(), probe: ai, breaker: Some(Arc::new(move || asked.refuses())) })
-        }
-        // The settings give the native kind an address.
-        _ => {
-            let ai = Arc::new(DemoAi::new(settings.demo_delay, runtime.clone()));
-            Ok(Ai { gateway: ai.clone(), probe: ai, breaker: None })
+    let (Some(wire), Some(url)) = (wire(settings), &settings.url) else {
+        let ai = Arc::new(DemoAi::new(settings.demo_delay, runtime.clone()));
+        return Ok(Ai { gateway: ai.clone(), probe: ai, numbers: Arc::new(AiNumbers::default) });
+    };
+    let mut config = HttpAiConfig::new(url)?;
+    config.wire = wire;
+    config.api_key = settings.key.as_ref().map(|key| chatcore_ai_http::Secret::new(key.expose()));
+    config.send_context = settings.send_context;
+    config.stream = settings.stream;
+    config.timeout = settings.timeout;
+    let ai = Arc::new(HttpAi::new(config, runtime.clone())?);
+    let asked = ai.clone();
+    let numbers = move || {
+        let tokens = asked.tokens();
+        AiNumbers { refuses: asked.refuses(), prompt_tokens: tokens.prompt, completion_tokens: tokens.completion }
+    };
+    Ok(Ai { gateway: ai.clone(), probe: ai, numbers: Arc::new(numbers) })
+}
+
+/// How a service is spoken to; `None` for what is no service. The settings give each kind what it needs.
+fn wire(settings: &settings::Ai) -> Option<Wire> {
+    match settings.kind {
+        AiKind::Demo => None,
+        AiKind::Native => Some(Wire::Native),
+        AiKind::OpenAi => {
+            let mut openai = OpenAi::new(settings.model.as_ref()?);
+            openai.system_prompt.clone_from(&settings.system_prompt);
+            Some(Wire::OpenAi(openai))
         }
     }
 }

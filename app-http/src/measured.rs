@@ -28,6 +28,7 @@ const TURNS: &str = "chatcore_turns_total";
 const AI_SECONDS: &str = "chatcore_ai_seconds";
 const AI_FIRST_SECONDS: &str = "chatcore_ai_first_text_seconds";
 const AI_BREAKER: &str = "chatcore_ai_breaker_open";
+const AI_TOKENS: &str = "chatcore_ai_tokens_total";
 const STORE_SECONDS: &str = "chatcore_store_seconds";
 const STORE_FAILURES: &str = "chatcore_store_failures_total";
 const OUTBOX: &str = "chatcore_outbox_events";
@@ -42,6 +43,7 @@ pub(crate) fn describe() {
     describe_histogram!(AI_SECONDS, Unit::Seconds, "How long the AI took for an answer, by outcome");
     describe_histogram!(AI_FIRST_SECONDS, Unit::Seconds, "How long the AI took until the first text came");
     describe_gauge!(AI_BREAKER, "1 while the AI is not asked, since it failed too often");
+    describe_counter!(AI_TOKENS, "Tokens that the AI service has counted, of prompts and of completions");
     describe_histogram!(STORE_SECONDS, Unit::Seconds, "How long the store took, by call");
     describe_counter!(STORE_FAILURES, "Calls of the store that failed, by call");
     describe_gauge!(OUTBOX, "Events that the store holds: those that wait for the bus, or its own log");
@@ -76,10 +78,21 @@ pub(crate) fn message(told: Result<Found, &ChatError>) {
 pub struct Sampled {
     /// The events that the store holds.
     pub outbox: Arc<dyn Outbox>,
-    /// Whether the AI is not asked now, since it failed too often; `None` for one that never fails.
-    pub breaker: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// What the AI tells of itself.
+    pub ai: Arc<dyn Fn() -> AiNumbers + Send + Sync>,
     /// Tells the time.
     pub runtime: Arc<dyn Runtime>,
+}
+
+/// What an AI tells of itself; nothing, where it is no service.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AiNumbers {
+    /// Whether it is not asked now, since it failed too often.
+    pub refuses: bool,
+    /// The tokens of all questions that it has counted.
+    pub prompt_tokens: u64,
+    /// The tokens of all answers.
+    pub completion_tokens: u64,
 }
 
 impl Sampled {
@@ -91,8 +104,10 @@ impl Sampled {
             gauge!(OUTBOX).set(backlog.events as f64);
             gauge!(OUTBOX_AGE).set(age);
         }
-        let is_open = self.breaker.as_ref().is_some_and(|is_open| is_open());
-        gauge!(AI_BREAKER).set(f64::from(u8::from(is_open)));
+        let ai = (self.ai)();
+        gauge!(AI_BREAKER).set(f64::from(u8::from(ai.refuses)));
+        counter!(AI_TOKENS, "kind" => "prompt").absolute(ai.prompt_tokens);
+        counter!(AI_TOKENS, "kind" => "completion").absolute(ai.completion_tokens);
         let look = async |dependency: &Dependency| {
             let serves = probing::look(&*dependency.probe).await.serves();
             gauge!(UP, "dependency" => dependency.probe.name()).set(f64::from(u8::from(serves)));

@@ -4,6 +4,7 @@
 mod behind_nginx;
 mod client;
 mod observability;
+mod openai;
 mod process;
 mod redis;
 mod unread;

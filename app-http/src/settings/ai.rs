@@ -13,6 +13,12 @@ pub struct Ai {
     pub url: Option<String>,
     /// The key of the service.
     pub key: Option<Secret>,
+    /// The model; always there where the kind needs one.
+    pub model: Option<String>,
+    /// What a model is told before all messages.
+    pub system_prompt: Option<String>,
+    /// Whether answers may come in pieces.
+    pub stream: bool,
     /// How long one answer may take.
     pub timeout: Duration,
     /// What stands in for an answer.
@@ -28,8 +34,10 @@ pub struct Ai {
 pub enum AiKind {
     /// A shop assistant over a few dozen products, built in.
     Demo,
-    /// A service that takes a message and answers in one piece.
+    /// A service that speaks our own contract.
     Native,
+    /// A service of models that speaks OpenAI's format.
+    OpenAi,
 }
 
 impl Ai {
@@ -37,8 +45,16 @@ impl Ai {
         let (url, key) = (reader.optional(&t::AI_API_URL, url), reader.optional(&t::AI_API_KEY, parse::text));
         let default = if matches!(url, Some(None)) { "demo" } else { "native" };
         let kind = reader.get_or(&t::AI, default, ai_kind);
-        if kind == Some(AiKind::Native) && url == Some(None) {
-            reader.fault(&t::AI_API_URL, "is missing; AI=native needs it");
+        let (model, system_prompt) =
+            (reader.optional(&t::AI_MODEL, parse::text), reader.optional(&t::AI_SYSTEM_PROMPT, parse::text));
+        let stream = reader.get(&t::AI_STREAM, parse::boolean);
+        let (named, needed): (_, &[_]) = match kind {
+            Some(AiKind::Native) => ("native", &[(&t::AI_API_URL, &url)]),
+            Some(AiKind::OpenAi) => ("openai", &[(&t::AI_API_URL, &url), (&t::AI_MODEL, &model)]),
+            Some(AiKind::Demo) | None => ("demo", &[]),
+        };
+        for (missing, _) in needed.iter().filter(|(_, given)| **given == Some(None)) {
+            reader.fault(missing, format!("is missing; AI={named} needs it"));
         }
         let (timeout, fallback) =
             (reader.get(&t::AI_TIMEOUT, parse::some_time), reader.get(&t::AI_FALLBACK_MESSAGE, parse::text));
@@ -48,6 +64,9 @@ impl Ai {
             kind: kind?,
             url: url?,
             key: key?.map(Secret::new),
+            model: model?,
+            system_prompt: system_prompt?,
+            stream: stream?,
             timeout: timeout?,
             fallback: fallback?,
             send_context: send_context?,
@@ -60,7 +79,8 @@ fn ai_kind(text: &str) -> Parsed<AiKind> {
     match text.to_lowercase().as_str() {
         "demo" => Ok(AiKind::Demo),
         "native" => Ok(AiKind::Native),
-        _ => Err("demo or native"),
+        "openai" => Ok(AiKind::OpenAi),
+        _ => Err("demo, native or openai"),
     }
 }
 

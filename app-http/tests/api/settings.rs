@@ -35,6 +35,18 @@ fn all_faults_are_told_at_once_with_their_names_and_where_they_came_from() {
 }
 
 #[test]
+fn each_kind_of_ai_says_what_it_misses() {
+    assert_eq!(faults(&[("AI", "native")]), ["AI_API_URL (default): is missing; AI=native needs it"]);
+    let missing =
+        ["AI_API_URL (default): is missing; AI=openai needs it", "AI_MODEL (default): is missing; AI=openai needs it"];
+    assert_eq!(faults(&[("AI", "openai")]), missing);
+    let address = ("AI_API_URL", "http://ai.example/v1");
+    assert_eq!(faults(&[("AI", "openai"), address]), missing[1..]);
+    assert!(Settings::from_pairs([("AI", "native"), address]).is_ok());
+    assert_eq!(faults(&[("AI", "gpt")]), ["AI (environment): must be demo, native or openai, not `gpt`"]);
+}
+
+#[test]
 fn a_name_may_be_given_as_a_file_whose_last_newline_is_dropped() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "0123456789abcdef0123456789abcde\n\n").unwrap();
@@ -84,6 +96,9 @@ fn what_is_set_decides_what_is_picked() {
     assert_eq!(Settings::from_pairs([]).unwrap().ai.kind, AiKind::Demo);
     let native = Settings::from_pairs([("AI_API_URL", "http://ai.example/chat"), ("AI_TIMEOUT", "1500ms")]).unwrap();
     assert_eq!((native.ai.kind, native.ai.timeout), (AiKind::Native, Duration::from_millis(1500)));
+    let pairs = [("AI", "OpenAI"), ("AI_API_URL", "http://ai.example/v1"), ("AI_MODEL", "m"), ("AI_STREAM", "no")];
+    let openai = Settings::from_pairs(pairs).unwrap().ai;
+    assert_eq!((openai.kind, openai.model.as_deref(), openai.stream), (AiKind::OpenAi, Some("m"), false));
     let empty = Settings::from_pairs([("AI_API_URL", ""), ("PORT", "")]).unwrap();
     assert_eq!((empty.ai.kind, empty.server.port), (AiKind::Demo, 8000), "an empty value is none");
 }

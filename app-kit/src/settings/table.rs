@@ -60,7 +60,7 @@ table! {
     "The parts" {
         STORE = "", "Where sessions live: `sqlite` (a file under DATA_DIR; the default), `memory`, or `redis` (default once REDIS_URL or REDIS_HOST is set).";
         BUS = "", "Where events go: `local`, the store's own log (the default), or `kafka` (default once KAFKA_BOOTSTRAP_SERVERS is set).";
-        AI = "", "Who answers: `demo`, or `native` (default once AI_API_URL is set).";
+        AI = "", "Who answers: `demo`, `native` (default once AI_API_URL is set), or `openai`: a service of models that speaks OpenAI's format.";
     }
     "Redis" {
         REDIS_URL = "" secret, "`redis://user:password@host:6379/0`, or `rediss://` for TLS; several with commas between are nodes of one cluster.";
@@ -98,11 +98,14 @@ table! {
         LOGIN_QUOTA = "5/60s", "Wrong passwords for a name in any such time, and four times as many from an address; `off`.";
     }
     "The AI" {
-        AI_API_URL = "", "The address of the AI service.";
+        AI_API_URL = "", "The address of the AI service. For `openai` it mostly ends in `/v1`; `/chat/completions` is added.";
         AI_API_KEY = "" secret, "Sent to the AI service as a bearer token.";
+        AI_MODEL = "", "For `openai`: which model answers.";
+        AI_SYSTEM_PROMPT = "", "For `openai`: what the model is told before all messages.";
+        AI_STREAM = "on", "Whether the AI service is asked to answer in pieces.";
         AI_TIMEOUT = "30s", "How long one answer may take.";
         AI_FALLBACK_MESSAGE = "Xin lỗi, tôi đang gặp sự cố. Vui lòng thử lại sau.", "Stands in for an answer where the AI gives none.";
-        AI_SEND_CONTEXT = "on", "Whether the user's id and the history go to the AI service along with the message.";
+        AI_SEND_CONTEXT = "on", "Whether the history and, to a `native` one, the user's id go to the AI service along with the message.";
         AI_DEMO_DELAY = "0", "How long the demo AI thinks.";
     }
     "The chat" {
