@@ -54,7 +54,7 @@ impl Application {
         measured::describe();
         let parts = compose::compose(&settings).await?;
         let (sweeper, relay, sampled) = (parts.sweeper.clone(), parts.relay.clone(), parts.sampled.clone());
-        let state = Data::new(State::new(parts, &settings.server, settings.chat.on_busy));
+        let state = Data::new(State::new(parts, &settings));
         let address = format!("{}:{}", settings.server.host, settings.server.port);
         let (server, port) = startup::listen(&settings.server, state.clone())
             .map_err(|error| format!("cannot listen on {address} (HOST, PORT): {error}"))?;

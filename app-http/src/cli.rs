@@ -1,7 +1,7 @@
 //! The command line: what the program is asked to do instead of serving.
 
 use crate::settings::{Server, Settings};
-use crate::{compose, doctor};
+use crate::{compose, doctor, openapi};
 use app_kit::flags::ConfigFlags;
 use app_kit::settings::{env_example, help, readme_table};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -20,6 +20,9 @@ pub struct Cli {
     /// Prints every setting as a table in Markdown, for the README, and ends.
     #[arg(long)]
     readme_table: bool,
+    /// Prints the API's document in OpenAPI, as it is with the settings' defaults, and ends.
+    #[arg(long)]
+    openapi: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -49,11 +52,13 @@ impl Cli {
             write!(stdout(), "{}", env_example())?;
         } else if self.readme_table {
             write!(stdout(), "{}", readme_table())?;
+        } else if self.openapi {
+            write!(stdout(), "{}", openapi::json(&Settings::from_pairs([])?))?;
         } else if let Some(Command::HashPassword) = self.command {
             writeln!(stdout(), "{}", compose::hash_password(&password()?)?)?;
         }
         let hashed = matches!(self.command, Some(Command::HashPassword));
-        Ok(self.env_example || self.readme_table || hashed)
+        Ok(self.env_example || self.readme_table || self.openapi || hashed)
     }
 
     /// Does what needs no server; `true` if that was all. Settings without faults have come so far.

@@ -3,6 +3,7 @@
 use crate::auth::device;
 use crate::body::FromMembers;
 use crate::members::Members;
+use crate::openapi::schemas::{End, Product, Role, Status, Time, TokenType};
 use crate::problem::Problem;
 use chatcore::chat::{Answered, OnBusy};
 use chatcore::error::Invalid;
@@ -12,11 +13,12 @@ use chatcore::port::Credentials;
 use chatcore::session::Session;
 use chatcore::stamp::rfc3339;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The longest user name, in bytes.
-const MAX_NAME: usize = 256;
+pub(crate) const MAX_NAME: usize = 256;
 /// The longest password, in bytes.
-const MAX_PASSWORD: usize = 1024;
+pub(crate) const MAX_PASSWORD: usize = 1024;
 
 /// The body of `POST /auth/login`.
 #[derive(Debug)]
@@ -92,28 +94,49 @@ impl FromMembers for MessageIn {
 }
 
 /// The answer of `POST /auth/login`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Token)]
 pub struct TokenOut {
-    /// The token.
+    /// The token, for the header `Authorization: Bearer`.
     pub access_token: String,
     /// Always `bearer`.
+    #[schema(value_type = TokenType)]
     pub token_type: &'static str,
-    /// Seconds.
+    /// How long it is good for, in seconds.
     pub expires_in: u64,
 }
 
 /// The answer of `POST /chat/message`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Answer)]
 pub struct AnswerOut<'a> {
+    /// The question's id: the `id` of that message in the history.
+    #[schema(value_type = String, format = "uuid")]
     message_id: MessageId,
+    /// The session, for the next message.
+    #[schema(value_type = String, format = "uuid")]
     session_id: SessionId,
+    /// What was said.
     user_message: &'a str,
+    /// What the AI said, or what stands in for it.
     ai_response: &'a str,
+    /// What the AI found.
+    #[schema(value_type = Vec<Product>)]
     products: &'a Products,
+    /// What the AI took the message for.
+    #[schema(required)]
     intent: Option<&'a str>,
+    /// When the answer was stored.
+    #[schema(value_type = Time)]
     timestamp: String,
+    /// How the turn ended.
+    #[schema(value_type = End)]
     status: &'static str,
+    /// How sure the AI is.
+    #[schema(required)]
     confidence: Option<f64>,
+    /// The question's place in its session.
+    #[schema(minimum = 1)]
     message_seq: u64,
 }
 
@@ -138,17 +161,37 @@ impl<'a> AnswerOut<'a> {
 }
 
 /// A message of a history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
 pub struct MessageOut {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
     id: MessageId,
+    /// Its place in the session: 1, 2, 3 without gaps.
+    #[schema(minimum = 1)]
     seq: u64,
+    /// Who said it.
+    #[schema(value_type = Role)]
     role: &'static str,
+    /// What was said.
     content: String,
+    /// What the AI found.
+    #[schema(value_type = Vec<Product>)]
     products: Products,
+    /// What the AI took the message for.
+    #[schema(required)]
     intent: Option<String>,
+    /// How sure the AI is.
+    #[schema(required)]
     confidence: Option<f64>,
+    /// `accepted` for a question; for an answer, how its turn ended.
+    #[schema(value_type = Status)]
     status: &'static str,
+    /// An answer's question, by its `seq`.
+    #[schema(required, minimum = 1)]
     reply_to: Option<u64>,
+    /// When it was stored.
+    #[schema(value_type = Time)]
     timestamp: String,
 }
 
@@ -170,17 +213,30 @@ impl From<Message> for MessageOut {
 }
 
 /// A session, perhaps with its newest messages.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionOut {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
     session_id: SessionId,
-    /// `null` for a guest, whose device stands beside it.
+    /// Whose it is; `null` for a guest, whose device stands beside it.
+    #[schema(required)]
     user_id: Option<String>,
+    /// The guest's device; absent for a user.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     device_id: Option<String>,
+    /// When it was opened.
+    #[schema(value_type = Time)]
     created_at: String,
+    /// How many messages it holds, answers included.
     message_count: u64,
+    /// When its newest message was stored.
+    #[schema(value_type = Time)]
     last_activity: String,
+    /// Where one session is shown; `SessionWithMessages` in the API's document.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
     messages: Option<Vec<MessageOut>>,
 }
 

@@ -14,6 +14,7 @@
 //! | [`sse`] | streams of events |
 //! | `protect` | headers that every answer has |
 //! | [`problem`] | every error, in one shape |
+//! | [`openapi`] | the document of all this |
 
 pub mod address;
 mod application;
@@ -29,6 +30,7 @@ pub mod idempotency;
 mod measured;
 pub mod members;
 mod open_files;
+pub mod openapi;
 pub mod problem;
 mod protect;
 pub mod rate_limit;

@@ -3,14 +3,13 @@
 use crate::around::around;
 use crate::compose::{Dependency, Parts};
 use crate::connection::Connection;
-use crate::open_files;
-use crate::routes;
-use crate::settings;
+use crate::settings::{self, Settings};
+use crate::{open_files, openapi, routes};
 use actix_cors::Cors;
 use actix_web::dev::Server;
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::{NormalizePath, from_fn};
-use actix_web::web::Data;
+use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpServer};
 use app_kit::metrics::Metrics;
 use chatcore::ChatService;
@@ -54,6 +53,8 @@ pub struct State {
     pub version: String,
     /// The longest body, in bytes.
     pub max_body: usize,
+    /// What the API is, in OpenAPI.
+    pub document: Bytes,
     /// What a message does while another of its session is being answered, unless it says so itself.
     pub on_busy: OnBusy,
     /// Whether no more work is taken.
@@ -63,9 +64,9 @@ pub struct State {
 impl State {
     /// The state of a server over these parts.
     #[must_use]
-    pub fn new(parts: Parts, settings: &settings::Server, on_busy: OnBusy) -> Self {
+    pub fn new(parts: Parts, settings: &Settings) -> Self {
         let Parts { chat, login, guests, dependencies, runtime, .. } = parts;
-        let settings::Server { name, version, max_body, trusted, .. } = settings.clone();
+        let settings::Server { name, version, max_body, trusted, .. } = settings.server.clone();
         let (metrics, stopping) = (Metrics::of_process(), watch::Sender::new(false));
         Self {
             chat,
@@ -78,7 +79,8 @@ impl State {
             name,
             version,
             max_body,
-            on_busy,
+            document: openapi::json(settings).into(),
+            on_busy: settings.chat.on_busy,
             stopping,
         }
     }

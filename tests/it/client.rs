@@ -61,7 +61,8 @@ impl Client {
         Self { base, ..self.clone() }
     }
 
-    /// A stream, of a message where there is one.
+    /// A stream, of a message where there is one. On a busy machine the store may be late now and then: then it is asked for
+    /// again, as any client would.
     pub(crate) async fn stream(&self, path: &str, message: Option<&Value>, headers: &[(&str, &str)]) -> Response {
         let url = format!("{}{path}", self.base);
         let request = match message {
@@ -70,9 +71,15 @@ impl Client {
         };
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.bearer_auth(&self.token).header("accept", "text/event-stream");
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{path}: {:?}", response.text().await);
-        response
+        for _ in 0..100 {
+            let response = request.try_clone().unwrap().send().await.unwrap();
+            match response.status() {
+                StatusCode::OK => return response,
+                StatusCode::SERVICE_UNAVAILABLE => tokio::time::sleep(Duration::from_millis(100)).await,
+                status => panic!("{path}: {status}, {:?}", response.text().await),
+            }
+        }
+        panic!("no stream of {path}")
     }
 
     /// The same user with the same token, by another way and on connections of its own.

@@ -40,6 +40,7 @@ impl Server {
         (self.process, self.port) = spawn(self.folder.path(), &self.settings, self.port);
     }
 
+    #[allow(dead_code, reason = "the measure of streams asks")]
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask help` lists them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod api;
 mod arrows;
 mod compose;
 mod house;
@@ -19,6 +20,7 @@ cargo xtask COMMAND
   test      everything that CI runs: format, structure, containers, lints, docs, all tests, the simulation, the README's walk
   house     the structure alone: which package may depend on which, what may be named where, how long a file may be
   compose   docker-compose.yml and the Dockerfile alone: their schema, two linters, the names of the settings
+  api       the API against its document: requests of schemathesis with a token and as a guest, and a TypeScript client
   mutants   plants bugs in copies of the sources and sees that the suite, the simulation or the storm finds each;
             `mutants WORD`: only those with the word in their name
   storm     kills, freezes and restarts servers, workers, Redis and Kafka at random under load, then checks the invariants:
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         "test" => suite::test(),
         "house" => house::check(),
         "compose" => compose::check(),
+        "api" => api::check(),
         "mutants" => mutants::mutants(words.first().map_or("", String::as_str)),
         "storm" => storm::storm(&words),
         "walk" => walk::walk(),

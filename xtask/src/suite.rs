@@ -1,7 +1,7 @@
 //! Everything that CI runs, in the order in which a fault is found soonest.
 
 use crate::run::{built, cargo, install, step};
-use crate::{compose, house, mutants, storm, tests, walk};
+use crate::{api, compose, house, mutants, storm, tests, walk};
 use std::process::Command;
 
 /// Runs all of it; the first failure ends it.
@@ -26,5 +26,6 @@ pub(crate) fn test() -> Result<(), String> {
     }
     mutants::mutants("")?;
     walk::walk()?;
+    api::check()?;
     beside.end()
 }

@@ -2,8 +2,9 @@
 
 mod auth;
 mod chat;
+mod docs;
 mod health;
-mod query;
+pub(crate) mod query;
 mod sessions;
 mod stream;
 
@@ -28,6 +29,10 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(looked_at("/livez", health::livez))
         .service(looked_at("/readyz", health::readyz))
         .service(looked_at("/metrics", health::metrics))
+        .service(looked_at("/openapi.json", docs::openapi))
+        .service(looked_at("/docs", docs::swagger_ui))
+        .service(looked_at("/docs/{file}", docs::file))
+        .service(looked_at("/redoc", docs::redoc))
         .service(resource("/auth/login").route(post().to(auth::login)))
         .service(chat);
 }

@@ -15,9 +15,9 @@ use uuid::Uuid;
 /// What browsers call it.
 const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// Entries of a page unless asked otherwise.
-const LIMIT: usize = 50;
+pub(crate) const LIMIT: usize = 50;
 /// Entries of a page at most.
-const MAX_LIMIT: usize = 100;
+pub(crate) const MAX_LIMIT: usize = 100;
 
 /// The session that a path names.
 #[derive(Debug)]
@@ -64,10 +64,12 @@ pub(super) struct Mark {
 
 impl Mark {
     pub(super) fn parse(text: &str) -> Option<Self> {
+        // As they are given out; a sign, which Rust would take, and more than 19 digits never are.
+        let number = |text: &str| text.parse().ok().filter(|_| text.len() < 20 && !text.starts_with('+'));
         let (fence, offset) = text.split_once('-')?;
         let is_end = offset == "end";
-        let offset = if is_end { 0 } else { offset.parse().ok()? };
-        Some(Self { position: Position { fence: Fence(fence.parse().ok()?), offset }, is_end })
+        let offset = if is_end { 0 } else { usize::try_from(number(offset)?).ok()? };
+        Some(Self { position: Position { fence: Fence(number(fence)?), offset }, is_end })
     }
 }
 

@@ -46,15 +46,23 @@ const OF_NO_SESSION: &str = "
                       user  guest  none
 GET /                  200    200   200
 GET /chat/sessions     200    200   401
+GET /docs              200    200   200
+GET /docs/{file}       404    404   404
 GET /health            200    200   200
 GET /livez             200    200   200
 GET /metrics           200    200   200
+GET /openapi.json      200    200   200
 GET /readyz            200    200   200
+GET /redoc             200    200   200
 HEAD /                 200    200   200
+HEAD /docs             200    200   200
+HEAD /docs/{file}      404    404   404
 HEAD /health           200    200   200
 HEAD /livez            200    200   200
 HEAD /metrics          200    200   200
+HEAD /openapi.json     200    200   200
 HEAD /readyz           200    200   200
+HEAD /redoc            200    200   200
 POST /auth/login       200    200   200
 ";
 

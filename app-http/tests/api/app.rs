@@ -1,5 +1,6 @@
 //! A server on a free port, and the verbs of a client.
 
+use crate::openapi::documented;
 use app_http::Application;
 use app_http::settings::Settings;
 use chatcore::id::UserId;
@@ -163,10 +164,16 @@ impl Answer {
     }
 }
 
+/// Sends it. Whatever comes back has to be in the API's document.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, text: response.text().await.unwrap() }
+    let answer = Answer { status, headers, text: response.text().await.unwrap() };
+    documented(&method, &path, &answer);
+    answer
 }
 
 /// The same JSON with every id and every time replaced by its shape.

@@ -10,6 +10,7 @@ mod errors;
 mod guests;
 mod idempotency;
 mod junk;
+mod openapi;
 mod outage;
 mod process;
 mod protect;

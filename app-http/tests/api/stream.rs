@@ -1,6 +1,7 @@
 //! Streams: an answer as it comes, resumed from anywhere, stopped, read along; and a session from another tab.
 
 use crate::app::{Answer, TestApp, send};
+use crate::openapi::{documented, documented_event};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -13,17 +14,21 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// A stream that is being read.
 struct Events {
+    path: String,
     response: Response,
     unread: String,
 }
 
 /// Name, id and data.
-type Event = (String, String, Value);
+pub(crate) type Event = (String, String, Value);
 
 impl Events {
     async fn of(request: RequestBuilder) -> Self {
         let response = request.header("accept", "text/event-stream").send().await.unwrap();
         assert_eq!(response.status(), 200, "{:?}", response.text().await);
+        let path = response.url().path().to_owned();
+        let method = if path == "/chat/message" { Method::POST } else { Method::GET };
+        documented(&method, &path, &Answer { status: 200, headers: response.headers().clone(), text: String::new() });
         for (name, value) in [
             ("content-type", "text/event-stream"),
             ("cache-control", "no-cache, no-transform"),
@@ -31,18 +36,22 @@ impl Events {
         ] {
             assert_eq!(response.headers()[name], value);
         }
-        Self { response, unread: String::new() }
+        Self { path, response, unread: String::new() }
     }
 
     /// The next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some((event, rest)) = self.unread.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
+            if let Some((whole, rest)) = self.unread.split_once("\n\n") {
+                let (whole, rest) = (whole.to_owned(), rest.to_owned());
                 self.unread = rest;
-                match event.as_str() {
+                match whole.as_str() {
                     ":" => continue,
-                    event => return Some(parsed(event)),
+                    whole => {
+                        let event = parsed(whole);
+                        documented_event(&self.path, &event);
+                        return Some(event);
+                    }
                 }
             }
             match timeout(SOON, self.response.chunk()).await.unwrap().unwrap() {
@@ -74,10 +83,10 @@ impl Events {
     }
 }
 
-fn parsed(event: &str) -> Event {
-    let lines: Vec<&str> = event.split('\n').collect();
-    let [name, id, data] = lines[..] else { panic!("{event:?}") };
-    let of = |line: &str, field: &str| line.strip_prefix(field).unwrap_or_else(|| panic!("{event:?}")).to_owned();
+fn parsed(whole: &str) -> Event {
+    let lines: Vec<&str> = whole.split('\n').collect();
+    let [name, id, data] = lines[..] else { panic!("{whole:?}") };
+    let of = |line: &str, field: &str| line.strip_prefix(field).unwrap_or_else(|| panic!("{whole:?}")).to_owned();
     (of(name, "event: "), of(id, "id: "), serde_json::from_str(&of(data, "data: ")).unwrap())
 }
 

@@ -1,0 +1,44 @@
+//! The API's document, and the pages that show it.
+
+use crate::openapi::pages;
+use crate::problem::{Kind, Problem};
+use crate::startup::State;
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ContentType};
+use actix_web::web::{Data, Path};
+
+/// What the pages may load: what this server gives, and what their scripts make themselves, which is styles, pictures in their
+/// URLs, and ReDoc's search in a thread of its own.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// `GET /openapi.json`
+pub(super) async fn openapi(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(state.document.clone())
+}
+
+/// `GET /docs`
+pub(super) async fn swagger_ui() -> HttpResponse {
+    page(pages::SWAGGER_UI)
+}
+
+/// `GET /redoc`
+pub(super) async fn redoc() -> HttpResponse {
+    page(pages::REDOC)
+}
+
+/// `GET /docs/{file}`
+pub(super) async fn file(name: Path<String>) -> Result<HttpResponse, Problem> {
+    let file = pages::file(&name).ok_or_else(|| Problem::new(Kind::NotFound))?;
+    let mut response = HttpResponse::Ok();
+    response.content_type(file.media_type.as_ref()).insert_header((CACHE_CONTROL, "max-age=3600"));
+    if file.gzip {
+        response.insert_header((CONTENT_ENCODING, "gzip"));
+    }
+    Ok(response.body(file.bytes))
+}
+
+fn page(html: &'static str) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.content_type(ContentType::html()).insert_header((CONTENT_SECURITY_POLICY, POLICY)).body(html)
+}
