@@ -7,13 +7,8 @@
 //! ```
 //! The AI says 20 pieces a second, each with its number and the time at which it was said. It, the clients, the server and Redis
 //! share the machine. With `--streams 1` it tells the delay of the first piece at light load, over many turns.
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a measurement"
-)]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement")]
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "it fails by a panic")]
 
 #[path = "../it/process.rs"]
 #[allow(dead_code, reason = "scenarios use the rest")]
