@@ -72,7 +72,7 @@ const CALLERS: [&str; 3] = ["user", "guest", "none"];
 const CANARY: &str = "canary";
 
 /// Every route as `METHOD /path`, asked of the router itself.
-async fn routes() -> BTreeSet<String> {
+pub(crate) async fn routes() -> BTreeSet<String> {
     let service = init_service(App::new().configure(app_http::routes::configure)).await;
     let request = TestRequest::default().to_request();
     let answer = actix_web::dev::Service::call(&service, request).await.unwrap();
