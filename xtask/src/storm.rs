@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// How the suite runs it: on each bus.
 pub(crate) const IN_THE_SUITE: [&[&str]; 2] = [
-    &["--store", "redis", "--bus", "local", "--seconds", "45", "--seed", "1"],
+    &["--store", "redis", "--bus", "local", "--seconds", "60", "--seed", "1"],
     &["--store", "redis", "--bus", "kafka", "--seconds", "60", "--seed", "2"],
 ];
 

@@ -94,7 +94,7 @@ impl Redis {
             .arg(owner.to_string())
             .arg(session.to_string())
             .arg(page.after.min(MOST_PLACES))
-            .arg(page.limit)
+            .arg((page.limit as u64).min(MOST_PLACES))
             .arg(micros(listens));
         match self.say(&call).await? {
             (word, rest) if word == "FOUND" => {

@@ -15,6 +15,9 @@ use chatcore::stamp::{from_micros, micros};
 use deadpool_redis::redis::Value;
 use std::cmp::Reverse;
 
+/// No owner has so many sessions, and a script counts exactly so far.
+const MOST_SESSIONS: u64 = 1 << 32;
+
 static SESSION: Script = script!("session");
 static LIST: Script = script!("list");
 
@@ -77,7 +80,7 @@ impl Redis {
         };
         self.at(partition, &LIST, &[format!("u:{owner}"), format!("e:{owner}")])
             .arg(owner.to_string())
-            .arg(page.limit)
+            .arg((page.limit as u64).min(MOST_SESSIONS))
             .arg(last)
             .arg(id)
     }

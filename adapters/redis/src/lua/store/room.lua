@@ -5,6 +5,7 @@
 --       RESERVE  4 slot's number ('' for the home itself)  5 how many are wanted  6 most sessions
 --       KEEP     4 slot's number  5 how many of those reserved were not moved  6 until when the moved ones live, in ms
 --       RENEW    4... slot's number, number as it was seen, number as it is now
+local PATIENCE = 60000000
 local others = of('h', ARGV[2])
 if ARGV[3] == 'RESERVE' then
   local count, seen = living(ARGV[2])
@@ -13,15 +14,20 @@ if ARGV[3] == 'RESERVE' then
     redis.call('HINCRBY', others, ARGV[4], granted)
     -- Far away, until KEEP knows better. An adoption that is killed before leaves 'p' too high, and this as it is.
     redis.call('HINCRBY', others, 'p', 1)
+    redis.call('HSET', others, 'r', stamp)
     redis.call('PEXPIRE', others, 400 * 86400000)
   end
   return {'GRANTED', granted, seen}
 elseif ARGV[3] == 'KEEP' then
-  if tonumber(ARGV[5]) > 0 then redis.call('HINCRBY', others, ARGV[4], -ARGV[5]) end
+  if tonumber(ARGV[5]) > 0 and redis.call('HINCRBY', others, ARGV[4], -ARGV[5]) < 0 then redis.call('HSET', others, ARGV[4], 0) end
   local keep = math.max(tonumber(redis.call('HGET', others, 'x') or 0), tonumber(ARGV[6]))
   redis.call('HSET', others, 'x', keep)
   if redis.call('HINCRBY', others, 'p', -1) <= 0 and keep > 0 then redis.call('PEXPIREAT', others, keep) end
   return {'KEPT'}
+end
+-- While an adoption is on its way, what it moves may not have been counted yet. One that was killed is waited for no longer.
+if tonumber(redis.call('HGET', others, 'p') or 0) > 0 and now - (redis.call('HGET', others, 'r') or 0) < PATIENCE then
+  return {'BUSY'}
 end
 for k = 4, #ARGV, 3 do
   if redis.call('HGET', others, ARGV[k]) == ARGV[k + 1] then redis.call('HSET', others, ARGV[k], ARGV[k + 2]) end
