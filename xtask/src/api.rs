@@ -35,7 +35,7 @@ pub(crate) fn check() -> Result<(), String> {
     let token = format!("Authorization: Bearer {}", users.token()?);
     let as_user = Run::start(&tools, &users, "token", &token, &["--max-examples", "190"])?;
     // Any device is a guest: none is refused.
-    let flags = ["--max-examples", "110", "--exclude-checks", "ignored_auth"];
+    let flags = ["--max-examples", "150", "--exclude-checks", "ignored_auth"];
     let as_guest = Run::start(&tools, &guests, "guest", "X-Device-Id: device-4711", &flags)?;
     let walked = walk(&tools);
     let ran = [as_user.end(), as_guest.end()];
