@@ -29,8 +29,8 @@ pub(super) struct Broker {
     pub(super) server: String,
 }
 
-/// How many messages the walk sends: a user's and a guest's.
-const MESSAGES: u32 = 2;
+/// How many messages the walk sends: a user's two, the second for a stream, and a guest's.
+const MESSAGES: u32 = 3;
 
 /// What the console consumer shows of a record.
 struct Shown {
