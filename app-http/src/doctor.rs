@@ -2,6 +2,7 @@
 
 use crate::compose::{self, Dependency};
 use crate::settings::Settings;
+use app_kit::probing::Found::{self, Degraded, Healthy, Unhealthy};
 use chatcore::port::Health;
 use futures_util::future::join_all;
 use std::io::{self, Write};
@@ -12,51 +13,43 @@ use std::net::TcpListener;
 /// # Errors
 /// Nothing can be written.
 pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bool> {
-    let told = settings.warnings.iter().map(|warning| Finding::remark("settings", warning.clone()));
+    let told = settings.warnings.iter().map(|warning| Finding::new("settings", Degraded, warning));
     let mut findings: Vec<Finding> = told.collect();
     if findings.is_empty() {
-        findings.push(Finding::well("settings", "no fault, no warning"));
+        findings.push(Finding::new("settings", Healthy, "no fault, no warning"));
     }
     findings.push(port(settings));
     match compose::compose(settings).await {
         Ok(parts) => {
             findings.extend(join_all(parts.dependencies.iter().map(dependency)).await);
             if let Ok(backlog) = parts.sampled.outbox.backlog().await {
-                findings.push(Finding::well("outbox", &format!("holds {} events", backlog.events)));
+                findings.push(Finding::new("outbox", Healthy, format!("holds {} events", backlog.events)));
             }
         }
-        Err(error) => findings.push(Finding::ill("parts", error.to_string())),
+        Err(error) => findings.push(Finding::new("parts", Unhealthy, error.to_string())),
     }
     findings.iter().try_for_each(|finding| writeln!(out, "{:6} {}: {}", finding.word(), finding.what, finding.said))?;
-    Ok(findings.iter().all(|finding| finding.health != Some(false)))
+    Ok(findings.iter().all(|finding| finding.found.serves()))
 }
 
 /// What was found.
 struct Finding {
     what: &'static str,
+    /// `Degraded` for what is not wrong but should be looked at.
+    found: Found,
     said: String,
-    /// `None` for what is not wrong but should be looked at.
-    health: Option<bool>,
 }
 
 impl Finding {
-    fn well(what: &'static str, said: &str) -> Self {
-        Self { what, said: said.to_owned(), health: Some(true) }
-    }
-
-    fn remark(what: &'static str, said: String) -> Self {
-        Self { what, said, health: None }
-    }
-
-    fn ill(what: &'static str, said: String) -> Self {
-        Self { what, said, health: Some(false) }
+    fn new(what: &'static str, found: Found, said: impl Into<String>) -> Self {
+        Self { what, found, said: said.into() }
     }
 
     fn word(&self) -> &'static str {
-        match self.health {
-            Some(true) => "ok",
-            None => "look",
-            Some(false) => "MEND",
+        match self.found {
+            Found::Healthy => "ok",
+            Found::Degraded => "look",
+            Found::Unhealthy => "MEND",
         }
     }
 }
@@ -65,11 +58,13 @@ impl Finding {
 fn port(settings: &Settings) -> Finding {
     let address = format!("{}:{}", settings.server.host, settings.server.port);
     match TcpListener::bind(&address) {
-        Ok(_) => Finding::well("port", &format!("{address} is free")),
+        Ok(_) => Finding::new("port", Healthy, format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Finding::remark("port", format!("{address} is taken: by this server, or choose another PORT"))
+            Finding::new("port", Degraded, format!("{address} is taken: by this server, or choose another PORT"))
         }
-        Err(error) => Finding::ill("port", format!("{address} cannot be listened on: {error}; see HOST and PORT")),
+        Err(error) => {
+            Finding::new("port", Unhealthy, format!("{address} cannot be listened on: {error}; see HOST and PORT"))
+        }
     }
 }
 
@@ -80,11 +75,11 @@ async fn dependency(Dependency { probe, required }: &Dependency) -> Finding {
         (false, _) => "messages are answered with AI_FALLBACK_MESSAGE meanwhile",
     };
     match probe.check().await {
-        Ok(Health::Well) => Finding::well(probe.name(), "answers"),
-        Ok(Health::Partly(what)) => Finding::remark(probe.name(), format!("a part of it is away: {what}")),
+        Ok(Health::Well) => Finding::new(probe.name(), Healthy, "answers"),
+        Ok(Health::Partly(what)) => Finding::new(probe.name(), Degraded, format!("a part of it is away: {what}")),
         Err(error) => {
             let source = &error.source;
-            Finding::ill(probe.name(), format!("{source}; see {}; {meanwhile}", settings_of(probe.name())))
+            Finding::new(probe.name(), Unhealthy, format!("{source}; see {}; {meanwhile}", settings_of(probe.name())))
         }
     }
 }

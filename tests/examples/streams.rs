@@ -16,20 +16,19 @@ mod process;
 #[path = "../../adapters/redis/tests/common/server.rs"]
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 mod servers;
+#[path = "../it/stand_in.rs"]
+mod stand_in;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use chatcore::id::UserId;
-use chatcore::port::{Claims, Runtime, TokenIssuer};
-use chatcore_auth::{JwtConfig, JwtIssuer};
-use chatcore_ports::tokio::TokioRuntime;
 use futures_util::stream::unfold;
 use process::Server;
 use serde_json::{Value, json};
 use servers::Server as Redis;
+use stand_in::{serve, token};
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, interval_at, sleep};
@@ -47,7 +46,12 @@ async fn main() {
     let redis = value("--store").is_some_and(|store| store == "redis").then(Redis::start);
     let pieces = seconds * 20;
     let server = start(&ai(pieces).await, redis.as_ref());
-    let reader = Reader { client: reqwest::Client::new(), url: server.url("/chat/message"), token: token(), pieces };
+    let reader = Reader {
+        client: reqwest::Client::new(),
+        url: server.url("/chat/message"),
+        token: token(SECRET, "user_123"),
+        pieces,
+    };
     if streams == 1 {
         return reader.first_pieces().await;
     }
@@ -91,20 +95,9 @@ fn start(ai: &str, redis: Option<&Redis>) -> Server {
     Server::start(&settings)
 }
 
-/// As a login gives it, without the memory that a password's hash takes.
-fn token() -> String {
-    let issuer = JwtIssuer::new(JwtConfig { secret: SECRET.into(), issuer: None, audience: None });
-    let (subject, issued_at) = (UserId::parse("user_123").unwrap(), TokioRuntime::current().now());
-    issuer.issue(&Claims { subject, issued_at, expires_at: issued_at + Duration::from_secs(3600) }).unwrap()
-}
-
 /// Says its pieces in the format of OpenAI. Answers where it is.
 async fn ai(pieces: usize) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1", listener.local_addr().unwrap());
-    let router = Router::new().route("/v1/chat/completions", post(move || async move { answer(pieces) }));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
+    serve(Router::new().route("/v1/chat/completions", post(move || async move { answer(pieces) }))).await + "/v1"
 }
 
 fn answer(pieces: usize) -> Response {

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::process::Server;
+use crate::stand_in::serve;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -117,11 +118,8 @@ async fn tells(server: &Server, line: &str) {
 
 async fn start() -> (Arc<Stub>, String) {
     let stub = Arc::<Stub>::default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(stub.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (stub, url)
+    (stub, serve(router).await + "/v1")
 }
 
 async fn answer(State(stub): State<Arc<Stub>>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {

@@ -4,6 +4,7 @@ use crate::brokers::broker;
 use crate::client::Client;
 use crate::field::Field;
 use crate::records::Reader;
+use crate::stand_in::serve;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -57,8 +58,5 @@ async fn ai(size: usize) -> String {
         let text: String = std::iter::repeat_with(fastrand::alphanumeric).take(size).collect();
         Json::<Value>(json!({"response": text, "intent": "test"}))
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/ai", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, Router::new().route("/ai", post(answer))).await });
-    url
+    serve(Router::new().route("/ai", post(answer))).await + "/ai"
 }

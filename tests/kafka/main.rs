@@ -23,6 +23,9 @@ mod printer;
 mod process;
 mod records;
 mod shared;
+#[path = "../it/stand_in.rs"]
+#[allow(dead_code, reason = "the scenarios use the rest")]
+mod stand_in;
 mod talk;
 mod topics;
 #[path = "../it/worker_process.rs"]

@@ -2,6 +2,7 @@
 //! it is from.
 
 use crate::LEASE;
+use crate::stand_in::serve;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
@@ -89,11 +90,8 @@ pub(crate) fn request_id(runtime: &TokioRuntime, server: usize, freezes: u64, nu
 /// Starts it; answers where it is.
 pub(crate) async fn start() -> (Arc<Ai>, String) {
     let ai = Arc::new(Ai { runtime: TokioRuntime::current(), calls: Mutex::default(), freezes: OnceLock::new() });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/ai", listener.local_addr().unwrap());
     let router = Router::new().route("/ai", post(answer)).with_state(ai.clone());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (ai, url)
+    (ai, serve(router).await + "/ai")
 }
 
 async fn answer(State(ai): State<Arc<Ai>>, headers: HeaderMap, Json(asked): Json<Value>) -> Json<Value> {

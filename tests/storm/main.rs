@@ -28,6 +28,8 @@ mod program;
 #[path = "../../adapters/redis/tests/common/server.rs"]
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 mod servers;
+#[path = "../it/stand_in.rs"]
+mod stand_in;
 mod talk;
 mod told;
 mod world;

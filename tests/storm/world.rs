@@ -4,10 +4,9 @@
 use crate::ai::{Ai, request_id};
 use crate::field::{Field, SECRET};
 use crate::ledger::Ledger;
-use chatcore::id::UserId;
-use chatcore::port::{Claims, Runtime, TokenIssuer};
+use crate::stand_in::token;
+use chatcore::port::Runtime;
 use chatcore::stamp::rfc3339;
-use chatcore_auth::{JwtConfig, JwtIssuer};
 use chatcore_ports::tokio::TokioRuntime;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -52,11 +51,7 @@ impl World {
     pub(crate) fn new(field: &Field, ai: Arc<Ai>) -> Self {
         let runtime = TokioRuntime::current();
         ai.freezes.set(field.freezes()).unwrap();
-        let issuer = JwtIssuer::new(JwtConfig { secret: SECRET.into(), issuer: None, audience: None });
-        let tokens = (0..USERS).map(|user| {
-            let (subject, issued_at) = (UserId::parse(format!("user-{user}")).unwrap(), runtime.now());
-            issuer.issue(&Claims { subject, issued_at, expires_at: issued_at + Duration::from_secs(86_400) }).unwrap()
-        });
+        let tokens = (0..USERS).map(|user| token(SECRET, &format!("user-{user}")));
         Self {
             http: reqwest::Client::builder().build().unwrap(),
             servers: field.urls(),

@@ -1,7 +1,8 @@
 //! What the containers are made of: `docker-compose.yml` and the Dockerfile, held against their schema, two linters and
 //! what the programs know. Nothing is built or run, so no Docker is needed.
 
-use crate::run::{built, install, output, read, root, step};
+use crate::packages;
+use crate::run::{built, output, read, root, step};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,25 +37,14 @@ pub(crate) fn check() -> Result<(), String> {
     if faults.is_empty() { Ok(()) } else { Err(format!("the containers are wrong:\n  {}", faults.join("\n  "))) }
 }
 
-/// Where the linters are. They are brought in once, and again when another version is named.
+/// Where the linters are.
 fn tools() -> Result<PathBuf, String> {
     let folder = built()?.with_file_name("lint");
-    let (told, wanted) = (folder.join("versions"), format!("{} {NODE}", PYTHON.join(" ")));
-    if fs::read_to_string(&told).is_ok_and(|there| there == wanted) {
-        return Ok(folder);
-    }
-    let venv = Command::new("python3").args(["-m", "ensurepip", "--version"]).output();
-    if !venv.is_ok_and(|said| said.status.success()) {
-        install(&["python3-venv"])?;
-    }
-    install(&["npm"])?;
-    let python = folder.join("python");
-    step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&python))?;
-    step(
-        Command::new(python.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON),
-    )?;
-    step(Command::new("npm").arg("--prefix").arg(&folder).args(["install", "--no-audit", "--no-fund", NODE]))?;
-    fs::write(&told, &wanted).map_err(|error| format!("{}: {error}", told.display()))?;
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    packages::once(&folder, &format!("{} {NODE}", PYTHON.join(" ")), || {
+        packages::python(&folder.join("python"), &PYTHON)?;
+        packages::npm(&folder, &[NODE])
+    })?;
     Ok(folder)
 }
 

@@ -6,6 +6,7 @@ mod arrows;
 mod compose;
 mod house;
 mod mutants;
+mod packages;
 mod run;
 mod storm;
 mod suite;
@@ -25,7 +26,7 @@ cargo xtask COMMAND
             `mutants WORD`: only those with the word in their name
   storm     kills, freezes and restarts servers, workers, Redis and Kafka at random under load, then checks the invariants:
             storm --store redis|sqlite [--bus local|kafka] [--seconds N | --minutes N] [--seed S] [--until-found]
-  walk      runs the README's curl walk against a server that it starts
+  walk      runs the README's curl walk against servers that it starts, and its script in a browser
   help      this text
 ";
 

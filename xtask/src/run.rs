@@ -50,6 +50,12 @@ fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ").replace(env!("CARGO"), "cargo")
 }
 
+/// What `chromium` is told for nobody to see it, and to know nothing but what is in this folder.
+pub(crate) fn unseen(profile: &Path) -> [String; 5] {
+    let profile = format!("--user-data-dir={}", profile.display());
+    ["--headless".into(), "--no-sandbox".into(), "--disable-gpu".into(), "--no-first-run".into(), profile]
+}
+
 /// Packages of Debian that are not called like the program in them.
 const PACKAGES: &[(&str, &str)] = &[("java", "openjdk-17-jdk-headless"), ("mvn", "maven"), ("nginx", "nginx-light")];
 

@@ -10,6 +10,7 @@ use chatcore::stamp::{from_micros, micros};
 use chatcore::turn::{Position, TurnId};
 use std::borrow::Cow;
 use std::future::{Ready, ready};
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// What browsers call it.
@@ -28,11 +29,14 @@ impl FromRequest for SessionPath {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = request.match_info().get("id").unwrap_or_default().parse();
-        let fault =
-            |invalid: Invalid| Problem::fault(Place::Parameter("session_id"), format!("must be {}", invalid.rule));
-        ready(id.map(Self).map_err(fault))
+        ready(part(request, "id", "session_id").map(Self))
     }
+}
+
+/// A part of the path, by the route's name for it; its faults are told by the one that clients know.
+fn part<T: FromStr<Err = Invalid>>(request: &HttpRequest, name: &str, told: &'static str) -> Result<T, Problem> {
+    let fault = |invalid: Invalid| Problem::fault(Place::Parameter(told), format!("must be {}", invalid.rule));
+    request.match_info().get(name).unwrap_or_default().parse().map_err(fault)
 }
 
 /// The turn that a path names.
@@ -43,14 +47,10 @@ impl FromRequest for TurnPath {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let turn = SessionPath::from_request(request, payload).into_inner().and_then(|SessionPath(session)| {
-            let message = request.match_info().get("message_id").unwrap_or_default().parse();
-            let fault =
-                |invalid: Invalid| Problem::fault(Place::Parameter("message_id"), format!("must be {}", invalid.rule));
-            message.map(|message| Self(TurnId { session, message })).map_err(fault)
-        });
-        ready(turn)
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let session = part(request, "id", "session_id");
+        let turn = |session| Ok(TurnId { session, message: part(request, "message_id", "message_id")? });
+        ready(session.and_then(turn).map(Self))
     }
 }
 

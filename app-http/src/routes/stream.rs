@@ -13,7 +13,6 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chatcore::ChatError;
 use chatcore::chat::{Answered, Begun, Found, TurnEvent};
-use chatcore::id::Fence;
 use chatcore::message::MessagesPage;
 use chatcore::owner::Owner;
 use chatcore::turn::{Cursor, Position, Stopping, TurnId};
@@ -154,20 +153,24 @@ fn until_last(events: impl Stream<Item = (Event, bool)> + 'static) -> impl Strea
 struct Told {
     question: String,
     begun: Begun,
-    fence: Fence,
-    /// The id of the last event that a reader can go on from.
-    last: String,
+    /// Where its reader stands.
+    at: Position,
 }
 
 impl Told {
     fn new(question: String, begun: Begun) -> Self {
-        Self { question, begun, fence: begun.fence, last: format!("{}-0", begun.fence.0) }
+        Self { question, begun, at: Position { fence: begun.fence, offset: 0 } }
+    }
+
+    /// The id of an event from which a reader can go on.
+    fn id(&self) -> String {
+        format!("{}-{}", self.at.fence.0, self.at.offset)
     }
 
     fn turn(&self) -> Event {
         let TurnId { session, message } = self.begun.turn;
         let turn = json!({ "message_id": message, "session_id": session, "seq": self.begun.seq });
-        Event::new("turn", self.last.clone(), &turn)
+        Event::new("turn", self.id(), &turn)
     }
 
     /// An event, and whether it is the last. `None` for what is not told.
@@ -178,7 +181,7 @@ impl Told {
             TurnEvent::Done(answer) => {
                 let Begun { turn, seq, .. } = self.begun;
                 let answered = Answered { turn, seq, answer, replayed: false, left: None };
-                let id = format!("{}-end", self.fence.0);
+                let id = format!("{}-end", self.at.fence.0);
                 (Event::new("done", id, &AnswerOut::new(&self.question, &answered)), true)
             }
             TurnEvent::Error(error) => (self.breaks_off(Problem::from(error)), true),
@@ -187,12 +190,12 @@ impl Told {
     }
 
     fn goes_on(&mut self, name: &'static str, at: Position, data: &serde_json::Value) -> Event {
-        (self.fence, self.last) = (at.fence, format!("{}-{}", at.fence.0, at.offset));
-        Event::new(name, self.last.clone(), data)
+        self.at = at;
+        Event::new(name, self.id(), data)
     }
 
     fn breaks_off(&self, problem: Problem) -> Event {
-        Event::new("error", self.last.clone(), &problem.with_turn(Some(self.begun.turn)))
+        Event::new("error", self.id(), &problem.with_turn(Some(self.begun.turn)))
     }
 }
 

@@ -1,11 +1,9 @@
 //! A message that comes while another one of its session is being answered: refused, or begun after it.
 
 use super::live::Live;
-use super::tail::WAIT;
 use super::{Backoff, Core, OnBusy};
 use crate::error::BackendError;
-use crate::owner::Owner;
-use crate::turn::{Began, Cursor, NewTurn, Position, Refusal, TurnId};
+use crate::turn::{Began, NewTurn, Refusal};
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::time::Duration;
@@ -32,24 +30,14 @@ impl Core {
                 if on_busy == OnBusy::Cancel {
                     drop(self.stop(&new.owner, &turn).await);
                 }
-                self.ended(&new.owner, turn).await;
+                // Whatever else came of it: the next try tells.
+                drop(self.answer_of(&new.owner, turn).await);
                 self.runtime.sleep(backoff.pause()).await;
             });
             let draining = pin!(live.wait(|state| state.draining.then_some(())));
             if let Either::Right(_) = select(pin!(ended), draining).await {
                 return None;
             }
-        }
-    }
-
-    /// Waits until a turn has its answer, or is nothing that can be waited for.
-    async fn ended(&self, owner: &Owner, turn: TurnId) {
-        let mut at = Cursor { turn, from: Position::default() };
-        while let Ok(followed) = self.follow_once(owner, &at, WAIT).await {
-            if followed.end.is_some() {
-                return;
-            }
-            at.from = followed.to;
         }
     }
 }

@@ -186,22 +186,26 @@ impl Core {
     /// had no answer when the call came.
     pub(super) async fn stored_end(&self, owner: &Owner, begun: Begun) -> Result<Answered, ChatError> {
         let Begun { turn, seq, left, .. } = begun;
+        match self.within(self.policy.patience, self.answer_of(owner, turn)).await {
+            Some(answer) => Ok(Answered { turn, seq, answer: answer?, replayed: false, left }),
+            None => Err(ChatError::Running { begun, retry_after: self.policy.lease }),
+        }
+    }
+
+    /// The answer of a turn, once the store has it.
+    pub(super) async fn answer_of(&self, owner: &Owner, turn: TurnId) -> Result<Box<Message>, ChatError> {
         let mut at = Cursor { turn, from: Position::default() };
-        let look = async {
-            loop {
-                let followed = self.follow_once(owner, &at, WAIT).await?;
-                match followed.end {
-                    Some(answer) => return Ok(Answered { turn, seq, answer, replayed: false, left }),
-                    None => at.from = followed.to,
-                }
+        loop {
+            let followed = self.follow_once(owner, &at, WAIT).await?;
+            match followed.end {
+                Some(answer) => return Ok(answer),
+                None => at.from = followed.to,
             }
-        };
-        let running = Err(ChatError::Running { begun, retry_after: self.policy.lease });
-        self.within(self.policy.patience, look).await.unwrap_or(running)
+        }
     }
 
     /// One look into the store at a turn.
-    pub(super) async fn follow_once(&self, owner: &Owner, at: &Cursor, wait: Duration) -> Result<Followed, ChatError> {
+    async fn follow_once(&self, owner: &Owner, at: &Cursor, wait: Duration) -> Result<Followed, ChatError> {
         self.patiently(Some(at.turn), || self.store.follow(owner, at, wait)).await
     }
 

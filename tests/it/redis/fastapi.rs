@@ -3,17 +3,13 @@
 
 use super::durable;
 use crate::process::Server;
+use crate::stand_in::{serve, token};
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
-use chatcore::id::UserId;
-use chatcore::port::{Claims, Runtime, TokenIssuer};
-use chatcore_auth::{JwtConfig, JwtIssuer};
-use chatcore_ports::tokio::TokioRuntime;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 const SECRET: &str = "wR6yH3dJ5gAcq8fK2mZ0pX7vL4nB9sT1";
 
@@ -28,18 +24,9 @@ async fn ai() -> (String, Arc<Mutex<Vec<Value>>>) {
         let response = "Tôi đã tìm thấy 5 sản phẩm iPhone 15 phù hợp...";
         Json(json!({ "response": response, "products": [product], "intent": "product_search" }))
     }
-    let (asked, listener) = (Arc::default(), tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let url = format!("http://{}/chat", listener.local_addr().unwrap());
+    let asked = Arc::default();
     let router = Router::new().route("/chat", post(answer)).with_state(Arc::clone(&asked));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, asked)
-}
-
-fn token(user: &str) -> String {
-    let issuer = JwtIssuer::new(JwtConfig { secret: SECRET.into(), issuer: None, audience: None });
-    let issued_at = TokioRuntime::current().now();
-    let subject = UserId::parse(user).unwrap();
-    issuer.issue(&Claims { subject, issued_at, expires_at: issued_at + Duration::from_secs(600) }).unwrap()
+    (serve(router).await + "/chat", asked)
 }
 
 /// What a shell prints.
@@ -67,7 +54,7 @@ async fn the_calls_of_the_fastapi_system_are_answered_as_there() {
     for case in golden {
         let of_case = |text: &str| text.replace("YOUR_SESSION_ID", &session);
         let call = of_case(case["call"].as_str().unwrap()).replace("http://localhost:8000", &server.url(""));
-        let call = call.replace("YOUR_TOKEN_HERE", &own).replace("ANOTHER_USERS_TOKEN", &token("user_456"));
+        let call = call.replace("YOUR_TOKEN_HERE", &own).replace("ANOTHER_USERS_TOKEN", &token(SECRET, "user_456"));
         let answer: Value = serde_json::from_str(&shell(&format!("{call} -s"), &[])).unwrap();
         let expected: Value = serde_json::from_str(&of_case(&case["answer"].to_string())).unwrap();
         let varies: Vec<&str> = case["varies"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

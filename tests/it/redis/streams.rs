@@ -37,8 +37,8 @@ struct Shown {
 }
 
 impl Shown {
-    /// Takes all whole events of these bytes, which begin with one.
-    fn take(&mut self, bytes: &[u8]) {
+    /// Takes all whole events of these bytes, which begin with one; answers how many bytes they are.
+    fn take(&mut self, bytes: &[u8]) -> usize {
         let whole = bytes.windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |end| end + 2);
         for event in std::str::from_utf8(&bytes[..whole]).unwrap().split_terminator("\n\n") {
             let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -64,6 +64,7 @@ impl Shown {
                 other => panic!("{other}: {data}"),
             }
         }
+        whole
     }
 
     /// Reads until this is so, or to the end; whether it came to the end.
@@ -72,8 +73,7 @@ impl Shown {
         while !enough(self) {
             let Ok(Some(bytes)) = response.chunk().await else { return true };
             unread.extend(bytes);
-            let whole = unread.windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |end| end + 2);
-            self.take(&unread[..whole]);
+            let whole = self.take(&unread);
             unread.drain(..whole);
         }
         false

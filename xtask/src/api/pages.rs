@@ -2,7 +2,7 @@
 
 use super::DOCUMENT;
 use super::server::Server;
-use crate::run::{install, read};
+use crate::run::{install, read, unseen};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -35,10 +35,11 @@ pub(super) fn show(server: &Server, folder: &Path) -> Result<(), String> {
 fn browse(url: &str, folder: &Path) -> Result<(String, String), String> {
     // The time is virtual: it stands still while something is loaded.
     let run = Command::new("timeout")
-        .args(["120", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"])
-        .args(["--enable-logging=stderr", "--virtual-time-budget=10000"])
+        .args(["120", "chromium"])
+        .args(unseen(&folder.join("browser")))
+        .args(["--dump-dom", "--enable-logging=stderr", "--virtual-time-budget=10000"])
         .args(["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"])
-        .args([&format!("--user-data-dir={}", folder.join("browser").display()), url])
+        .arg(url)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("chromium: {error}"))?;

@@ -1,6 +1,7 @@
 //! The tools that the API is checked with, from PyPI and npm.
 
-use crate::run::{built, install, read, root, step};
+use crate::packages;
+use crate::run::{built, read, root, step};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -33,26 +34,14 @@ impl Tools {
             let from = root().join("tests/client").join(name);
             fs::copy(&from, tools.client.join(name)).map_err(|error| format!("{}: {error}", from.display()))?;
         }
-        let told = tools.folder.join("versions");
         let wanted = format!("{SCHEMATHESIS} {REDOC} {}", read("tests/client/package.json")?);
-        if !fs::read_to_string(&told).is_ok_and(|there| there == wanted) {
-            tools.install()?;
-            fs::write(&told, &wanted).map_err(|error| format!("{}: {error}", told.display()))?;
-        }
+        packages::once(&tools.folder, &wanted, || tools.install())?;
         Ok(tools)
     }
 
     fn install(&self) -> Result<(), String> {
-        let venv = Command::new("python3").args(["-m", "ensurepip", "--version"]).output();
-        if !venv.is_ok_and(|said| said.status.success()) {
-            install(&["python3-venv"])?;
-        }
-        install(&["npm"])?;
-        step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&self.python))?;
-        let pip = ["install", "--quiet", "--disable-pip-version-check", SCHEMATHESIS];
-        step(Command::new(self.python.join("bin/pip")).args(pip))?;
-        let npm = ["install", "--no-audit", "--no-fund", "--no-package-lock"];
-        step(Command::new("npm").args(npm).current_dir(&self.client))?;
+        packages::python(&self.python, &[SCHEMATHESIS])?;
+        packages::npm(&self.client, &[])?;
         step(Command::new("npm").args(["pack", "--silent", REDOC]).current_dir(&self.folder))?;
         let packed = format!("{}.tgz", REDOC.replace('@', "-"));
         step(Command::new("tar").args(["-xzf", &packed]).current_dir(&self.folder))

@@ -1,6 +1,7 @@
 //! The README's script for a browser, in a real one: what it shows is what is stored, although its first streams break.
 
 use super::{PORT, Started, block, json};
+use crate::run::unseen;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -49,8 +50,8 @@ pub(super) fn browse(readme: &str, program: &Path) -> Result<(), String> {
     println!("\n==> the README's script in a browser");
     let profile = std::env::temp_dir().join(format!("browser-{}", std::process::id()));
     let mut browser = Command::new("chromium")
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-        .args([&format!("--user-data-dir={}", profile.display()), &url])
+        .args(unseen(&profile))
+        .arg(&url)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -5,7 +5,7 @@
 //! that look. Where nobody follows there is no mark, and nothing is told.
 
 use super::write::denial;
-use super::{Access, script};
+use super::{Access, countable, script};
 use crate::Redis;
 use crate::record::{message_of, messages_of};
 use crate::script::Script;
@@ -22,9 +22,6 @@ use std::time::Duration;
 
 static FOLLOW: Script = script!("follow");
 static NEWER: Script = script!("newer");
-
-/// No session has so many messages, and a script counts exactly so far.
-const MOST_PLACES: u64 = 1 << 32;
 
 /// How much longer than the reader waits its mark stays, since its next call comes soon.
 const LINGER: Duration = Duration::from_secs(2);
@@ -93,16 +90,11 @@ impl Redis {
             .at_session(session, &NEWER, "sm", &[])
             .arg(owner.to_string())
             .arg(session.to_string())
-            .arg(page.after.min(MOST_PLACES))
-            .arg((page.limit as u64).min(MOST_PLACES))
+            .arg(countable(page.after))
+            .arg(countable(page.limit as u64))
             .arg(micros(listens));
-        match self.say(&call).await? {
-            (word, rest) if word == "FOUND" => {
-                let [records] = fixed(Value::Array(rest))?;
-                Ok(messages_of(records)?)
-            }
-            (denied, _) => Err(denial(&denied)),
-        }
+        let [records] = self.found(&call).await?;
+        Ok(messages_of(records)?)
     }
 
     async fn look_after(&self, owner: &Owner, cursor: &Cursor, listens: Duration) -> Access<Followed> {

@@ -1,7 +1,7 @@
 //! Sessions and histories, looked at.
 
 use super::write::denial;
-use super::{Access, script};
+use super::{Access, countable, script};
 use crate::Redis;
 use crate::keys::Partition;
 use crate::record::messages_of;
@@ -14,9 +14,6 @@ use chatcore::session::{Session, SessionsCursor, SessionsPage};
 use chatcore::stamp::{from_micros, micros};
 use deadpool_redis::redis::Value;
 use std::cmp::Reverse;
-
-/// No owner has so many sessions, and a script counts exactly so far.
-const MOST_SESSIONS: u64 = 1 << 32;
 
 static SESSION: Script = script!("session");
 static LIST: Script = script!("list");
@@ -43,7 +40,7 @@ impl Redis {
         self.at_session(session, &SESSION, "sm", &[]).arg(owner.to_string()).arg(session.to_string())
     }
 
-    async fn found(&self, call: &Call) -> Access<[Value; 2]> {
+    pub(super) async fn found<const N: usize>(&self, call: &Call) -> Access<[Value; N]> {
         match self.say(call).await? {
             (word, rest) if word == "FOUND" => Ok(fixed(Value::Array(rest))?),
             (denied, _) => Err(denial(&denied)),
@@ -80,7 +77,7 @@ impl Redis {
         };
         self.at(partition, &LIST, &[format!("u:{owner}"), format!("e:{owner}")])
             .arg(owner.to_string())
-            .arg((page.limit as u64).min(MOST_SESSIONS))
+            .arg(countable(page.limit as u64))
             .arg(last)
             .arg(id)
     }

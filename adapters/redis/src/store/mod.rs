@@ -109,6 +109,11 @@ impl SessionStore for Redis {
     }
 }
 
+/// A place or a limit as a script takes it: nothing is so long, and a script counts exactly so far.
+fn countable(number: u64) -> u64 {
+    number.min(1 << 32)
+}
+
 impl Redis {
     /// A call of a script in a slot, with the keys that it may write, which are named by what follows the slot. A cluster
     /// that is moving the slot then refuses the script as a whole, instead of ending it at the first key that has gone.

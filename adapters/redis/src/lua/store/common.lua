@@ -67,10 +67,12 @@ local function close(log, session, owner, seq, turn, request, fence)
   redis.call('DEL', of('l', session))
 end
 
--- Followers have set a mark until when they listen; without one nothing is sent.
+-- A follower marks the session until when it listens, unless another does for longer; a time of 0 is one that does not listen.
 local function listen(S, followed, time)
   if tonumber(time) > 0 and tonumber(followed or 0) < now + time then redis.call('HSET', S, 'fo', now + time) end
 end
+
+-- Without such a mark nothing is sent.
 local function wake(channel, session, followed)
   if followed and tonumber(followed) > now then redis.call('PUBLISH', channel .. session, '1') end
 end

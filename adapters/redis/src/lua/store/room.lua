@@ -5,6 +5,7 @@
 --       RESERVE  4 slot's number ('' for the home itself)  5 how many are wanted  6 most sessions
 --       KEEP     4 slot's number  5 how many of those reserved were not moved  6 until when the moved ones live, in ms
 --       RENEW    4... slot's number, number as it was seen, number as it is now
+-- How long an adoption may be on its way, in microseconds; its calls have deadlines far below.
 local PATIENCE = 60000000
 local others = of('h', ARGV[2])
 if ARGV[3] == 'RESERVE' then
