@@ -3,7 +3,7 @@
 use crate::compose::{self, Dependency, SWEEP_BATCH};
 use crate::measured::{self, Sampled};
 use crate::settings::Settings;
-use crate::startup::{self, State};
+use crate::startup::{self, Stage, State};
 use actix_web::dev::Server;
 use actix_web::web::Data;
 use app_kit::metrics::Metrics;
@@ -40,6 +40,7 @@ pub struct Application {
     metrics: Option<Metrics>,
     port: u16,
     grace: Duration,
+    delay: Duration,
 }
 
 impl Application {
@@ -59,7 +60,8 @@ impl Application {
         let (server, port) = startup::listen(&settings.server, state.clone())
             .map_err(|error| format!("cannot listen on {address} (HOST, PORT): {error}"))?;
         tell(&settings, port);
-        Ok(Self { server, state, sweeper, relay, sampled, metrics, port, grace: settings.server.grace })
+        let (grace, delay) = (settings.server.grace, settings.server.delay);
+        Ok(Self { server, state, sweeper, relay, sampled, metrics, port, grace, delay })
     }
 
     /// The port that it listens on.
@@ -68,7 +70,8 @@ impl Application {
         self.port
     }
 
-    /// Serves until SIGTERM or SIGINT, then refuses new work, lets open turns end and comes back within the grace.
+    /// Serves until SIGTERM or SIGINT, then tells callers to go elsewhere for a while, refuses new work, lets open turns end, and
+    /// comes back within the grace.
     ///
     /// # Errors
     /// The server ended by itself.
@@ -90,8 +93,13 @@ impl Application {
             return ended.map_err(io::Error::other)?;
         }
         let drained = async {
-            self.state.stopping.send_replace(true);
-            self.state.chat.drain(self.grace.saturating_sub(LAST_WORDS).max(self.grace / 4)).await;
+            if !self.delay.is_zero() {
+                self.state.stage.send_replace(Stage::Leaving);
+                tokio::time::sleep(self.delay).await;
+            }
+            self.state.stage.send_replace(Stage::Stopping);
+            let rest = self.grace - self.delay;
+            self.state.chat.drain(rest.saturating_sub(LAST_WORDS).max(rest / 4)).await;
             handle.stop(true).await;
         };
         if tokio::time::timeout(self.grace - EXIT.min(self.grace / 8), drained).await.is_err() {

@@ -10,8 +10,8 @@ use crate::startup::State;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage};
@@ -64,6 +64,10 @@ pub async fn around(
     }
     sign(&mut response, &id);
     protect(response.headers_mut(), over_tls);
+    if state.is_leaving() {
+        // A connection that is kept would end while its client sends the next request.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let (status, took) = (response.status().as_u16(), state.runtime.elapsed().saturating_sub(since));
     let ms = millis(took);
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());

@@ -30,6 +30,17 @@ const LAST_ANSWERS: u64 = 1;
 /// How long the first head of a connection may take to come.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
+/// How far the end of a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It serves.
+    Serving,
+    /// It serves still, but tells everybody to go elsewhere.
+    Leaving,
+    /// It takes no more work.
+    Stopping,
+}
+
 /// What every handler may use.
 #[derive(Debug)]
 pub struct State {
@@ -57,17 +68,23 @@ pub struct State {
     pub document: Bytes,
     /// What a message does while another of its session is being answered, unless it says so itself.
     pub on_busy: OnBusy,
-    /// Whether no more work is taken.
-    pub stopping: watch::Sender<bool>,
+    /// How far its end is.
+    pub stage: watch::Sender<Stage>,
 }
 
 impl State {
+    /// Whether whoever is served should go elsewhere next time.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        *self.stage.borrow() != Stage::Serving
+    }
+
     /// The state of a server over these parts.
     #[must_use]
     pub fn new(parts: Parts, settings: &Settings) -> Self {
         let Parts { chat, login, guests, dependencies, runtime, .. } = parts;
         let settings::Server { name, version, max_body, trusted, .. } = settings.server.clone();
-        let (metrics, stopping) = (Metrics::of_process(), watch::Sender::new(false));
+        let (metrics, stage) = (Metrics::of_process(), watch::Sender::new(Stage::Serving));
         Self {
             chat,
             login,
@@ -81,7 +98,7 @@ impl State {
             max_body,
             document: openapi::json(settings).into(),
             on_busy: settings.chat.on_busy,
-            stopping,
+            stage,
         }
     }
 }

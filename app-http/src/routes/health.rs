@@ -34,7 +34,7 @@ pub(super) async fn livez() -> HttpResponse {
 /// `GET /readyz`: whether requests should be sent here. An AI that is away is told but does not count: its answers are
 /// filled in; nor does a part of the store, since what lies on the rest is served.
 pub(super) async fn readyz(state: Data<State>) -> HttpResponse {
-    let stopping = *state.stopping.borrow();
+    let stopping = state.is_leaving();
     let found = look(&state).await;
     let ready = !stopping && found.iter().all(|look| look.found.serves() || !look.required);
     let mut text = format!("server: {}\n", if stopping { "stopping" } else { "healthy" });

@@ -8,7 +8,7 @@ use crate::auth::Caller;
 use crate::dto::{AnswerOut, MessageOut};
 use crate::problem::{Kind, Problem};
 use crate::sse::{self, Event};
-use crate::startup::State;
+use crate::startup::{Stage, State};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chatcore::ChatError;
@@ -136,8 +136,8 @@ pub(super) fn answer(
 
 /// One item when the server stops.
 fn stopped(state: &State) -> impl Stream<Item = ()> + use<> {
-    let mut stopping = state.stopping.subscribe();
-    async move { drop(stopping.wait_for(|stopping| *stopping).await) }.into_stream()
+    let mut stage = state.stage.subscribe();
+    async move { drop(stage.wait_for(|stage| *stage == Stage::Stopping).await) }.into_stream()
 }
 
 /// Ends behind the event that is the last.

@@ -24,6 +24,8 @@ pub struct Server {
     pub max_connections: usize,
     /// How long stopping may take in all: open turns go on for all of it but 3.5 s, in which their answers go out.
     pub grace: Duration,
+    /// How much of that requests are served as before, so that a load balancer learns of it.
+    pub delay: Duration,
     /// Proxies that are believed where a request comes from.
     pub trusted: Vec<IpNet>,
     /// Origins that browsers may call from; `None` for any.
@@ -40,6 +42,10 @@ impl Server {
         let workers = reader.optional(&t::HTTP_WORKERS, workers);
         let max_connections = reader.get(&t::HTTP_MAX_CONNECTIONS, parse::size);
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
+        let delay = reader.get(&t::SHUTDOWN_DELAY, parse::duration);
+        if grace.zip(delay).is_some_and(|(grace, delay)| delay > grace / 2) {
+            reader.fault(&t::SHUTDOWN_DELAY, "must be at most half of SHUTDOWN_GRACE, of which it is a part");
+        }
         let trusted = reader.get(&t::TRUSTED_PROXIES, parse::networks);
         let any = if debug.unwrap_or(true) { "*" } else { "none" };
         let origins = reader.get_or(&t::CORS_ALLOWED_ORIGINS, any, parse::origins);
@@ -53,6 +59,7 @@ impl Server {
             workers: workers?,
             max_connections: max_connections?,
             grace: grace?,
+            delay: delay?,
             trusted: trusted?,
             origins: origins?,
             max_body: max_body?,

@@ -161,3 +161,10 @@ fn a_session_outlives_its_first_answer() {
     let faults = Settings::from_pairs([("SESSION_TTL", "30s"), ("AI_TIMEOUT", "30s")]).unwrap_err().to_string();
     assert!(faults.contains("SESSION_TTL (environment): must be longer than AI_TIMEOUT"), "{faults}");
 }
+
+#[test]
+fn a_server_that_leaves_has_time_for_its_open_turns() {
+    let faults = Settings::from_pairs([("SHUTDOWN_DELAY", "16s")]).unwrap_err().to_string();
+    assert!(faults.contains("SHUTDOWN_DELAY (environment): must be at most half of SHUTDOWN_GRACE"), "{faults}");
+    assert!(Settings::from_pairs([("SHUTDOWN_DELAY", "15s")]).is_ok());
+}

@@ -120,7 +120,22 @@ async fn a_stopping_server_refuses_messages_and_lets_open_turns_end() {
         }
     };
     assert_eq!((refused.status, refused.text.lines().next()), (503, Some("server: stopping")));
-    send(message).await.is_problem(503, "stopping");
+    let refused = send(message).await;
+    refused.is_problem(503, "stopping");
+    assert_eq!(refused.headers["connection"], "close", "no request meets the end of a connection that was kept");
     assert_eq!(open.await.unwrap().json()["status"], "completed");
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_leaves_serves_until_its_balancer_has_had_time_to_see_it() {
+    let app = TestApp::with(&[("SHUTDOWN_DELAY", "3s"), ("SHUTDOWN_GRACE", "8s")]).await;
+    let (ready, message) = (app.request(Method::GET, "/readyz"), json!({ "message": "hi" }));
+    let message = app.authed(Method::POST, "/chat/message").json(&message);
+    let leaving = tokio::spawn(app.stop());
+    while send(ready.try_clone().unwrap()).await.status == 200 {}
+    let answer = send(message).await;
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("completed")));
+    assert_eq!(answer.headers["connection"], "close");
+    leaving.await.unwrap();
 }

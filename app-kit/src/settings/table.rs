@@ -49,6 +49,7 @@ table! {
         HTTP_MAX_CONNECTIONS = "10000", "Connections at once; further ones wait until some are closed. Each takes two open files, of which the system may allow fewer: then the log says so.";
         DATA_DIR = "./data", "The directory of the SQLite file and of a made-up JWT secret.";
         SHUTDOWN_GRACE = "30s", "How long the program may take to end after SIGTERM. Open turns go on for all of it but 3.5s, in which their answers go out.";
+        SHUTDOWN_DELAY = "0s", "How much of that time HTTP is served as before, so that a load balancer sees /readyz fail before anybody is refused. Every answer then closes its connection.";
         TRUSTED_PROXIES = "", "Addresses and networks of proxies, as in `10.0.0.0/8, ::1`, whose `X-Forwarded-For` says where a request comes from.";
         CORS_ALLOWED_ORIGINS = "", "Origins that browsers may call from, with commas between; `*` for all, `none`. `*` unless DEBUG is false.";
     }

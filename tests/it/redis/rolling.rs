@@ -26,7 +26,8 @@ struct Counts {
 }
 
 fn start(redis: &Redis) -> Server {
-    let settings = [("MESSAGE_QUOTA", "off"), ("AI_DEMO_DELAY", "100ms"), ("SHUTDOWN_GRACE", "10s")];
+    let settings =
+        [("MESSAGE_QUOTA", "off"), ("AI_DEMO_DELAY", "100ms"), ("SHUTDOWN_GRACE", "10s"), ("SHUTDOWN_DELAY", "2s")];
     Server::start(&[&settings[..], &[("REDIS_URL", &redis.url())]].concat())
 }
 
