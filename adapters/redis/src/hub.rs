@@ -1,7 +1,9 @@
 //! Wake-ups: one connection of this process listens on all channels that somebody here waits on. It is made when the first
-//! comes, and closed some time after the last has gone.
+//! comes, and closed some time after the last has gone. A channel is listened to a while longer than somebody waits, since
+//! whoever was told of something mostly waits for more.
 
 use crate::error::{NAME, failed};
+use crate::known::Known;
 use crate::nodes::Nodes;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
@@ -9,14 +11,14 @@ use chatcore::watch::Watch;
 use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// How long the connection stays when nobody waits any more, and how often it is asked whether it lives.
+/// How long a channel is listened to when nobody waits any more, and how often it is asked whether the connection lives.
 const QUIET: Duration = Duration::from_secs(1);
 /// How long the server may take to answer on it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,7 +30,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Listens for all who wait.
 pub(crate) struct Hub {
     nodes: Arc<Nodes>,
-    runtime: Arc<dyn Runtime>,
     /// Where it listens: its first caller's may end before it does.
     home: Option<Handle>,
     desk: Arc<Desk>,
@@ -36,23 +37,33 @@ pub(crate) struct Hub {
 
 /// Who waits for what.
 struct Desk {
+    runtime: Arc<dyn Runtime>,
     channels: Mutex<Channels>,
-    /// Grows when somebody comes or goes.
+    /// Grows when the connection has something to do.
     asked: Watch<u64>,
 }
 
 #[derive(Default)]
 struct Channels {
-    wanted: BTreeMap<String, Weak<Channel>>,
+    wanted: BTreeMap<String, Wanted>,
+    /// Those of them that came since the connection last looked.
+    new: Vec<String>,
     listening: bool,
     closed: bool,
+}
+
+struct Wanted {
+    channel: Arc<Channel>,
+    waiting: usize,
+    /// When the last one left.
+    left: Duration,
 }
 
 /// A channel that somebody waits on.
 struct Channel {
     name: String,
     heard: Watch<Heard>,
-    desk: Arc<Desk>,
+    known: Mutex<Known>,
 }
 
 /// What came on a channel.
@@ -66,37 +77,35 @@ struct Heard {
     refused: Option<BackendError>,
 }
 
-/// Somebody's place at a channel; the channel is left when the last one is dropped.
-#[derive(Clone)]
-pub(crate) struct Listening(Arc<Channel>);
+/// Somebody who waits on a channel.
+pub(crate) struct Listening {
+    channel: Arc<Channel>,
+    desk: Arc<Desk>,
+}
 
 impl Hub {
     pub(crate) fn new(nodes: Arc<Nodes>, runtime: Arc<dyn Runtime>) -> Self {
-        let desk = Desk { channels: Mutex::default(), asked: Watch::new(0) };
-        Self { nodes, runtime, home: Handle::try_current().ok(), desk: Arc::new(desk) }
+        let desk = Desk { runtime, channels: Mutex::default(), asked: Watch::new(0) };
+        Self { nodes, home: Handle::try_current().ok(), desk: Arc::new(desk) }
     }
 
     /// Listens on a channel from now on. What is told before `ready` is over may be missed.
-    pub(crate) fn listen(&self, channel: String) -> Listening {
+    pub(crate) fn listen(&self, name: String) -> Listening {
         let mut channels = self.desk.lock();
-        let known = channels.wanted.get(&channel).and_then(Weak::upgrade);
-        let place = known.unwrap_or_else(|| {
-            let place = Channel { name: channel.clone(), heard: Watch::default(), desk: self.desk.clone() };
-            let place = Arc::new(place);
-            channels.wanted.insert(channel, Arc::downgrade(&place));
-            place
-        });
+        let (channel, new) = channels.join(name);
         let start = !std::mem::replace(&mut channels.listening, true);
         drop(channels);
-        self.desk.asked.update(|asked| *asked += 1);
+        if new {
+            self.desk.asked.update(|asked| *asked += 1);
+        }
         if start {
-            let ear = Ear { nodes: self.nodes.clone(), runtime: self.runtime.clone(), desk: self.desk.clone() };
+            let ear = Ear { nodes: self.nodes.clone(), desk: self.desk.clone() };
             match &self.home {
                 Some(home) => drop(home.spawn(ear.run())),
-                None => self.runtime.spawn(Box::pin(ear.run())),
+                None => self.desk.runtime.spawn(Box::pin(ear.run())),
             }
         }
-        Listening(place)
+        Listening { channel, desk: self.desk.clone() }
     }
 }
 
@@ -119,7 +128,12 @@ impl Listening {
     /// # Errors
     /// The channel cannot be listened to.
     pub(crate) async fn ready(&self) -> Result<u64, BackendError> {
-        self.0.heard.wait(|heard| heard.now()).await
+        self.channel.heard.wait(|heard| heard.now()).await
+    }
+
+    /// How much was heard, where every later message will be heard already.
+    pub(crate) fn heard(&self) -> Option<u64> {
+        self.channel.heard.read(|heard| heard.ready.then_some(heard.count))
     }
 
     /// Waits until there is more than was heard before, or some of it may have been missed.
@@ -127,13 +141,18 @@ impl Listening {
     /// # Errors
     /// The channel cannot be listened to.
     pub(crate) async fn more(&self, than: u64) -> Result<u64, BackendError> {
-        self.0.heard.wait(|heard| heard.now().filter(|now| !matches!(now, Ok(count) if *count == than))).await
+        self.channel.heard.wait(|heard| heard.now().filter(|now| !matches!(now, Ok(count) if *count == than))).await
+    }
+
+    /// What is known of the places of the channel's readers.
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.channel.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Listening({})", self.0.name)
+        write!(f, "Listening({})", self.channel.name)
     }
 }
 
@@ -147,15 +166,42 @@ impl Heard {
     }
 }
 
-impl Drop for Channel {
+impl Drop for Listening {
     fn drop(&mut self) {
-        let mut channels = self.desk.lock();
-        // Another place of the same name may have been taken meanwhile.
-        if channels.wanted.get(&self.name).is_some_and(|place| place.strong_count() == 0) {
-            channels.wanted.remove(&self.name);
+        let now = self.desk.runtime.elapsed();
+        if let Some(wanted) = self.desk.lock().wanted.get_mut(&self.channel.name) {
+            wanted.waiting -= 1;
+            wanted.left = now;
         }
-        drop(channels);
-        self.desk.asked.update(|asked| *asked += 1);
+    }
+}
+
+impl Channels {
+    /// One more who waits; the channel, and whether it is new.
+    fn join(&mut self, name: String) -> (Arc<Channel>, bool) {
+        if let Some(wanted) = self.wanted.get_mut(&name) {
+            wanted.waiting += 1;
+            return (wanted.channel.clone(), false);
+        }
+        let channel = Channel { name: name.clone(), heard: Watch::default(), known: Mutex::default() };
+        let wanted = Wanted { channel: Arc::new(channel), waiting: 1, left: Duration::ZERO };
+        let channel = wanted.channel.clone();
+        self.new.push(name.clone());
+        self.wanted.insert(name, wanted);
+        (channel, true)
+    }
+
+    /// Gives up what nobody has waited on for some time.
+    fn tidy(&mut self, now: Duration) -> Vec<String> {
+        let mut gone = Vec::new();
+        self.wanted.retain(|name, wanted| {
+            let stays = wanted.waiting > 0 || now < wanted.left + QUIET;
+            if !stays {
+                gone.push(name.clone());
+            }
+            stays
+        });
+        gone
     }
 }
 
@@ -164,26 +210,36 @@ impl Desk {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, channel: &str, change: impl Fn(&mut Heard)) {
-        // The place is dropped outside of the lock, since its drop takes it.
-        let place = self.lock().wanted.get(channel).and_then(Weak::upgrade);
-        if let Some(place) = place {
-            place.heard.update(change);
+    fn tell(&self, name: &str, change: impl Fn(&mut Heard)) {
+        let channel = self.lock().wanted.get(name).map(|wanted| wanted.channel.clone());
+        if let Some(channel) = channel {
+            channel.heard.update(change);
         }
     }
 
     fn tell_all(&self, change: impl Fn(&mut Heard)) {
-        let places: Vec<Arc<Channel>> = self.lock().wanted.values().filter_map(Weak::upgrade).collect();
-        places.iter().for_each(|place| place.heard.update(&change));
+        let channels: Vec<_> = self.lock().wanted.values().map(|wanted| wanted.channel.clone()).collect();
+        channels.iter().for_each(|channel| channel.heard.update(&change));
     }
 
-    fn wanted(&self) -> BTreeSet<String> {
-        self.lock().wanted.keys().cloned().collect()
+    /// All channels, none of which is new any more.
+    fn all(&self) -> Vec<String> {
+        let mut channels = self.lock();
+        channels.new.clear();
+        channels.wanted.keys().cloned().collect()
+    }
+
+    /// Those that nobody has waited on for some time, which are none any more, and those that are new.
+    fn changed(&self) -> (Vec<String>, Vec<String>) {
+        let mut channels = self.lock();
+        let gone = channels.tidy(self.runtime.elapsed());
+        (gone, std::mem::take(&mut channels.new))
     }
 
     /// Ends the listening if nobody waits; whoever comes then begins it anew.
     fn may_end(&self) -> bool {
         let mut channels = self.lock();
+        channels.tidy(self.runtime.elapsed());
         let end = channels.closed || channels.wanted.is_empty();
         channels.listening &= !end;
         end
@@ -201,7 +257,6 @@ impl Desk {
 /// The task that listens.
 struct Ear {
     nodes: Arc<Nodes>,
-    runtime: Arc<dyn Runtime>,
     desk: Arc<Desk>,
 }
 
@@ -221,7 +276,7 @@ impl Ear {
                 heard.ready = false;
                 heard.refused = ended.as_ref().err().cloned();
             });
-            self.runtime.sleep(if ended.is_err() { PAUSE } else { BREATH }).await;
+            self.desk.runtime.sleep(if ended.is_err() { PAUSE } else { BREATH }).await;
         }
     }
 
@@ -240,17 +295,21 @@ impl Ear {
     async fn connect_once(&self) -> Result<Line, BackendError> {
         let listener = self.in_time(self.nodes.listener()).await?;
         let (sink, stream) = listener.split();
-        let mut line = Line { sink, stream, on: BTreeSet::new() };
-        self.in_time(line.adjust(&self.desk)).await?;
+        let mut line = Line { sink, stream };
+        self.in_time(line.listen(&self.desk, &self.desk.all())).await?;
         Ok(line)
     }
 
     /// Listens on one connection, until it breaks or nobody waits any more.
     async fn listen(&self, mut line: Line) {
+        let (mut asked, mut tidied) = (0, self.desk.runtime.elapsed());
         loop {
-            let asked = self.desk.asked.read(|asked| *asked);
-            if self.desk.is_closed() || self.in_time(line.adjust(&self.desk)).await.is_err() {
-                return;
+            let (now, asks) = (self.desk.runtime.elapsed(), self.desk.asked.read(|asked| *asked));
+            if asks != asked || now >= tidied + QUIET {
+                (asked, tidied) = (asks, now);
+                if self.desk.is_closed() || self.in_time(line.adjust(&self.desk)).await.is_err() {
+                    return;
+                }
             }
             match self.next(&mut line, asked).await {
                 Next::Message(channel) => self.desk.tell(&channel, |heard| heard.count += 1),
@@ -264,7 +323,7 @@ impl Ear {
 
     async fn next(&self, line: &mut Line, asked: u64) -> Next {
         let change = pin!(self.desk.asked.wait(|now| (*now != asked).then_some(())));
-        let quiet = self.runtime.sleep(QUIET);
+        let quiet = self.desk.runtime.sleep(QUIET);
         match select(line.stream.next(), select(change, quiet)).await {
             Either::Left((Some(message), _)) => Next::Message(message.get_channel_name().to_owned()),
             Either::Left((None, _)) => Next::Lost,
@@ -274,7 +333,7 @@ impl Ear {
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
-        match select(pin!(work), self.runtime.sleep(PATIENCE)).await {
+        match select(pin!(work), self.desk.runtime.sleep(PATIENCE)).await {
             Either::Left((done, _)) => done,
             Either::Right(_) => Err(BackendError::later(NAME, "no answer on the connection that listens")),
         }
@@ -288,29 +347,27 @@ enum Next {
     Lost,
 }
 
-/// A connection, and what it listens on.
+/// A connection.
 struct Line {
     sink: PubSubSink,
     stream: PubSubStream,
-    on: BTreeSet<String>,
 }
 
 impl Line {
     /// Listens on what is wanted, and on nothing else.
     async fn adjust(&mut self, desk: &Desk) -> Result<(), BackendError> {
-        let wanted = desk.wanted();
-        let (come, gone): (Vec<_>, Vec<_>) =
-            (wanted.difference(&self.on).cloned().collect(), self.on.difference(&wanted).cloned().collect());
+        let (gone, new) = desk.changed();
         if !gone.is_empty() {
             self.sink.unsubscribe(&gone).await.map_err(failed)?;
-            self.on.retain(|channel| wanted.contains(channel));
         }
-        if !come.is_empty() {
-            self.sink.subscribe(&come).await.map_err(failed)?;
-            self.on.extend(come);
+        self.listen(desk, &new).await
+    }
+
+    async fn listen(&mut self, desk: &Desk, new: &[String]) -> Result<(), BackendError> {
+        if !new.is_empty() {
+            self.sink.subscribe(new).await.map_err(failed)?;
         }
-        // Also a channel that was left and wanted again between two looks has a new place to be told.
-        for channel in &self.on {
+        for channel in new {
             desk.tell(channel, |heard| {
                 heard.count += u64::from(!heard.ready);
                 heard.ready = true;

@@ -8,7 +8,7 @@
 //! | `client`, `breaker`, `check` | calls on connections that callers share |
 //! | `script`, `value` | calls of Lua scripts, and what they answer |
 //! | `keys`, `event`, `record` | the names of keys, and what an event and a message are stored as |
-//! | `hub`, `wakes` | who waits on a channel, or for events, is woken |
+//! | `hub`, `known`, `wakes` | who waits on a channel, or for events, is woken |
 //! | `outbox`, `bus`, `letters`, `throttle` | the ports of these names, and the scripts that they run |
 //! | `store`, `lua` | [`SessionStore`](chatcore::port::SessionStore): its calls, and the scripts that they run |
 //!
@@ -23,6 +23,7 @@ mod error;
 mod event;
 mod hub;
 mod keys;
+mod known;
 mod letters;
 mod link;
 mod node;

@@ -2,11 +2,13 @@
 //!
 //! A reader who finds nothing new listens on the session's channel, and then looks again with a mark in the session's hash
 //! that says until when it listens. Whoever writes afterwards sees the mark and tells of it; whoever wrote before is seen by
-//! that look. Where nobody follows there is no mark, and nothing is told.
+//! that look. So what is behind the place where a look ended is told as well, and a reader that comes back to it soon waits for
+//! that first: a look for each piece. Where nobody follows there is no mark, and nothing is told.
 
 use super::write::denial;
 use super::{Access, countable, script};
 use crate::Redis;
+use crate::known::Place;
 use crate::record::{message_of, messages_of};
 use crate::script::Script;
 use crate::value::{Read, fixed, micros, number, text};
@@ -28,7 +30,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 impl Redis {
     pub(super) async fn follow_turn(&self, owner: &Owner, cursor: &Cursor, wait: Duration) -> Access<Followed> {
-        self.news(&cursor.turn.session, wait, |listens| self.look_after(owner, cursor, listens), is_news).await
+        let reader = TurnReader { redis: self, owner, cursor };
+        self.news(&cursor.turn.session, wait, &reader).await
     }
 
     pub(super) async fn newer_messages(
@@ -38,29 +41,40 @@ impl Redis {
         page: &NewerPage,
         wait: Duration,
     ) -> Access<Vec<Message>> {
-        let look = |listens| self.look_behind(owner, session, page, listens);
-        self.news(session, wait, look, |messages| !messages.is_empty()).await
+        self.news(session, wait, &SessionReader { redis: self, owner, session, page }).await
     }
 
-    /// Looks until there is news, or until the time is over; what it saw last. `look` is told how long the reader listens.
-    async fn news<T, F: Future<Output = Access<T>>>(
-        &self,
-        session: &SessionId,
-        wait: Duration,
-        look: impl Fn(Duration) -> F,
-        is_news: impl Fn(&T) -> bool,
-    ) -> Access<T> {
+    /// Looks until there is news, or until the time is over; what it saw last.
+    async fn news<R: Reader>(&self, session: &SessionId, wait: Duration, reader: &R) -> Access<R::Found> {
         let end = self.inner.runtime.elapsed() + wait;
-        let found = look(Duration::ZERO).await?;
-        if is_news(&found) || wait.is_zero() {
-            return Ok(found);
+        if wait.is_zero() {
+            return reader.look(wait).await;
         }
         let listening = self.inner.hub.listen(self.inner.keys.session_channel(session));
-        let Some(mut heard) = self.until(end, listening.ready()).await? else { return Ok(found) };
+        let mut heard = match listening.heard() {
+            Some(heard) => heard,
+            None => {
+                let found = reader.look(Duration::ZERO).await?;
+                if R::is_news(&found) {
+                    return Ok(found);
+                }
+                let Some(heard) = self.until(end, listening.ready()).await? else { return Ok(found) };
+                heard
+            }
+        };
+        let told_until = listening.known().told_until(&reader.place(), heard);
+        if let Some(until) = told_until
+            && let Some(more) = self.until(end.min(until), listening.more(heard)).await?
+        {
+            heard = more;
+        }
         loop {
-            let left = end.saturating_sub(self.inner.runtime.elapsed());
-            let found = look(left + LINGER).await?;
-            if is_news(&found) {
+            let marked = self.inner.runtime.elapsed() + wait;
+            let found = reader.look(wait + LINGER).await?;
+            if let Some(place) = reader.last_place(&found) {
+                listening.known().note(place, heard, marked);
+            }
+            if R::is_news(&found) {
                 return Ok(found);
             }
             match self.until(end, listening.more(heard)).await? {
@@ -78,46 +92,113 @@ impl Redis {
             Either::Right(_) => Ok(None),
         }
     }
+}
 
-    async fn look_behind(
-        &self,
-        owner: &Owner,
-        session: &SessionId,
-        page: &NewerPage,
-        listens: Duration,
-    ) -> Access<Vec<Message>> {
-        let call = self
-            .at_session(session, &NEWER, "sm", &[])
-            .arg(owner.to_string())
-            .arg(session.to_string())
-            .arg(countable(page.after))
-            .arg(countable(page.limit as u64))
-            .arg(micros(listens));
-        let [records] = self.found(&call).await?;
-        Ok(messages_of(records)?)
+/// Somebody who reads a session.
+trait Reader {
+    type Found;
+
+    /// What there is behind its place. The server is told how long it listens.
+    async fn look(&self, listens: Duration) -> Access<Self::Found>;
+
+    fn is_news(found: &Self::Found) -> bool;
+
+    /// Where it stands.
+    fn place(&self) -> Place;
+
+    /// Where it stands with what it found, if there is nothing more.
+    fn last_place(&self, found: &Self::Found) -> Option<Place>;
+}
+
+struct TurnReader<'a> {
+    redis: &'a Redis,
+    owner: &'a Owner,
+    cursor: &'a Cursor,
+}
+
+impl TurnReader<'_> {
+    fn at(&self, position: Position) -> Place {
+        let attempt = Some((self.cursor.turn.message, position.fence));
+        Place { owner: self.owner.clone(), attempt, after: position.offset as u64 }
     }
+}
 
-    async fn look_after(&self, owner: &Owner, cursor: &Cursor, listens: Duration) -> Access<Followed> {
-        let Cursor { turn, from } = cursor;
+impl Reader for TurnReader<'_> {
+    type Found = Followed;
+
+    async fn look(&self, listens: Duration) -> Access<Followed> {
+        let Cursor { turn, from } = self.cursor;
         let call = self
+            .redis
             .at_session(&turn.session, &FOLLOW, "smil", &[])
-            .arg(owner.to_string())
+            .arg(self.owner.to_string())
             .arg(&[turn.session.to_string(), turn.message.to_string()])
             .arg(turn.message.as_uuid().as_bytes().as_slice())
             .arg(from.fence.0)
             .arg(from.offset)
             .arg(micros(listens));
-        let (word, rest) = self.say(&call).await?;
+        let (word, rest) = self.redis.say(&call).await?;
         match word.as_str() {
             "OPEN" => Ok(open(rest)?),
             "ENDED" => ended(*from, rest),
             denied => Err(denial(denied)),
         }
     }
+
+    fn is_news(found: &Followed) -> bool {
+        found.restarted || !found.text.is_empty() || found.end.is_some()
+    }
+
+    fn place(&self) -> Place {
+        self.at(self.cursor.from)
+    }
+
+    fn last_place(&self, found: &Followed) -> Option<Place> {
+        found.end.is_none().then(|| self.at(found.to))
+    }
 }
 
-fn is_news(found: &Followed) -> bool {
-    found.restarted || !found.text.is_empty() || found.end.is_some()
+struct SessionReader<'a> {
+    redis: &'a Redis,
+    owner: &'a Owner,
+    session: &'a SessionId,
+    page: &'a NewerPage,
+}
+
+impl SessionReader<'_> {
+    fn at(&self, after: u64) -> Place {
+        Place { owner: self.owner.clone(), attempt: None, after }
+    }
+}
+
+impl Reader for SessionReader<'_> {
+    type Found = Vec<Message>;
+
+    async fn look(&self, listens: Duration) -> Access<Vec<Message>> {
+        let call = self
+            .redis
+            .at_session(self.session, &NEWER, "sm", &[])
+            .arg(self.owner.to_string())
+            .arg(self.session.to_string())
+            .arg(countable(self.page.after))
+            .arg(countable(self.page.limit as u64))
+            .arg(micros(listens));
+        let [records] = self.redis.found(&call).await?;
+        Ok(messages_of(records)?)
+    }
+
+    fn is_news(found: &Vec<Message>) -> bool {
+        !found.is_empty()
+    }
+
+    fn place(&self) -> Place {
+        self.at(self.page.after)
+    }
+
+    fn last_place(&self, found: &Vec<Message>) -> Option<Place> {
+        let after = found.last().map_or(self.page.after, |last| last.seq);
+        (found.len() < self.page.limit).then(|| self.at(after))
+    }
 }
 
 fn open(rest: Vec<Value>) -> Read<Followed> {

@@ -1,0 +1,115 @@
+//! What readers of live text and of new messages cost, counted by the server.
+
+mod common;
+
+use chatcore::message::NewerPage;
+use chatcore::port::SessionStore;
+use chatcore::turn::{Cursor, Piece, Position, Target};
+use common::chat::{finish, question, start};
+use common::{Server, config, open};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+const LEASE: Duration = Duration::from_secs(15);
+const WAIT: Duration = Duration::from_secs(20);
+/// How many pieces are counted.
+const PIECES: usize = 10;
+
+/// How many commands of each name the server ran, those of scripts too.
+fn counts(server: &Server, names: [&str; 4]) -> [u64; 4] {
+    let all = server.commands();
+    names.map(|name| all.iter().find(|(other, _)| other == name).map_or(0, |(_, count)| *count))
+}
+
+const COUNTED: [&str; 4] = ["evalsha", "publish", "subscribe", "unsubscribe"];
+
+#[tokio::test]
+async fn a_reader_of_a_turn_looks_once_for_each_piece_and_waits_for_nothing() {
+    let server = Server::start();
+    let config = config(&[server.url()]);
+    let (here, elsewhere) = (open(&config).await, open(&config).await);
+    let new = question(Target::New, "k");
+    let started = start(&*here, &new).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut at = Cursor { turn: started.turn.id, from: Position::default() };
+    let owner = new.owner.clone();
+    let reader = tokio::spawn(async move {
+        loop {
+            let followed = elsewhere.follow(&owner, &at, WAIT).await.unwrap();
+            at.from = followed.to;
+            tell.send(followed.text).unwrap();
+            if followed.end.is_some() {
+                return;
+            }
+        }
+    });
+    let mut before = [0; 4];
+    for number in 0..2 + PIECES {
+        if number == 2 {
+            before = counts(&server, COUNTED);
+        }
+        let piece = Piece { offset: number, text: "M".into() };
+        here.extend_turn(&started.turn, &piece, LEASE).await.unwrap();
+        while told.recv().await.unwrap().is_empty() {}
+    }
+    let ran: Vec<u64> = counts(&server, COUNTED).iter().zip(before).map(|(now, then)| now - then).collect();
+    let pieces = PIECES as u64;
+    // Whoever is told of a piece has not asked a second time for the next one when this is counted.
+    assert_eq!(ran, [2 * pieces, pieces, 0, 0], "{COUNTED:?}");
+    finish(&*here, &started).await;
+    reader.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_of_a_session_looks_once_for_each_message() {
+    let server = Server::start();
+    let config = config(&[server.url()]);
+    let (here, elsewhere) = (open(&config).await, open(&config).await);
+    let new = question(Target::New, "k");
+    let started = start(&*here, &new).await;
+    finish(&*here, &started).await;
+    let (session, owner) = (started.turn.id.session, new.owner.clone());
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let reader = tokio::spawn(async move {
+        let mut page = NewerPage { after: 0, limit: 100 };
+        loop {
+            let messages = elsewhere.newer(&owner, &session, &page, WAIT).await.unwrap();
+            page.after = messages.last().map_or(page.after, |last| last.seq);
+            tell.send(messages.len()).unwrap();
+        }
+    });
+    assert_eq!(told.recv().await.unwrap(), 2);
+    let mut before = [0; 4];
+    for number in 0..1 + PIECES {
+        if number == 1 {
+            before = counts(&server, COUNTED);
+        }
+        let started = start(&*here, &question(Target::Existing(session), &format!("k{number}"))).await;
+        assert_eq!(told.recv().await.unwrap(), 1, "the question");
+        finish(&*here, &started).await;
+        assert_eq!(told.recv().await.unwrap(), 1, "the answer");
+    }
+    let ran: Vec<u64> = counts(&server, COUNTED).iter().zip(before).map(|(now, then)| now - then).collect();
+    let messages = 2 * PIECES as u64;
+    // Each message is told twice: to the session's readers, and to whoever carries its event on.
+    assert_eq!(ran, [2 * messages, 2 * messages, 0, 0], "{COUNTED:?}");
+    reader.abort();
+}
+
+#[tokio::test]
+async fn a_reader_who_waits_looks_once_and_is_told() {
+    let server = Server::start();
+    let config = config(&[server.url()]);
+    let (here, elsewhere) = (open(&config).await, open(&config).await);
+    let new = question(Target::New, "k");
+    let started = start(&*here, &new).await;
+    let at = Cursor { turn: started.turn.id, from: Position { fence: started.turn.fence, offset: 0 } };
+    let one_wait = Duration::from_millis(400);
+    elsewhere.follow(&new.owner, &at, one_wait).await.unwrap();
+    let before = counts(&server, COUNTED);
+    for _ in 0..5 {
+        elsewhere.follow(&new.owner, &at, one_wait).await.unwrap();
+    }
+    let after = counts(&server, COUNTED);
+    assert_eq!([after[0] - before[0], after[2] - before[2]], [5, 0], "one look a wait, and one channel");
+}
