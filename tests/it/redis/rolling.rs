@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::process::Server;
 use crate::writers::within;
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 /// How many connections there are, each always in use.
 const CLIENTS: usize = 200;
+const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 /// What a load balancer needs to see that a server is not ready.
 const LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 
@@ -47,9 +48,12 @@ async fn a_rolling_restart_breaks_off_no_request() {
     let balancer = tokio::spawn(balance(client.clone(), ways, ready, counts.clone()));
     for server in [0, 1, 0, 1] {
         let before = counts.answered.load(Ordering::SeqCst);
-        while counts.answered.load(Ordering::SeqCst) < before + CLIENTS {
-            sleep(Duration::from_millis(20)).await;
-        }
+        within(Duration::from_secs(60), async {
+            while counts.answered.load(Ordering::SeqCst) < before + CLIENTS {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
         let server = &mut servers[server];
         tokio::task::block_in_place(|| {
             assert_eq!(server.end(), Some(0), "told to end, it ends with 0");
@@ -69,19 +73,23 @@ async fn a_rolling_restart_breaks_off_no_request() {
     println!("{} answers, {told} times told to go elsewhere", counts.answered.load(Ordering::SeqCst));
 }
 
-/// Asks one question after the other. Refused, or not let in, it asks the same of the other server.
+/// Asks one question of its session after the other. Refused, or not let in, it asks the same of the other server.
 async fn talk(clients: [Client; 2], ready: Arc<[AtomicBool; 2]>, counts: Arc<Counts>, number: usize) {
-    let (mut asked, mut way) = (0, number % 2);
+    let (mut asked, mut way, mut session) = (0, number % 2, Value::Null);
     while !counts.over.load(Ordering::SeqCst) {
         asked += 1;
-        let body = json!({ "message": "xin chào", "client_message_id": format!("{number}.{asked}") });
+        let key = format!("{number}.{asked}");
+        let body = json!({ "message": "xin chào", "client_message_id": key, "session_id": session });
         loop {
             if !ready[way].load(Ordering::SeqCst) {
                 way = 1 - way;
             }
             match clients[way].try_ask(&body).await {
-                Ok((StatusCode::OK, ..)) => break,
-                Ok((StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT, ..)) => {
+                Ok((StatusCode::OK, _, answer)) => {
+                    session = answer["session_id"].clone();
+                    break;
+                }
+                Ok((status, _, answer)) if status == BUSY || answer["code"] == "turn_in_progress" => {
                     counts.told_to_go.fetch_add(1, Ordering::SeqCst);
                 }
                 Ok((status, _, answer)) => panic!("{status}: {answer}"),
