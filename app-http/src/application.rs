@@ -1,6 +1,6 @@
 //! The program as one value: built from settings, bound to its port, run until it is told to stop.
 
-use crate::compose::{self, Dependency, SWEEP_BATCH};
+use crate::compose::{self, Dependency};
 use crate::measured::{self, Sampled};
 use crate::settings::Settings;
 use crate::startup::{self, Stage, State};
@@ -18,8 +18,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often turns are looked for whose server died.
-const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// How soon turns whose server died are looked for again, where the store failed.
+const SWEEP_AGAIN: Duration = Duration::from_millis(500);
 /// How often numbers are read from the store, and dependencies looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// What is kept of the grace for what comes after open turns have had theirs: 1 s in which those that are ended then store
@@ -125,11 +125,12 @@ impl std::fmt::Debug for Application {
 async fn sweep(sweeper: Sweeper) {
     loop {
         match sweeper.step().await {
-            Ok(closed) if closed == SWEEP_BATCH => continue,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, source = %error.source, "the sweeper failed"),
+            Ok(wait) => tokio::time::sleep(wait).await,
+            Err(error) => {
+                tracing::warn!(%error, source = %error.source, "the sweeper failed");
+                tokio::time::sleep(SWEEP_AGAIN).await;
+            }
         }
-        tokio::time::sleep(SWEEP_EVERY).await;
     }
 }
 

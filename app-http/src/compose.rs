@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// How long after its lease a turn is left to its key.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 /// How many turns the sweeper closes at once.
-pub const SWEEP_BATCH: usize = 100;
+const SWEEP_BATCH: usize = 100;
 
 /// The use cases over their adapters.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
         chat: ChatService::new(sessions.clone(), ai, runtime.clone(), chat_policy(settings)),
         guests: settings.chat.guests.then(|| GuestGate::new(store.throttle.clone(), settings.chat.guest_quota)),
         login: LoginService::new(users, tokens, store.throttle, runtime.clone(), login_policy(&settings.logins)),
-        sweeper: Sweeper::new(sessions, ORPHAN_GRACE, SWEEP_BATCH),
+        sweeper: Sweeper::new(sessions, settings.chat.lease, ORPHAN_GRACE, SWEEP_BATCH),
         relay,
         dependencies: dependencies.into(),
         sampled: Sampled { outbox: store.outbox, ai: numbers, runtime: runtime.clone() },

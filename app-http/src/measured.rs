@@ -12,7 +12,7 @@ use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{AiChunk, AiError, AiGateway, Outbox, Prompt, Runtime, SessionStore};
 use chatcore::session::{Adopted, Session, SessionsPage};
-use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
+use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::BoxStream;
@@ -292,7 +292,7 @@ impl SessionStore for MeasuredStore {
         self.call("adopt", self.store.adopt(guest, user), always).await
     }
 
-    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<usize, BackendError> {
+    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError> {
         self.call("close_orphans", self.store.close_orphans(grace, max), always).await
     }
 }

@@ -173,6 +173,16 @@ pub enum Extended {
     Gone,
 }
 
+/// What `close_orphans` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// How many turns were closed.
+    pub closed: usize,
+    /// How long there is nothing to do, unless a turn begins: until the first of the open turns may be an orphan, at the
+    /// earliest. `None` where there is nothing at all.
+    pub quiet: Option<Duration>,
+}
+
 /// What `finish_turn` answers.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -14,7 +14,7 @@ use chatcore::port::{
     Runtime, SessionStore, Settled, Subscription, Taken, Throttle, TokenError, TokenIssuer, User, UserDirectory,
 };
 use chatcore::session::{Adopted, Session, SessionsPage};
-use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
+use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use mockall::mock;
@@ -53,7 +53,7 @@ mock! {
         ) -> Result<Vec<Message>, AccessError>;
         async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError>;
         async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError>;
-        async fn close_orphans(&self, grace: Duration, max: usize) -> Result<usize, BackendError>;
+        async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError>;
     }
 }
 

@@ -133,7 +133,7 @@ async fn adopt(at: &Opened, guest: &DeviceId, user: &UserId) -> Result<Reply, Ba
 async fn close_orphans(at: &Opened, grace: Duration, max: usize) -> Result<Reply, BackendError> {
     let mut closed = 0;
     loop {
-        let step = at.store.close_orphans(grace, max).await?;
+        let step = at.store.close_orphans(grace, max).await?.closed;
         closed += step;
         if step != max || closed > ALL {
             return Ok(if step > max { Reply::Failed(format!("closed {step}")) } else { Reply::Count(closed as u64) });

@@ -6,7 +6,7 @@ use crate::message::{Answer, Message, MessagesPage, NewerPage};
 use crate::owner::Owner;
 use crate::policy::{Left, Quota};
 use crate::session::{Adopted, Session, SessionsPage};
-use crate::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
+use crate::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -27,6 +27,7 @@ use std::time::Duration;
 /// - **a lease that is over is resumed by its key**: the same question, with its stored id, under a new fence.
 /// - **a lease that is over is closed by another key** at once: as `failed`, with the live text as its content.
 /// - **an orphan is closed after its grace** by `close_orphans`, and not before.
+/// - **nothing becomes an orphan in quiet**, the time in which `close_orphans` says that there is nothing to do.
 /// - **a closed key is replayed**, whatever its status; **another body under a key is refused**.
 /// - **a stale fence never writes**, neither text nor answer.
 /// - **a repeated finish is stored once**: with a fence that has stored, it answers the same again.
@@ -107,8 +108,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     /// Makes some of a guest's sessions a user's. Repeated until nothing is left; it may be cut off anywhere.
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError>;
 
-    /// Closes at most `max` turns whose lease has been over for `grace`, as `failed` with their live text, and answers how
-    /// many; fewer than `max` means that none is left. The grace is the time in which the same key may take its question up again. A store that has to throw
-    /// expired sessions away itself does some of that here.
-    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<usize, BackendError>;
+    /// Closes at most `max` turns whose lease has been over for `grace`, as `failed` with their live text; fewer than `max`
+    /// means that none is left. The grace is the time in which the same key may take its question up again. A store that has to
+    /// throw expired sessions away itself does some of that here.
+    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError>;
 }

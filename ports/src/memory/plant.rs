@@ -42,6 +42,8 @@ pub enum Plant {
     ExpiredStillAnswers,
     /// `close_orphans` does not wait for the grace.
     CloseIgnoresGrace,
+    /// `close_orphans` looks at the turn that was begun last, to tell how long nothing becomes an orphan.
+    QuietOfTheLast,
     /// A later question does not move its session up in the list.
     ListByBirth,
     /// `claim` gives all questions before all answers.
@@ -53,7 +55,7 @@ pub enum Plant {
 impl Plant {
     /// All bugs.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ExtendIgnoresFence,
         Self::FinishIgnoresFence,
         Self::CloseKeepsFence,
@@ -70,6 +72,7 @@ impl Plant {
         Self::QuotaOffByOne,
         Self::ExpiredStillAnswers,
         Self::CloseIgnoresGrace,
+        Self::QuietOfTheLast,
         Self::ListByBirth,
         Self::OutboxForgetsOrder,
         Self::SettleDropsUnsettled,

@@ -12,7 +12,7 @@ use chatcore::policy::{Left, Quota, StoreLimits};
 use chatcore::port::{Health, Probe, Runtime, SessionStore};
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::stamp::{from_micros, micros};
-use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
+use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
 use chatcore::watch::Watch;
 use futures_util::future::{Either, select};
 use std::pin::pin;
@@ -159,7 +159,7 @@ impl SessionStore for MemoryStore {
         Ok(self.tables.update(|tables| tables.adopt(guest, user, now)))
     }
 
-    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<usize, BackendError> {
+    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError> {
         let now = self.now();
         Ok(self.tables.update(|tables| tables.close_orphans(grace, max, now)))
     }

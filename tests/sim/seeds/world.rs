@@ -189,14 +189,16 @@ impl World {
     }
 
     fn spawn_loops(&self, group: Group, store: Arc<Far<MemoryStore>>) {
-        let sweeper = Sweeper::new(store.clone() as Arc<dyn SessionStore>, GRACE, 10);
+        let sweeper = Sweeper::new(store.clone() as Arc<dyn SessionStore>, LEASE, GRACE, 10);
         let bus = Arc::new(Far::new(self.bus.clone(), self.net.clone()));
         let relay = Relay::new(store, bus, 16, Duration::from_secs(1));
         let world = self.clone();
         self.sim.spawn(group, async move {
             loop {
-                world.nap(400, 600).await;
-                drop(sweeper.step().await);
+                match sweeper.step().await {
+                    Ok(wait) => world.sim.runtime(group).sleep(wait).await,
+                    Err(_) => world.nap(400, 600).await,
+                }
             }
         });
         let world = self.clone();

@@ -11,7 +11,7 @@ use chatcore::port::{
     Backlog, Entry, EntryId, EventBus, Outbox, Published, Runtime, SessionStore, Settled, Subscription,
 };
 use chatcore::session::{Adopted, Session, SessionsPage};
-use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
+use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
 use chatcore_ports::memory::{MemoryBus, MemoryStore};
 use chatcore_ports::sim::Sim;
 use futures_util::future::BoxFuture;
@@ -198,7 +198,7 @@ impl SessionStore for Far<MemoryStore> {
         far!(self, |port, guest, user| port.adopt(&guest, &user))
     }
 
-    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<usize, BackendError> {
+    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError> {
         far!(self, |port| port.close_orphans(grace, max))
     }
 }

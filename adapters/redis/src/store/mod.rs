@@ -19,7 +19,7 @@ use chatcore::owner::Owner;
 use chatcore::policy::{Left, OutboxFull, Quota};
 use chatcore::port::SessionStore;
 use chatcore::session::{Adopted, Session, SessionsPage};
-use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
+use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
 use deadpool_redis::redis::Value;
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ impl SessionStore for Redis {
         self.adopt_some(&Owner::Guest(guest.clone()), &Owner::User(user.clone())).await
     }
 
-    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<usize, BackendError> {
+    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError> {
         self.sweep(grace, max).await
     }
 }

@@ -4,8 +4,9 @@ use super::script;
 use crate::Redis;
 use crate::keys::Partition;
 use crate::script::{Call, Script};
-use crate::value::{Read, fixed, items, micros, parsed, worded};
+use crate::value::{Read, fixed, items, micros, number, parsed, worded};
 use chatcore::id::SessionId;
+use chatcore::turn::Swept;
 use deadpool_redis::redis::Value;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,36 +19,40 @@ const TOGETHER: usize = 32;
 
 /// What a look came to.
 #[derive(Debug, Default)]
-struct Swept {
+struct Look {
     closed: usize,
     /// Turns that had ended with their session.
     expired: usize,
+    quiet: Option<Duration>,
 }
 
 impl Redis {
     /// Looks again where turns of expired sessions took the room of others, so that fewer than `max` means that none is left.
-    pub(super) async fn sweep(&self, grace: Duration, max: usize) -> Read<usize> {
+    pub(super) async fn sweep(&self, grace: Duration, max: usize) -> Read<Swept> {
         let mut closed = 0;
         loop {
             match self.sweep_once(grace, max - closed).await {
-                Ok(Swept { closed: more, expired }) => {
+                Ok(Look { closed: more, expired, quiet }) => {
                     closed += more;
                     if expired == 0 || closed >= max {
-                        return Ok(closed);
+                        return Ok(Swept { closed, quiet });
                     }
                 }
                 Err(error) if closed == 0 => return Err(error),
-                Err(_) => return Ok(closed),
+                Err(_) => return Ok(Swept { closed, quiet: Some(Duration::ZERO) }),
             }
         }
     }
 
     /// What fails keeps nobody else waiting; it is told if nothing was closed.
-    async fn sweep_once(&self, grace: Duration, max: usize) -> Read<Swept> {
-        let (mut due, mut failed, mut swept) = (Vec::new(), None, Swept::default());
+    async fn sweep_once(&self, grace: Duration, max: usize) -> Read<Look> {
+        let (mut due, mut failed, mut swept) = (Vec::new(), None, Look::default());
         for looked in self.inner.client.call_all(&self.looks(grace, max)).await {
             match looked.and_then(sessions) {
-                Ok(sessions) => due.extend(sessions),
+                Ok((sessions, quiet)) => {
+                    due.extend(sessions);
+                    swept.quiet = swept.quiet.into_iter().chain(quiet).min();
+                }
                 Err(error) => failed = Some(error),
             }
         }
@@ -63,6 +68,9 @@ impl Redis {
                     Err(error) => failed = Some(error),
                 }
             }
+        }
+        if failed.is_some() || !due.is_empty() {
+            swept.quiet = Some(Duration::ZERO);
         }
         failed.filter(|_| swept.closed == 0).map_or(Ok(swept), Err)
     }
@@ -87,7 +95,9 @@ impl Redis {
     }
 }
 
-fn sessions(answer: Value) -> Read<Vec<SessionId>> {
-    let [due] = fixed(Value::Array(worded(answer)?.1))?;
-    items(due)?.into_iter().map(parsed).collect()
+/// Those that are due, and how long no other is.
+fn sessions(answer: Value) -> Read<(Vec<SessionId>, Option<Duration>)> {
+    let [due, quiet] = fixed(Value::Array(worded(answer)?.1))?;
+    let due = items(due)?.into_iter().map(parsed).collect::<Read<_>>()?;
+    Ok((due, u64::try_from(number::<i64>(quiet)?).ok().map(Duration::from_micros)))
 }

@@ -22,7 +22,7 @@ use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::SessionStore;
 use chatcore::session::{Adopted, Session, SessionsPage};
-use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Turn, TurnId};
+use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
 use std::time::Duration;
 
 /// The statements whose plans are tested.
@@ -44,6 +44,8 @@ pub(crate) const STATEMENTS: [&str; 18] = [
     delete::OF_GUEST,
     sweep::ORPHANS,
     sweep::EXPIRED,
+    sweep::FIRST_LEASE,
+    sweep::FIRST_TO_SWEEP,
     sweep::EMPTY,
     delete::THROW_AWAY,
 ];
@@ -130,7 +132,7 @@ impl SessionStore for Sqlite {
         self.write(move |step| delete::adopt(step, &guest, &user)).await
     }
 
-    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<usize, BackendError> {
+    async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError> {
         self.write(move |step| sweep::sweep(step, grace, max)).await
     }
 }

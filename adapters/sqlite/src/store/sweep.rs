@@ -2,9 +2,10 @@
 
 use super::row::Stored;
 use super::{answer, delete, owners};
-use crate::codec::{place, rows, span};
+use crate::codec::{between, place, rows, span};
 use crate::takes;
 use crate::tx::Tx;
+use chatcore::turn::Swept;
 use rusqlite::params;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) const ORPHANS: &str = "SELECT t.session FROM turns t JOIN sessions s 
     WHERE t.lease_until <= ?1 AND s.expires_at > ?3 ORDER BY t.lease_until LIMIT ?2";
 pub(super) const EXPIRED: &str = "SELECT no, owner, deleted, expires_at FROM sessions
     WHERE sweep_at <= ?1 LIMIT ?2";
+pub(super) const FIRST_LEASE: &str = "SELECT min(lease_until) FROM turns";
+pub(super) const FIRST_TO_SWEEP: &str = "SELECT min(sweep_at) FROM sessions";
 const LOOK_LATER: &str = "UPDATE sessions SET sweep_at = ?2 WHERE no = ?1";
 const FORGET_TEXT: &str = "DELETE FROM live WHERE session = ?1";
 const REMOVE: &str = "DELETE FROM sessions WHERE no = ?1";
@@ -27,13 +30,23 @@ pub(super) const EMPTY: &str =
     "DELETE FROM messages WHERE no IN (SELECT no FROM messages WHERE place > ?1 AND place < ?2 LIMIT ?3)";
 const EMPTIED: &str = "DELETE FROM trash WHERE session = ?1";
 
-/// Closes orphans; answers how many.
-pub(super) fn sweep(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Result<usize> {
+pub(super) fn sweep(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Result<Swept> {
     let closed = close_orphans(step, grace, max)?;
     remove_expired(step)?;
     empty_trash(step)?;
     takes::sweep(step)?;
-    Ok(closed)
+    Ok(Swept { closed, quiet: quiet(step, grace)? })
+}
+
+/// Until when there is nothing to close and nothing to remove.
+fn quiet(step: &Tx<'_>, grace: Duration) -> rusqlite::Result<Option<Duration>> {
+    if step.one(IN_TRASH, [], |_| Ok(()))?.is_some() {
+        return Ok(Some(Duration::ZERO));
+    }
+    let first = |sql| step.one(sql, [], |row| row.get::<_, Option<i64>>(0)).map(Option::flatten);
+    let lease = first(FIRST_LEASE)?.map(|until| until.saturating_add(span(grace)));
+    let next = lease.into_iter().chain(first(FIRST_TO_SWEEP)?).min();
+    Ok(next.map(|next| between(step.now, next)))
 }
 
 fn close_orphans(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Result<usize> {

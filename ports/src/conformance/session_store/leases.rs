@@ -88,6 +88,29 @@ pub async fn an_orphan_is_closed_after_its_grace(harness: &StoreHarness) {
     closed_once_the_grace_is_over(harness, &chat).await;
 }
 
+/// `close_orphans` calls no time quiet in which an open turn becomes an orphan.
+pub async fn nothing_becomes_an_orphan_in_quiet(harness: &StoreHarness) {
+    let open = harness.open().await;
+    let chat = Chat::new(&open.store, "ann");
+    let living = chat.ask(Target::New, "living").await.turn;
+    assert!(quiet(&chat, SHORT).await.is_some_and(|time| time <= LONG + SHORT), "the living turn's lease runs out");
+    let brief = chat.ask_briefly(Target::New, "brief").await.turn;
+    chat.ask(Target::New, "later").await;
+    let time = quiet(&chat.at(&open.elsewhere), SHORT).await;
+    assert!(
+        time.is_some_and(|time| time <= SHORT + SHORT),
+        "a lease of {SHORT:?} and a grace of as much, not {time:?}"
+    );
+    chat.held(&brief, 0, "renewed", LONG).await;
+    chat.held(&living, 0, "shortened", SHORT).await;
+    let time = quiet(&chat, Duration::ZERO).await;
+    assert!(time.is_some_and(|time| time <= SHORT), "a lease that is {SHORT:?} long now, not {time:?}");
+}
+
+async fn quiet(chat: &Chat, grace: Duration) -> Option<Duration> {
+    chat.store.close_orphans(grace, 10).await.expect("close_orphans answers").quiet
+}
+
 async fn orphan(chat: &Chat, key: &str) -> Turn {
     let turn = chat.ask_briefly(Target::New, key).await.turn;
     chat.held(&turn, 0, "kept", SHORT).await;
@@ -95,7 +118,7 @@ async fn orphan(chat: &Chat, key: &str) -> Turn {
 }
 
 async fn close(chat: &Chat, grace: Duration, max: usize) -> usize {
-    chat.store.close_orphans(grace, max).await.expect("close_orphans answers")
+    chat.store.close_orphans(grace, max).await.expect("close_orphans answers").closed
 }
 
 /// A lease that is over takes nothing from its holder, as long as nobody else took the turn.

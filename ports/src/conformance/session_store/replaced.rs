@@ -63,7 +63,7 @@ async fn by_a_shorter_text(harness: &StoreHarness, chats: &[Chat; 2]) {
     let turn = chats[0].ask_briefly(Target::New, "shorter").await.turn;
     chats[0].held(&turn, 0, "kept", SHORT).await;
     harness.pass(SHORT).await;
-    assert_eq!(chats[0].store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers"), 1);
+    assert_eq!(chats[0].store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers").closed, 1);
     assert_eq!(reads(chats, &turn, "kept, shown").await, (true, "kept".into()), "beyond the text of an ended turn");
     assert_eq!(reads(chats, &turn, "ke").await, (false, "kept".into()), "a reader within the text of a closed turn");
     let cut = chats[0].ask(Target::New, "cut").await.turn;

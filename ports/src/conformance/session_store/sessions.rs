@@ -39,7 +39,7 @@ async fn deleted_with_an_orphan(harness: &StoreHarness, chat: &Chat) {
     let turn = chat.ask_briefly(Target::New, "orphan").await.turn;
     harness.pass(SHORT).await;
     chat.store.delete(&chat.owner, &turn.id.session).await.expect("its owner deletes it");
-    let closed = chat.store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers");
+    let closed = chat.store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers").closed;
     assert_eq!(closed, 0, "the orphan of a deleted session was closed");
     gone(chat, &turn.id, "the delete of an orphan").await;
 }
@@ -111,7 +111,7 @@ pub async fn an_expired_session_is_gone(harness: &StoreHarness) {
         let refusal = chat.refusal(&chat.question(Target::Existing(turn.id.session), "more")).await;
         assert_eq!(refusal, Refusal::NotFound, "a question after {when}");
     }
-    let closed = chat.store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers");
+    let closed = chat.store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers").closed;
     assert_eq!((closed, chat.sessions(10).await), (0, Vec::new()), "an expired turn is nobody's orphan");
     opens_anew(&chat, &running).await;
     each_question_renews(harness, &chat).await;

@@ -46,7 +46,7 @@ async fn after_a_resume(harness: &StoreHarness, chat: &Chat) {
 async fn after_a_close(harness: &StoreHarness, chat: &Chat) {
     let stale = chat.ask_briefly(Target::New, "closed").await.turn;
     harness.pass(SHORT).await;
-    assert_eq!(chat.store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers"), 1);
+    assert_eq!(chat.store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers").closed, 1);
     fenced(chat, &stale, "after close_orphans").await;
     chat.ask(Target::Existing(stale.id.session), "closed-2").await;
     fenced(chat, &stale, "after close_orphans and a new question").await;

@@ -8,7 +8,7 @@ use chatcore::event::{Event, EventBody};
 use chatcore::id::{RequestId, SessionId};
 use chatcore::message::{AiReply, Answer, Message, Role, Status};
 use chatcore::owner::Owner;
-use chatcore::turn::{Extended, Finished, Piece, Stopping, Turn, TurnId};
+use chatcore::turn::{Extended, Finished, Piece, Stopping, Swept, Turn, TurnId};
 use std::time::Duration;
 
 impl Tables {
@@ -85,12 +85,15 @@ impl Tables {
     }
 
     /// Closes turns whose lease has been over for the grace, the oldest first.
-    pub(in crate::memory) fn close_orphans(&mut self, grace: Duration, max: usize, now: Now) -> usize {
+    pub(in crate::memory) fn close_orphans(&mut self, grace: Duration, max: usize, now: Now) -> Swept {
         self.expire(now.elapsed);
         let grace = if self.plant.is(Plant::CloseIgnoresGrace) { Duration::ZERO } else { grace };
         let over = self.leases.iter().take_while(|(until, _)| *until + grace <= now.elapsed).take(max);
         let ids: Vec<SessionId> = over.map(|(_, id)| *id).collect();
-        ids.into_iter().filter_map(|id| self.close(id, now)).count()
+        let closed = ids.into_iter().filter_map(|id| self.close(id, now)).count();
+        let first = if self.plant.is(Plant::QuietOfTheLast) { self.leases.last() } else { self.leases.first() };
+        let quiet = first.map(|(until, _)| (*until + grace).saturating_sub(now.elapsed));
+        Swept { closed, quiet }
     }
 
     /// Marks a turn that is to stop. The mark names the turn: it stays through a resume, and no later turn has it.
