@@ -7,17 +7,20 @@ mod common;
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::SessionStore;
+use chatcore::port::{Probe, SessionStore};
 use chatcore::session::{Adopted, AdoptionRest, SessionsCursor, SessionsPage};
 use chatcore::turn::{Began, NewTurn, Refusal, Target};
 use chatcore_redis::Redis;
 use common::chat::{finish, question, start};
-use common::{Server, config, open};
+use common::faults::patiently;
+use common::{Server, Wire, config, open};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 fn new(owner: &str, target: Target, key: &str, quota: Option<u32>) -> NewTurn {
     let quota = quota.map(|limit| Quota { limit, window: Duration::from_secs(60) });
@@ -166,4 +169,106 @@ async fn an_adoption_that_was_killed_anywhere_and_run_again_loses_no_session() {
         assert_eq!(listed, [*session], "killed at {cut}");
         assert_eq!(store.sessions(guest, &page).await.unwrap(), [], "killed at {cut}");
     }
+}
+
+/// The sessions of an owner.
+async fn listed(store: &Redis, owner: &str) -> Vec<SessionId> {
+    let page = SessionsPage { after: None, limit: 10 };
+    store.sessions(&owner.parse().unwrap(), &page).await.unwrap().iter().map(|session| session.id).collect()
+}
+
+/// From now on an adoption of this user that was not seen to its end counts as killed, as a minute after it began.
+fn give_up_waiting(server: &Server, user: &str) {
+    let places = server.ask(&["KEYS", &format!("*:h:user:{user}")]);
+    // Of sessions that lie in the user's own slot there is no number.
+    if !places.is_empty() {
+        assert_eq!(server.ask(&["HSET", &places, "r", "0"]), "0");
+    }
+}
+
+/// A step that is made again where its answer was lost would move a second batch, which nothing has counted.
+#[tokio::test]
+async fn an_adoption_whose_answer_is_cut_after_any_byte_goes_past_no_limit() {
+    let server = Server::start();
+    let wire = Wire::to(server.port).await;
+    let mut config = config(&[server.url()]);
+    let wide = open(&config).await;
+    config.limits.owner_sessions = 2;
+    let store = open(&config).await;
+    config.urls = vec![wire.url()];
+    let cut_off = open(&config).await;
+    let (mut lost, mut cut) = (0, 0);
+    loop {
+        let (phone, user) = (format!("phone{cut}"), format!("user{cut}"));
+        let (guest, owner) = (format!("guest:{phone}"), format!("user:{user}"));
+        for key in ["k0", "k1", "k2", "k3"] {
+            talk(&wide, &guest, Target::New, key).await;
+        }
+        let (phone, ann) = (DeviceId::parse(phone).unwrap(), UserId::parse(&user).unwrap());
+        patiently(async || cut_off.check().await).await;
+        wire.cut_after(cut);
+        let told = cut_off.adopt(&phone, &ann).await;
+        let over = !wire.was_cut();
+        lost += usize::from(told.is_err_and(|error| error.may_pass()));
+        store.adopt(&phone, &ann).await.unwrap();
+        let (had, left) = (listed(&store, &owner).await, listed(&store, &guest).await);
+        assert!(had.len() <= 2, "cut after {cut}: {} sessions where 2 are allowed", had.len());
+        assert_eq!(had.iter().chain(&left).collect::<BTreeSet<_>>().len(), 4, "cut after {cut}: {had:?}, {left:?}");
+        give_up_waiting(&server, &user);
+        store.adopt(&phone, &ann).await.unwrap();
+        assert_eq!(listed(&store, &owner).await.len(), 2, "cut after {cut}");
+        if over {
+            break;
+        }
+        cut += 1;
+    }
+    assert!(cut > 60 && lost > 20, "an adoption is {cut} bytes of Redis, and {lost} cuts were told");
+}
+
+/// An adoption of a guest's two sessions by ann, who may have two, held up when their room is reserved and none has moved.
+async fn held_up(server: &Server) -> (Arc<Redis>, Wire, JoinHandle<Adopted>) {
+    let wire = Wire::to(server.port).await;
+    let mut config = config(&[server.url()]);
+    config.limits.owner_sessions = 2;
+    let store = open(&config).await;
+    // The server knows the scripts from here on.
+    talk(&store, "guest:tablet", Target::New, "k").await;
+    store.adopt(&DeviceId::parse("tablet").unwrap(), &UserId::parse("bob").unwrap()).await.unwrap();
+    for key in ["k0", "k1"] {
+        talk(&store, "guest:phone", Target::New, key).await;
+    }
+    (config.urls, config.call_timeout) = (vec![wire.url()], Duration::from_secs(60));
+    let slow = open(&config).await;
+    wire.hold_behind("RESERVE");
+    let adoption = tokio::spawn(async move { adopt(&slow, "phone").await });
+    wire.holds().await;
+    (store, wire, adoption)
+}
+
+#[tokio::test]
+async fn while_an_adoption_is_on_its_way_nobody_takes_its_room() {
+    let server = Server::start();
+    let (store, wire, adoption) = held_up(&server).await;
+    let next = new("user:ann", Target::New, "next", None);
+    assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
+    wire.let_go();
+    assert_eq!(adoption.await.unwrap(), Adopted { moved: 2, rest: AdoptionRest::Nothing });
+    assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
+    assert_eq!(listed(&store, "user:ann").await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_adoption_that_comes_back_too_late_gives_back_no_more_than_it_has() {
+    let server = Server::start();
+    let (store, wire, adoption) = held_up(&server).await;
+    give_up_waiting(&server, "ann");
+    for session in listed(&store, "guest:phone").await {
+        store.delete(&"guest:phone".parse().unwrap(), &session).await.unwrap();
+    }
+    let next = |key| new("user:ann", Target::New, key, None);
+    assert_eq!(refused(&store, &next("k0")).await, None, "what was reserved is free again");
+    wire.let_go();
+    assert_eq!(adoption.await.unwrap(), Adopted { moved: 0, rest: AdoptionRest::Nothing });
+    assert_eq!(refused(&store, &next("k1")).await, None);
+    assert_eq!(refused(&store, &next("k2")).await, Some(Refusal::TooManySessions), "two are two");
 }

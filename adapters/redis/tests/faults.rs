@@ -1,5 +1,5 @@
 //! What happens when Redis misbehaves: each fault is told soon, and over soon.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -9,12 +9,8 @@ use chatcore::turn::{Began, Cursor, Finished, NewTurn, Piece, Position, Target, 
 use chatcore_redis::Redis;
 use common::chat::{answer, finish, question, start};
 use common::faults::{BACK, config, goes_on, is_back_soon, is_told_soon, now, patiently};
-use common::{Server, open};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use common::{Server, Wire, open};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn a_server_that_is_down() {
@@ -104,41 +100,6 @@ async fn a_server_that_became_a_replica() {
     finish(&*store, &first).await;
 }
 
-/// A door to the server that closes in the midst of an answer: after so many bytes, once for each number that is set.
-async fn door(server: u16, cut: Arc<AtomicUsize>) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (cut, inside) = (cut.clone(), TcpStream::connect(("127.0.0.1", server)).await.unwrap());
-            tokio::spawn(pass(client, inside, cut));
-        }
-    });
-    port
-}
-
-async fn pass(client: TcpStream, server: TcpStream, cut: Arc<AtomicUsize>) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let there = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
-    let mut bytes = [0; 4096];
-    while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
-        let keep = cut.load(Ordering::SeqCst);
-        if keep < usize::MAX && keep < read {
-            cut.store(usize::MAX, Ordering::SeqCst);
-            to_client.write_all(&bytes[..keep]).await.ok();
-            break;
-        }
-        if to_client.write_all(&bytes[..read]).await.is_err() {
-            break;
-        }
-        if keep < usize::MAX {
-            cut.store(keep - read, Ordering::SeqCst);
-        }
-    }
-    there.abort();
-}
-
 async fn began(store: &Redis, new: &NewTurn) -> Turn {
     match patiently(async || store.begin_turn(new).await).await {
         Began::Started(started) => {
@@ -152,8 +113,8 @@ async fn began(store: &Redis, new: &NewTurn) -> Turn {
 #[tokio::test]
 async fn an_answer_cut_after_any_byte() {
     let server = Server::start();
-    let cut = Arc::new(AtomicUsize::new(usize::MAX));
-    let store = open(&config(format!("redis://127.0.0.1:{}", door(server.port, cut.clone()).await))).await;
+    let wire = Wire::to(server.port).await;
+    let store = open(&config(wire.url())).await;
     let first = start(&*store, &question(Target::New, "k")).await;
     finish(&*store, &first).await;
     let mut target = Target::Existing(first.turn.id.session);
@@ -164,12 +125,12 @@ async fn an_answer_cut_after_any_byte() {
             patiently(async || store.finish_turn(&turn, &answer("first")).await).await;
         }
         let new = NewTurn { window: 2, quota: None, ..question(target, &format!("k{byte}")) };
-        cut.store(byte, Ordering::SeqCst);
+        wire.cut_after(byte);
         let turn = began(&store, &new).await;
         let said = format!("answer {byte}");
         let finished = patiently(async || store.finish_turn(&turn, &answer(&said)).await).await;
         assert!(matches!(finished, Finished::Stored(stored) if stored.content == said), "cut after {byte}");
-        cut.store(usize::MAX, Ordering::SeqCst);
+        wire.was_cut();
     }
     let Target::Existing(session) = target else { return };
     let page = MessagesPage { before: None, limit: 1000 };

@@ -4,25 +4,27 @@
 
 mod fastapi;
 mod one_session;
-mod proxy;
 mod rolling;
 #[path = "../../../adapters/redis/tests/common/server.rs"]
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 mod servers;
 mod sharing;
 mod streams;
+#[path = "../../../adapters/redis/tests/common/wire.rs"]
+#[allow(dead_code, reason = "the adapter's own tests use the rest")]
+mod wire;
 mod worker;
 mod writers;
 
 use crate::client::Client;
 use crate::process::Server;
-use proxy::Wire;
 use reqwest::StatusCode;
 use serde_json::json;
 use servers::{Cluster, Server as Redis};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
+use wire::Wire;
 use writers::Writers;
 
 /// How soon a new question is answered once the fault is over, with some room for a busy machine.

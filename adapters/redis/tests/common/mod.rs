@@ -11,8 +11,10 @@ pub(crate) mod chat;
 pub(crate) mod events;
 pub(crate) mod faults;
 mod server;
+mod wire;
 
 pub(crate) use server::{Cluster, NODE, Server, certificate, free_port};
+pub(crate) use wire::Wire;
 
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{Redis, RedisConfig};

@@ -1,8 +1,8 @@
-//! A wire between the server and Redis that can be cut after any byte of what Redis says.
+//! A wire to Redis that can be cut after any byte of what Redis says, or held up behind a request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -14,6 +14,18 @@ pub(crate) struct Wire {
     /// How many bytes may pass before all is cut; negative for any number.
     left: Arc<AtomicI64>,
     cuts: watch::Sender<u64>,
+    held: watch::Sender<Hold>,
+}
+
+/// Whether what Redis says is held up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    No,
+    /// From the answer on to a request with this word in it.
+    Behind(&'static str),
+    /// The same, and the request was sent.
+    Next,
+    Yes,
 }
 
 impl Wire {
@@ -21,7 +33,12 @@ impl Wire {
     pub(crate) async fn to(redis: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let wire = Self { port, left: Arc::new(AtomicI64::new(-1)), cuts: watch::Sender::new(0) };
+        let wire = Self {
+            port,
+            left: Arc::new(AtomicI64::new(-1)),
+            cuts: watch::Sender::new(0),
+            held: watch::Sender::new(Hold::No),
+        };
         let serving = wire.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
@@ -48,10 +65,25 @@ impl Wire {
         self.left.swap(-1, Ordering::SeqCst) < 0
     }
 
+    /// The next request with this word in it is the last to be answered: by Redis, but its answer stays on the way.
+    pub(crate) fn hold_behind(&self, word: &'static str) {
+        self.held.send_replace(Hold::Behind(word));
+    }
+
+    /// Until there is such an answer.
+    pub(crate) async fn holds(&self) {
+        self.held.subscribe().wait_for(|hold| *hold == Hold::Yes).await.unwrap();
+    }
+
+    /// What was held up goes on.
+    pub(crate) fn let_go(&self) {
+        self.held.send_replace(Hold::No);
+    }
+
     async fn join(self, near: TcpStream, far: TcpStream) {
         let mut cut = self.cuts.subscribe();
-        let ((mut near_in, near_out), (far_in, mut far_out)) = (near.into_split(), far.into_split());
-        let asked = tokio::spawn(async move { copy(&mut near_in, &mut far_out).await });
+        let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+        let asked = tokio::spawn(self.clone().ask(near_in, far_out));
         let said = tokio::spawn(self.say(far_in, near_out));
         // Dropped with their sockets, whichever way they end.
         drop(cut.changed().await);
@@ -59,9 +91,31 @@ impl Wire {
         said.abort();
     }
 
-    async fn say(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    async fn ask(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            let asked = &buffer[..count];
+            let is_it = |word: &str| asked.windows(word.len()).any(|part| part == word.as_bytes());
+            self.held.send_if_modified(|hold| {
+                let sent = matches!(*hold, Hold::Behind(word) if is_it(word));
+                *hold = if sent { Hold::Next } else { *hold };
+                sent
+            });
+            if to.write_all(asked).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn say(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let (mut buffer, mut held) = (vec![0; 16 * 1024], self.held.subscribe());
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            self.held.send_if_modified(|hold| {
+                let answered = *hold == Hold::Next;
+                *hold = if answered { Hold::Yes } else { *hold };
+                answered
+            });
+            drop(held.wait_for(|hold| *hold != Hold::Yes).await);
             let left = self.left.load(Ordering::SeqCst);
             let pass = if left < 0 { count } else { count.min(usize::try_from(left).unwrap_or(0)) };
             if to.write_all(&buffer[..pass]).await.is_err() {
