@@ -131,7 +131,7 @@ impl Client {
             self.nodes.learn();
             return Err(error);
         }
-        let mut is_first = true;
+        let mut is_again = false;
         loop {
             let (number, link) = node.link().await.inspect_err(|_| self.nodes.learn())?;
             let error = match asked.send(link, asking).await {
@@ -148,10 +148,11 @@ impl Client {
                 self.nodes.learn();
             }
             // Most often it was cut while nobody used it, as when the server was started again.
-            if std::mem::take(&mut is_first) && is_cut(&error) && asked.may_repeat() {
+            if !is_again && is_cut(&error) && asked.may_repeat() {
+                is_again = true;
                 continue;
             }
-            match known(&error) {
+            match known(&error, is_again) {
                 Known::Away => node.breaker.failed(self.runtime.elapsed(), &failed(error.clone())),
                 Known::There => node.breaker.answered(),
                 Known::Nothing => {}
@@ -175,10 +176,11 @@ fn key(command: &Cmd, place: usize) -> &[u8] {
     }
 }
 
-/// What an error says of the server. Whether one is away with which the connection broke, the next connection will tell.
-fn known(error: &RedisError) -> Known {
+/// What an error says of the server. Whether one is away with which the connection broke, the next connection will tell: that is
+/// cut again, or does not come about.
+fn known(error: &RedisError, is_again: bool) -> Known {
     match error.kind() {
-        _ if error.is_timeout() => Known::Away,
+        _ if error.is_timeout() || is_again && is_cut(error) => Known::Away,
         ErrorKind::Io | ErrorKind::Parse => Known::Nothing,
         _ => Known::There,
     }

@@ -90,6 +90,12 @@ pub(crate) fn failed(error: RedisError) -> BackendError {
     if stays(&error) { BackendError::never(NAME, error) } else { BackendError::later(NAME, error) }
 }
 
+/// Whether nothing came in time.
+pub(crate) fn is_late(error: &BackendError) -> bool {
+    let said = error.source.downcast_ref::<RedisError>();
+    said.is_some_and(RedisError::is_timeout) || error.source.is::<NoAnswer>()
+}
+
 fn stays(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::UnexpectedReturnType | ErrorKind::InvalidClientConfig | ErrorKind::Client => true,

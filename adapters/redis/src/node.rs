@@ -3,7 +3,7 @@
 
 use crate::breaker::Breaker;
 use crate::check::Check;
-use crate::error::{NAME, NoAnswer, failed};
+use crate::error::{NAME, NoAnswer, failed, is_late};
 use crate::link::{Link, Maker};
 use crate::value::Read;
 use chatcore::error::BackendError;
@@ -131,7 +131,14 @@ impl Node {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (link, refused) = match made {
             Ok(link) => (Some((number, link)), None),
-            Err(why) => (None, Some(why)),
+            Err(why) => {
+                // Else each caller would try for itself. One that is late was waited for by all, and perhaps it is this process
+                // that is slow.
+                if !is_late(&why) {
+                    self.breaker.failed(self.common.clock.elapsed(), &why);
+                }
+                (None, Some(why))
+            }
         };
         place.now.update(|now| *now = Now { link, making: false, tries: now.tries + 1, refused });
     }

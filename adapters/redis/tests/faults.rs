@@ -10,7 +10,10 @@ use chatcore_redis::Redis;
 use common::chat::{answer, finish, question, start};
 use common::faults::{BACK, config, goes_on, is_back_soon, is_told_soon, now, patiently};
 use common::{Server, Wire, open};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_server_that_is_down() {
@@ -23,6 +26,33 @@ async fn a_server_that_is_down() {
     is_back_soon(&store).await;
     finish(&*store, &first).await;
     goes_on(&store, Target::Existing(first.turn.id.session), "k1").await;
+}
+
+/// While nobody lets it in, a process knocks now and then, and not for each of its callers.
+#[tokio::test]
+async fn a_server_that_lets_nobody_in_is_not_dialled_by_each_call() {
+    let mut server = Server::start();
+    let store = open(&config(server.url())).await;
+    server.kill();
+    let door = TcpListener::bind(("127.0.0.1", server.port)).await.unwrap();
+    let dials = Arc::new(AtomicU32::new(0));
+    let counted = dials.clone();
+    let doorman = tokio::spawn(async move {
+        while door.accept().await.is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let began = now();
+    for _ in 0..200 {
+        store.check().await.unwrap_err();
+    }
+    let may = 2 + began.elapsed().as_millis() / 200;
+    let did = dials.load(Ordering::Relaxed);
+    assert!(did >= 1 && u128::from(did) <= may, "{did} connections were asked for where {may} may be");
+    doorman.abort();
+    drop(doorman.await);
+    server.run();
+    is_back_soon(&store).await;
 }
 
 #[tokio::test]
