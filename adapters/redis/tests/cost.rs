@@ -7,14 +7,18 @@ mod common;
 use chatcore::owner::Owner;
 use chatcore::port::SessionStore;
 use chatcore::session::SessionsPage;
-use chatcore::turn::{NewTurn, Target};
+use chatcore::turn::{Cursor, Followed, NewTurn, Piece, Position, Target};
 use chatcore_redis::Redis;
 use common::chat::{finish, question, start};
 use common::{Server, config, open};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How often commands were run since `before`, by clients and by scripts.
 fn run(server: &Server, before: &BTreeMap<String, u64>, names: &[&str]) -> Vec<u64> {
@@ -97,7 +101,7 @@ async fn what_nobody_follows_is_not_told() {
     let store = open(&config).await;
     let first = start(&*store, &question(Target::New, "k0")).await;
     let before = server.commands().into_iter().collect();
-    let piece = chatcore::turn::Piece { offset: 0, text: "Mu".into() };
+    let piece = Piece { offset: 0, text: "Mu".into() };
     store.extend_turn(&first.turn, &piece, Duration::from_secs(15)).await.unwrap();
     finish(&*store, &first).await;
     assert_eq!(run(&server, &before, &["publish", "subscribe"]), [0, 0]);
@@ -164,3 +168,68 @@ async fn a_list_reads_the_index_of_its_owner_alone() {
     let names = ["evalsha", "zrange", "hmget", "hkeys", "scan", "keys", "hgetall"];
     assert_eq!(run(&server, &before, &names), [1, 1, 10, 1, 0, 0, 0]);
 }
+
+/// A caller, and how often it was woken.
+struct Woken {
+    times: Arc<AtomicUsize>,
+    task: JoinHandle<Followed>,
+}
+
+impl Woken {
+    fn by(call: impl Future<Output = Followed> + Send + 'static) -> Self {
+        let times = Arc::new(AtomicUsize::new(0));
+        let (mut call, counts) = (Box::pin(call), times.clone());
+        let counted = poll_fn(move |context| {
+            counts.fetch_add(1, Ordering::SeqCst);
+            call.as_mut().poll(context)
+        });
+        Self { times, task: tokio::spawn(counted) }
+    }
+
+    fn times(&self) -> usize {
+        self.times.load(Ordering::SeqCst)
+    }
+}
+
+/// Who follows another session does not hear of it, nor does anybody look at all who wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_wakes_those_who_follow_it_alone() {
+    let server = Server::start();
+    let store = open(&config(&[server.url()])).await;
+    let (mut turns, mut followers) = (Vec::new(), Vec::new());
+    for number in 0..20 {
+        let new = NewTurn { quota: None, ..question(Target::New, &format!("k{number}")) };
+        let turn = start(&*store, &new).await.turn;
+        let (store, cursor) = (store.clone(), Cursor { turn: turn.id, from: Position::default() });
+        followers
+            .push(Woken::by(async move { store.follow(&new.owner, &cursor, Duration::from_secs(120)).await.unwrap() }));
+        turns.push(turn);
+    }
+    let marked = || server.ask(&["EVAL", MARKS, "0"]);
+    while marked() != "20" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let channel = server.ask(&["PUBSUB", "CHANNELS", &format!("*{}", turns[0].id.session)]);
+    let before: Vec<usize> = followers.iter().map(Woken::times).collect();
+    for _ in 0..200 {
+        let woken = followers[0].times();
+        assert_eq!(server.ask(&["PUBLISH", &channel, "1"]), "1");
+        while followers[0].times() == woken {
+            tokio::task::yield_now().await;
+        }
+    }
+    let grown = |(follower, before): (&Woken, &usize)| follower.times() - before;
+    let woken: Vec<usize> = followers.iter().zip(&before).map(grown).collect();
+    // The answers to their own calls may have been on the way.
+    assert!(woken[0] >= 200 && woken[1..].iter().all(|times| *times < 10), "so often each was woken: {woken:?}");
+    for (number, (turn, follower)) in turns.iter().zip(followers).enumerate() {
+        let piece = Piece { offset: 0, text: format!("{number}") };
+        store.extend_turn(turn, &piece, Duration::from_secs(15)).await.unwrap();
+        assert_eq!(follower.task.await.unwrap().text, format!("{number}"));
+    }
+}
+
+/// How many sessions are marked as followed.
+const MARKS: &str = "local marks = 0
+for _, key in ipairs(redis.call('KEYS', '*:s:*')) do marks = marks + redis.call('HEXISTS', key, 'fo') end
+return marks";
