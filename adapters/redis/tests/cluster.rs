@@ -304,8 +304,8 @@ async fn a_cluster_with_tls() {
     };
     let (ports, nodes): (Vec<u16>, Vec<Server>) = (0..3).map(|_| node()).unzip();
     let cluster = Cluster::of(nodes, ports[0]);
-    let mut config = config(String::new());
-    config.urls = ports.iter().map(|port| format!("rediss://127.0.0.1:{port}")).collect();
+    let urls: Vec<String> = ports.iter().map(|port| format!("rediss://127.0.0.1:{port}")).collect();
+    let mut config = common::config(&urls);
     config.ca_file = Some(pem);
     let (store, elsewhere) = (open(&config).await, open(&config).await);
     one_of_each(&*store).await;

@@ -1,20 +1,15 @@
 //! What a message costs, counted by the server.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use chatcore::owner::Owner;
 use chatcore::port::SessionStore;
 use chatcore::session::SessionsPage;
 use chatcore::turn::{Cursor, Followed, NewTurn, Piece, Position, Target};
-use chatcore_redis::Redis;
 use common::chat::{finish, question, start};
-use common::{Server, config, open};
+use common::{Monitor, Server, config, open};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,41 +20,6 @@ fn run(server: &Server, before: &BTreeMap<String, u64>, names: &[&str]) -> Vec<u
     let now: BTreeMap<String, u64> = server.commands().into_iter().collect();
     let count = |name: &&str| now.get(*name).unwrap_or(&0) - before.get(*name).unwrap_or(&0);
     names.iter().map(count).collect()
-}
-
-/// Sees what clients send.
-struct Monitor(BufReader<TcpStream>);
-
-impl Monitor {
-    fn of(server: &Server) -> Self {
-        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-        stream.write_all(b"MONITOR\r\n").unwrap();
-        let mut monitor = Self(BufReader::new(stream));
-        assert_eq!(monitor.line().trim(), "+OK");
-        monitor
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line
-    }
-
-    /// The commands that were sent until now, but for those that scripts ran.
-    fn seen(mut self, server: &Server) -> Vec<String> {
-        server.ask(&["ECHO", "the end"]);
-        let mut seen = Vec::new();
-        loop {
-            let line = self.line();
-            let (from, command) = line.split_once("] ").unwrap();
-            let name = command.split('"').nth(1).unwrap().to_uppercase();
-            match name.as_str() {
-                "ECHO" => return seen,
-                _ if from.ends_with("lua") => {}
-                _ => seen.push(name),
-            }
-        }
-    }
 }
 
 #[tokio::test]
@@ -76,8 +36,8 @@ async fn a_message_costs_two_scripts_and_the_read_of_its_window() {
         assert_eq!(started.window.len(), 10.min(2 * number), "the window came along");
         finish(&*store, &started).await;
     }
-    let per_message = ["EVALSHA", "LRANGE", "EVALSHA"];
-    assert_eq!(monitor.seen(&server), per_message.repeat(10), "what was sent for ten messages");
+    let sent = monitor.seen(&server).into_iter().filter(|ran| !ran.by_script).map(|ran| ran.name).collect::<Vec<_>>();
+    assert_eq!(sent, ["evalsha", "lrange", "evalsha"].repeat(10), "what was sent for ten messages");
 }
 
 #[tokio::test]
@@ -105,49 +65,6 @@ async fn what_nobody_follows_is_not_told() {
     store.extend_turn(&first.turn, &piece, Duration::from_secs(15)).await.unwrap();
     finish(&*store, &first).await;
     assert_eq!(run(&server, &before, &["publish", "subscribe"]), [0, 0]);
-}
-
-/// Server time in the scripts and reads of turns, in microseconds.
-fn time_of(server: &Server) -> u64 {
-    let stats = server.ask(&["INFO", "commandstats"]);
-    let time = |line: &str| {
-        let (name, rest) = line.split_once(":calls=")?;
-        let counts = ["cmdstat_evalsha", "cmdstat_lrange"].contains(&name);
-        rest.split_once("usec=")?.1.split(',').next()?.parse::<u64>().ok().filter(|_| counts)
-    };
-    stats.lines().filter_map(time).sum::<u64>()
-}
-
-/// The least time that a hundred turns took, of some rounds: what else the machine does only ever adds to it.
-async fn hundred_turns(server: &Server, store: &Redis, target: Target, round: &str) -> u64 {
-    let mut least = u64::MAX;
-    for part in 0..5 {
-        let before = time_of(server);
-        for number in 0..100 {
-            let new = NewTurn { quota: None, ..question(target, &format!("{round}-{part}-{number}")) };
-            finish(store, &start(store, &new).await).await;
-        }
-        least = least.min(time_of(server) - before);
-    }
-    least
-}
-
-#[tokio::test]
-async fn a_long_session_costs_no_more_than_a_short_one() {
-    let server = Server::start();
-    let store = open(&config(&[server.url()])).await;
-    let first = start(&*store, &question(Target::New, "k0")).await;
-    finish(&*store, &first).await;
-    let here = Target::Existing(first.turn.id.session);
-    let short = hundred_turns(&server, &store, here, "short").await;
-    for number in 0..5000 {
-        let new = NewTurn { quota: None, ..question(here, &format!("fill-{number}")) };
-        finish(&*store, &start(&*store, &new).await).await;
-    }
-    let long = hundred_turns(&server, &store, here, "long").await;
-    // A cost that grows with the session would be many times as much. How much it is on a quiet machine is a benchmark's.
-    assert!(long < 2 * short, "a hundred turns took {short} us at first and {long} us later");
-    println!("a hundred turns took {short} us at first and {long} us later");
 }
 
 #[tokio::test]

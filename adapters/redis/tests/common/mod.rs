@@ -10,9 +10,11 @@
 pub(crate) mod chat;
 pub(crate) mod events;
 pub(crate) mod faults;
+mod monitor;
 mod server;
 mod wire;
 
+pub(crate) use monitor::{Monitor, Ran};
 pub(crate) use server::{Cluster, NODE, Server, certificate, free_port};
 pub(crate) use wire::Wire;
 

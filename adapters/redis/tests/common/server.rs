@@ -105,16 +105,20 @@ impl Server {
     }
 
     /// What it answers, as text; the items of an array a line each.
-    pub(crate) fn ask(&self, command: &[&str]) -> String {
+    pub(crate) fn ask(&self, command: &[impl AsRef<[u8]>]) -> String {
         self.try_ask(command).expect("the server answers")
     }
 
-    fn try_ask(&self, command: &[&str]) -> Option<String> {
+    fn try_ask(&self, command: &[impl AsRef<[u8]>]) -> Option<String> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        let mut request = format!("*{}\r\n", command.len());
-        command.iter().for_each(|part| request += &format!("${}\r\n{part}\r\n", part.len()));
-        (&stream).write_all(request.as_bytes()).ok()?;
+        let mut request = format!("*{}\r\n", command.len()).into_bytes();
+        for part in command.iter().map(AsRef::as_ref) {
+            request.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+            request.extend_from_slice(part);
+            request.extend_from_slice(b"\r\n");
+        }
+        (&stream).write_all(&request).ok()?;
         answer(&mut BufReader::new(&stream))
     }
 
