@@ -8,9 +8,10 @@ use chatcore::message::{AiReply, Status};
 use chatcore::owner::Owner;
 use chatcore::policy::ChatPolicy;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
-use chatcore::turn::Refusal;
+use chatcore::turn::{Cursor, Position, Refusal};
 use chatcore_ports::memory::MemoryStore;
 use chatcore_ports::sim::{Group, Sim, SimRuntime};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, unfold};
 use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
@@ -123,6 +124,34 @@ fn a_caller_who_goes_away_ends_nothing() {
         runtime.sleep(Duration::from_secs(1)).await;
         let again = service.send(hello()).await;
         assert!(matches!(again, Ok(Answered { replayed: true, .. })), "{again:?}");
+    });
+}
+
+/// Its calls fail after up to half a second each.
+#[test]
+fn a_store_that_is_away_is_told_within_the_patience() {
+    let bench = Bench::new();
+    let (service, other) = (bench.service(3, Duration::from_millis(20)), bench.service(3, Duration::from_millis(20)));
+    let (runtime, net, patience) = (bench.sim.runtime(0), bench.net.clone(), ChatPolicy::default().patience);
+    bench.run(async move {
+        let Ok(answered) = service.send(hello()).await else { panic!("no answer") };
+        let (owner, turn) = (hello().owner, answered.turn);
+        let cursor = || Cursor { turn, from: Position::default() };
+        net.set(|weather| weather.outage = true);
+        for round in 0..20 {
+            let asked: [(&str, BoxFuture<'_, Option<ChatError>>); 4] = [
+                ("an answer", other.send(hello()).map(Result::err).boxed()),
+                ("a stream", other.stream(hello()).map(Result::err).boxed()),
+                ("a turn's stream", other.follow(owner.clone(), cursor()).map(Result::err).boxed()),
+                ("a session's stream", other.newer(owner.clone(), turn.session, 0).map(Result::err).boxed()),
+            ];
+            for (what, asked) in asked {
+                let (since, told) = (runtime.elapsed(), asked.await);
+                let took = runtime.elapsed() - since;
+                assert!(matches!(told, Some(ChatError::Unavailable { .. })), "{what}: {told:?}");
+                assert!(took <= patience, "{what} was refused after {took:?} in round {round}");
+            }
+        }
     });
 }
 

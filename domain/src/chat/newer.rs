@@ -28,8 +28,8 @@ pub(super) struct Newer {
 impl Newer {
     /// A reader of what comes after a place, once it is known that there is such a session.
     pub(super) async fn open(core: Arc<Core>, owner: Owner, session: SessionId, after: u64) -> Result<Self, ChatError> {
-        let mut newer = Self { core, owner, session, after, queue: VecDeque::new(), over: false };
-        newer.look(Duration::ZERO).await?;
+        let mut newer = Self { core: core.clone(), owner, session, after, queue: VecDeque::new(), over: false };
+        core.soon(None, newer.look(Duration::ZERO)).await?;
         Ok(newer)
     }
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 /// - **One message costs two round trips** to the store, plus one for each third of the lease, plus at most one for each
 ///   100 ms in which text came.
 /// - **A stop is seen at once** on the turn's own process, elsewhere within a third of the lease.
+/// - **A store that is away** is told within the patience, whatever is asked for: an answer, or a stream.
 /// - **A store that is away at the end** costs the caller an [`Unavailable`](ChatError::Unavailable) and no answer: the
 ///   turn goes on storing, and the same key gives it.
 /// - **A process that drains** ends its turns with the text they have, and leaves those without any open for their key.

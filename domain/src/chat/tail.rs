@@ -66,7 +66,7 @@ impl Tail {
 
     /// A reader of the store, and the turn that it found there.
     pub(super) async fn stored(core: Arc<Core>, owner: Owner, at: Cursor) -> Result<(Begun, Self), ChatError> {
-        let first = core.follow_once(&owner, &at, Duration::ZERO).await?;
+        let first = core.soon(Some(at.turn), core.follow_once(&owner, &at, Duration::ZERO)).await?;
         let found = if first.end.is_some() { Found::Answer } else { Found::Running };
         let begun = Begun { turn: at.turn, fence: first.to.fence, seq: first.seq, left: None, found };
         let mut tail = Self { core, owner, at, source: Source::Store, queue: VecDeque::new() };
@@ -207,6 +207,16 @@ impl Core {
     /// One look into the store at a turn.
     async fn follow_once(&self, owner: &Owner, at: &Cursor, wait: Duration) -> Result<Followed, ChatError> {
         self.patiently(Some(at.turn), || self.store.follow(owner, at, wait)).await
+    }
+
+    /// What opens a stream: its caller has been told nothing yet, so a store that fails is told while patience lasts.
+    pub(super) async fn soon<T>(
+        &self,
+        turn: Option<TurnId>,
+        opening: impl Future<Output = Result<T, ChatError>>,
+    ) -> Result<T, ChatError> {
+        let opened = self.within(self.policy.patience, opening).await;
+        opened.unwrap_or(Err(ChatError::Unavailable { turn, source: None }))
     }
 
     /// A call on behalf of an owner, repeated while it fails and patience lasts.
