@@ -84,7 +84,7 @@ async fn ask(
 ) -> Result<Asked, ChatError> {
     if sse::is_wanted(request) {
         let (begun, events) = state.chat.stream(message).await?;
-        let response = stream::answer(state, question, begun, events, false);
+        let response = stream::answer(state, question, begun, events, None);
         return Ok(Asked { response, found: begun.found, left: begun.left });
     }
     let answered = state.chat.send(message).await?;

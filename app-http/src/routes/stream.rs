@@ -30,12 +30,13 @@ pub(super) async fn turn(
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let mark = last_event_id(&request, query, Mark::parse)?;
-    let from = mark.map_or(Position::default(), |mark| mark.position);
+    let held = mark.map(|mark| mark.position);
+    let from = held.unwrap_or_default();
     let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from }).await.map_err(of_turn)?;
     if mark.is_some_and(|mark| mark.is_end) {
         return Ok(HttpResponse::NoContent().finish());
     }
-    read_along(&state, &owner, begun, events, mark.is_some()).await
+    read_along(&state, &owner, begun, events, held).await
 }
 
 /// `GET /chat/session/{id}/stream`: the turn that runs, if one does.
@@ -52,14 +53,15 @@ pub(super) async fn live(
     };
     let turn = TurnId { session, message };
     let fresh = Position::default();
-    let from = mark.map_or(fresh, |mark| mark.position);
+    let held = mark.map(|mark| mark.position);
+    let from = held.unwrap_or(fresh);
     let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from }).await.map_err(of_turn)?;
-    if mark.is_none() || begun.fence == from.fence {
-        return read_along(&state, &owner, begun, events, mark.is_some()).await;
+    if held.is_none() || begun.fence == from.fence {
+        return read_along(&state, &owner, begun, events, held).await;
     }
     // What was read before was another turn, or another attempt.
     let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from: fresh }).await.map_err(of_turn)?;
-    read_along(&state, &owner, begun, events, false).await
+    read_along(&state, &owner, begun, events, None).await
 }
 
 /// `POST /chat/session/{id}/turns/{message_id}/stop`
@@ -106,24 +108,24 @@ async fn read_along(
     owner: &Owner,
     begun: Begun,
     events: BoxStream<'static, TurnEvent>,
-    resumed: bool,
+    held: Option<Position>,
 ) -> Result<HttpResponse, Problem> {
     let page = MessagesPage { before: Some(begun.seq + 1), limit: 1 };
     let question = state.chat.history(owner, &begun.turn.session, &page).await.map_err(of_turn)?.pop();
     let question = question.ok_or_else(|| Problem::new(Kind::TurnNotFound))?.content;
-    Ok(answer(state, question, begun, events, resumed))
+    Ok(answer(state, question, begun, events, held))
 }
 
-/// The answer to a question, as it comes. What a stream has begun with before is not told again to who `resumed` it.
+/// The answer to a question, as it comes. What a stream has begun with before is not told again to who has `held` some of it.
 pub(super) fn answer(
     state: &Data<State>,
     question: String,
     begun: Begun,
     events: BoxStream<'static, TurnEvent>,
-    resumed: bool,
+    held: Option<Position>,
 ) -> HttpResponse {
-    let mut told = Told::new(question, begun);
-    let first = (!resumed).then(|| told.turn());
+    let mut told = Told::new(question, begun, held);
+    let first = held.is_none().then(|| told.turn());
     // The turn of this server ends before the server does.
     let stopped = match begun.found {
         Found::Nobody => stream::pending().boxed(),
@@ -158,8 +160,8 @@ struct Told {
 }
 
 impl Told {
-    fn new(question: String, begun: Begun) -> Self {
-        Self { question, begun, at: Position { fence: begun.fence, offset: 0 } }
+    fn new(question: String, begun: Begun, held: Option<Position>) -> Self {
+        Self { question, begun, at: held.unwrap_or(Position { fence: begun.fence, offset: 0 }) }
     }
 
     /// The id of an event from which a reader can go on.

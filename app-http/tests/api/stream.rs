@@ -316,15 +316,20 @@ async fn a_server_that_stops_ends_its_own_answers_and_sends_readers_to_another()
     let mut asker = Events::of(ask(&app, &json!({ "message": "tai nghe dưới 3 triệu" }))).await;
     let (_, _, turn) = asker.until("turn").await;
     let mut reader = Events::of(app.authed(Method::GET, &turn_path(&turn, "stream"))).await;
-    reader.until("delta").await;
+    let (_, id, _) = reader.until("delta").await;
+    // Whoever has more than is kept yet waits for it, and is told nothing until then.
+    let far = format!("{}-9999", id.split_once('-').unwrap().0);
+    let ahead = Events::of(app.authed(Method::GET, &turn_path(&turn, "stream")).header("last-event-id", &far)).await;
     let tab = Events::of(app.authed(Method::GET, &session_path(&turn, "events"))).await;
     let stopping = tokio::spawn(app.stop());
-    let (asker, reader, tab) = tokio::join!(asker.rest(), reader.rest(), tab.rest());
+    let (asker, reader, ahead, tab) = tokio::join!(asker.rest(), reader.rest(), ahead.rest(), tab.rest());
     assert_eq!(asker[asker.len() - 1].2["status"], "completed");
     let (name, id, problem) = &reader[reader.len() - 1];
     assert_eq!((name.as_str(), &problem["code"]), ("error", &json!("stopping")));
     assert_eq!(problem["message_id"], turn["message_id"]);
     assert!(id.split_once('-').unwrap().1.parse::<usize>().unwrap() > 0, "where to go on: {id}");
+    let ahead: Vec<_> = ahead.iter().map(|(name, id, _)| (name.as_str(), id.as_str())).collect();
+    assert_eq!(ahead, [("error", far.as_str())], "where it was");
     assert_eq!((names(&tab), &tab[tab.len() - 1].2["code"]), (vec!["message", "error"], &json!("stopping")));
     stopping.await.unwrap();
 }
