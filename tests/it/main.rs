@@ -7,6 +7,7 @@ mod observability;
 mod openai;
 mod process;
 mod redis;
+mod sse;
 mod stand_in;
 mod unread;
 mod worker;

@@ -3,15 +3,20 @@
 
 use crate::LEASE;
 use crate::stand_in::serve;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use chatcore::port::Runtime;
 use chatcore::stamp::{micros, rfc3339};
 use chatcore_ports::tokio::TokioRuntime;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -20,6 +25,8 @@ use std::time::Duration;
 pub(crate) const SLOW: &str = "q l";
 /// And whose answer takes a while, but less than the time after which its server would renew the lease.
 pub(crate) const UNHURRIED: &str = "q m";
+/// And whose answer comes in pieces.
+pub(crate) const PIECEWISE: &str = "q s";
 
 /// What it was asked.
 #[derive(Debug)]
@@ -58,6 +65,12 @@ impl Ai {
         })
     }
 
+    /// Whether an answer to this question began like this.
+    pub(crate) fn began(&self, question: &str, text: &str) -> bool {
+        let calls = self.calls.lock().unwrap();
+        calls.get(question).is_some_and(|calls| calls.iter().any(|call| call.answer.starts_with(text)))
+    }
+
     /// How many questions it was asked more than once: their turns changed hands.
     pub(crate) fn taken_over(&self) -> usize {
         self.calls.lock().unwrap().values().filter(|calls| calls.len() > 1).count()
@@ -71,14 +84,20 @@ impl Ai {
         now - (asked as i64) < LEASE.as_micros() as i64 || (freezes.is_multiple_of(2) && count == Some(freezes))
     }
 
-    fn note(&self, question: &str, request: &str) -> String {
+    /// One more call; answers how many came before, and what it is answered.
+    fn note(&self, question: &str, request: &str) -> (usize, String) {
         let now = self.runtime.now();
         let fresh = self.is_fresh(request, micros(now));
         let mut calls = self.calls.lock().unwrap();
         let calls = calls.entry(question.to_owned()).or_default();
-        let answer = format!("a {question} #{}", calls.len());
+        let (before, mut answer) = (calls.len(), format!("a {question} #{}", calls.len()));
+        if question.starts_with(PIECEWISE) {
+            // With letters of one to three bytes.
+            let more = (0..fastrand::usize(5..50)).map(|piece| format!(" điều {before}.{piece}"));
+            answer.extend(more);
+        }
         calls.push(Call { request: request.to_owned(), at: rfc3339(now), fresh, answer: answer.clone() });
-        answer
+        (before, answer)
     }
 }
 
@@ -94,13 +113,43 @@ pub(crate) async fn start() -> (Arc<Ai>, String) {
     (ai, serve(router).await + "/ai")
 }
 
-async fn answer(State(ai): State<Arc<Ai>>, headers: HeaderMap, Json(asked): Json<Value>) -> Json<Value> {
+async fn answer(State(ai): State<Arc<Ai>>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
     let question = asked["message"].as_str().unwrap_or_default();
     let request = headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let answer = ai.note(question, request);
-    let again = !answer.ends_with("#0");
-    tokio::time::sleep(Duration::from_millis(delay(question, again))).await;
-    Json(json!({ "response": answer, "products": [{ "product_id": answer }], "intent": "storm" }))
+    let (before, answer) = ai.note(question, request);
+    tokio::time::sleep(Duration::from_millis(delay(question, before > 0))).await;
+    let beside = json!({ "products": [{ "product_id": answer }], "intent": "storm" });
+    if question.starts_with(PIECEWISE) { in_pieces(&answer, beside) } else { whole(answer, beside) }
+}
+
+fn whole(answer: String, mut beside: Value) -> Response {
+    beside["response"] = json!(answer);
+    Json(beside).into_response()
+}
+
+/// Some break off before the end.
+fn in_pieces(answer: &str, beside: Value) -> Response {
+    let mut events = Vec::new();
+    let mut rest = answer;
+    while !rest.is_empty() {
+        let piece = &rest[..rest[1..].find(" đ").map_or(rest.len(), |end| end + 1)];
+        events.push(format!("event: delta\ndata: {}\n\n", json!({ "text": piece })));
+        rest = &rest[piece.len()..];
+    }
+    events.push(format!("event: done\ndata: {beside}\n\n"));
+    if fastrand::u32(..16) == 0 {
+        events.truncate(fastrand::usize(1..events.len()));
+    }
+    let said = stream::iter(events).then(|event| async {
+        tokio::time::sleep(Duration::from_millis(pause())).await;
+        Ok::<_, Infallible>(event)
+    });
+    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(said)).into_response()
+}
+
+/// Between two pieces: a lease has many, and now and then one is longer.
+fn pause() -> u64 {
+    if fastrand::u32(..60) == 0 { fastrand::u64(300..1500) } else { fastrand::u64(..50) }
 }
 
 /// Most answers come at once, some after a while, and some take longer than a lease. An attempt that took over a question takes

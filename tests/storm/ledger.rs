@@ -31,6 +31,8 @@ pub(crate) struct Book {
     longest: Duration,
     /// How often an answer was told again.
     replays: usize,
+    /// What happened how often besides.
+    counts: BTreeMap<&'static str, usize>,
     /// What was counted besides.
     notes: Vec<String>,
     violations: Vec<String>,
@@ -94,6 +96,11 @@ impl Ledger {
         }
     }
 
+    /// This happened once more.
+    pub(crate) fn count(&self, what: &'static str) {
+        *self.book().counts.entry(what).or_default() += 1;
+    }
+
     /// Something was counted that the report is to tell.
     pub(crate) fn noted(&self, what: String) {
         self.book().notes.push(what);
@@ -138,6 +145,8 @@ impl Ledger {
         let book = self.book();
         let refusals: Vec<_> = book.refusals.iter().map(|(what, count)| format!("{what} {count}")).collect();
         println!("  refusals: {}; longest 503: {:?}", refusals.join(", "), book.longest);
+        let counts: Vec<_> = book.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        println!("  {}", counts.join(", "));
         book.notes.iter().for_each(|note| println!("  {note}"));
         match book.violations.first() {
             None => println!("0 violations"),

@@ -28,8 +28,11 @@ mod program;
 #[path = "../../adapters/redis/tests/common/server.rs"]
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 mod servers;
+#[path = "../it/sse.rs"]
+mod sse;
 #[path = "../it/stand_in.rs"]
 mod stand_in;
+mod streams;
 mod talk;
 mod told;
 mod world;
@@ -74,7 +77,7 @@ async fn main() -> ExitCode {
     world.get_ready().await;
     let mut printed = Printed::new(field.worker_output(), options.bus);
     let start = Instant::now();
-    let clients = clients::start(&world);
+    let clients = clients::start(&world).into_iter().chain(streams::start(&world)).collect();
     field = storm(&options, field, &world, &mut printed).await;
     world.ledger.stop();
     if !(options.until_found && world.ledger.found()) {
@@ -129,8 +132,10 @@ async fn storm(options: &Options, mut field: Field, world: &Arc<World>, printed:
 async fn see_off(world: &World, clients: Vec<JoinHandle<()>>) {
     let end = Instant::now() + LAST_ANSWER;
     for client in clients {
-        if timeout(end.saturating_duration_since(Instant::now()), client).await.is_err() {
-            world.ledger.violation("I1: a client waits for its last answer in vain");
+        match timeout(end.saturating_duration_since(Instant::now()), client).await {
+            Ok(Ok(())) => {}
+            Ok(Err(panicked)) => world.ledger.violation(format!("what was told cannot be read: {panicked}")),
+            Err(_) => world.ledger.violation("I1: a client waits for its last answer in vain"),
         }
     }
 }

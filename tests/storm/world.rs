@@ -8,12 +8,12 @@ use crate::stand_in::token;
 use chatcore::port::Runtime;
 use chatcore::stamp::rfc3339;
 use chatcore_ports::tokio::TokioRuntime;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How many users there are.
 pub(crate) const USERS: usize = 4;
@@ -132,10 +132,44 @@ impl World {
         let status = said.status.as_u16();
         match (status, code) {
             (200, _) => return,
-            (404, "session_not_found") | (409, "turn_in_progress") | (503, _) => {}
+            (404, "session_not_found" | "turn_not_found") | (409, "turn_in_progress") | (503, _) => {}
             _ => self.ledger.violation(format!("status: {what} was answered {status} {}", said.body)),
         }
         self.ledger.refused(format!("{status} {code}"), status, after);
+    }
+
+    /// Opens a stream at any server, behind this event where one is given. `Err` is a refusal, or nothing where it broke off or
+    /// was not waited for.
+    pub(crate) async fn open(
+        &self,
+        user: usize,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        last: Option<&str>,
+        patience: Option<Duration>,
+    ) -> Result<Response, Option<Said>> {
+        let server = fastrand::usize(..self.servers.len());
+        let what = format!("{method} {path} as a stream");
+        let mut request = self.request(server, user, method, path, body).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        match timeout(patience.unwrap_or(HANGS_AFTER), request.send()).await {
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(answer),
+            Ok(Ok(answer)) => {
+                let said = said(answer).await;
+                said.iter().for_each(|said| self.judge(&what, said, None));
+                Err(said)
+            }
+            Ok(Err(_)) => Err(None),
+            Err(_) => {
+                if patience.is_none() {
+                    self.ledger.violation(format!("hang: {what} had no answer within {HANGS_AFTER:?}"));
+                }
+                Err(None)
+            }
+        }
     }
 
     async fn ask(
@@ -147,20 +181,28 @@ impl World {
         body: Option<&Value>,
         patience: Duration,
     ) -> Option<Said> {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut request = self.http.request(method, format!("{}{path}", self.servers[server]));
-        request = request.bearer_auth(&self.tokens[user]).timeout(patience);
-        request = request.header("x-request-id", request_id(&self.runtime, server, self.frozen(server), number));
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.ok()?;
-        let (status, headers) = (answer.status(), answer.headers());
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let wait = text("retry-after-ms").and_then(|wait| wait.parse().ok()).unwrap_or(50);
-        let next = text("link").and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
-        // Nobody should wait out a second here: the sooner clients come again, the more there is to go wrong.
-        let wait = Duration::from_millis(wait).min(Duration::from_millis(100));
-        Some(Said { status, wait, next, body: answer.json().await.ok()? })
+        said(self.request(server, user, method, path, body).timeout(patience).send().await.ok()?).await
     }
+
+    fn request(&self, server: usize, user: usize, method: Method, path: &str, body: Option<&Value>) -> RequestBuilder {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let request = self.http.request(method, format!("{}{path}", self.servers[server]));
+        let request = request.bearer_auth(&self.tokens[user]);
+        let request = request.header("x-request-id", request_id(&self.runtime, server, self.frozen(server), number));
+        match body {
+            Some(body) => request.json(body),
+            None => request,
+        }
+    }
+}
+
+/// What an answer says; `None` where it breaks off.
+async fn said(answer: Response) -> Option<Said> {
+    let (status, headers) = (answer.status(), answer.headers());
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let wait = text("retry-after-ms").and_then(|wait| wait.parse().ok()).unwrap_or(50);
+    let next = text("link").and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
+    // Nobody should wait out a second here: the sooner clients come again, the more there is to go wrong.
+    let wait = Duration::from_millis(wait).min(Duration::from_millis(100));
+    Some(Said { status, wait, next, body: answer.json().await.ok()? })
 }

@@ -5,6 +5,7 @@ use super::servers::Server as Redis;
 use super::{ANSWERED_WITHIN, LEASE, durable};
 use crate::client::Client;
 use crate::process::Server;
+use crate::sse::{self, Event};
 use crate::writers::within;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
@@ -37,15 +38,11 @@ struct Shown {
 }
 
 impl Shown {
-    /// Takes all whole events of these bytes, which begin with one; answers how many bytes they are.
-    fn take(&mut self, bytes: &[u8]) -> usize {
-        let whole = bytes.windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |end| end + 2);
-        for event in std::str::from_utf8(&bytes[..whole]).unwrap().split_terminator("\n\n") {
-            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            let Some(name) = field("event") else { continue };
-            let data: Value = serde_json::from_str(field("data").unwrap()).unwrap();
-            self.last = field("id").map(str::to_owned);
-            match name {
+    /// Takes all whole events of these bytes, which begin with one.
+    fn take(&mut self, bytes: &mut Vec<u8>) {
+        for Event { name, id, data } in sse::take(bytes) {
+            self.last = Some(id);
+            match name.as_str() {
                 "turn" => {
                     let of = |name: &str| data[name].as_str().unwrap().to_owned();
                     self.path = Some(format!("/chat/session/{}/turns/{}", of("session_id"), of("message_id")));
@@ -64,7 +61,6 @@ impl Shown {
                 other => panic!("{other}: {data}"),
             }
         }
-        whole
     }
 
     /// Reads until this is so, or to the end; whether it came to the end.
@@ -73,8 +69,7 @@ impl Shown {
         while !enough(self) {
             let Ok(Some(bytes)) = response.chunk().await else { return true };
             unread.extend(bytes);
-            let whole = self.take(&unread);
-            unread.drain(..whole);
+            self.take(&mut unread);
         }
         false
     }
@@ -139,10 +134,11 @@ async fn a_stream_that_is_cut_after_any_byte_goes_on_elsewhere() {
 /// Answers whether the stream was whole before it could be cut.
 async fn cut_and_resumed(here: Client, there: Client, cut: usize) -> bool {
     let (message, mut shown) = (message(&format!("cut-{cut}")), Shown::default());
-    let bytes = cut_after(here.stream("/chat/message", Some(&message), &[]).await, cut).await;
-    shown.take(&bytes);
+    let mut bytes = cut_after(here.stream("/chat/message", Some(&message), &[]).await, cut).await;
+    let length = bytes.len();
+    shown.take(&mut bytes);
     if shown.done.is_some() {
-        return bytes.len() < cut;
+        return length < cut;
     }
     shown.read_on(&there, &message).await;
     shown.is_the_stored_text();
