@@ -27,6 +27,7 @@ pub(crate) const SLOW: &str = "q l";
 pub(crate) const UNHURRIED: &str = "q m";
 /// And whose answer comes in pieces.
 pub(crate) const PIECEWISE: &str = "q s";
+const MOST_PIECES: usize = 45;
 
 /// What it was asked.
 #[derive(Debug)]
@@ -93,7 +94,7 @@ impl Ai {
         let (before, mut answer) = (calls.len(), format!("a {question} #{}", calls.len()));
         if question.starts_with(PIECEWISE) {
             // With letters of one to three bytes.
-            let more = (0..fastrand::usize(5..50)).map(|piece| format!(" điều {before}.{piece}"));
+            let more = (0..fastrand::usize(5..MOST_PIECES)).map(|piece| format!(" điều {before}.{piece}"));
             answer.extend(more);
         }
         calls.push(Call { request: request.to_owned(), at: rfc3339(now), fresh, answer: answer.clone() });
@@ -140,16 +141,14 @@ fn in_pieces(answer: &str, beside: Value) -> Response {
     if fastrand::u32(..16) == 0 {
         events.truncate(fastrand::usize(1..events.len()));
     }
-    let said = stream::iter(events).then(|event| async {
-        tokio::time::sleep(Duration::from_millis(pause())).await;
+    // All together not longer than the longest whole answer takes: whoever waits for it waits long enough.
+    let long = fastrand::usize(..2 * MOST_PIECES);
+    let said = stream::iter(events).enumerate().then(move |(place, event)| async move {
+        let pause = if place == long { fastrand::u64(200..600) } else { fastrand::u64(..30) };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
         Ok::<_, Infallible>(event)
     });
     ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(said)).into_response()
-}
-
-/// Between two pieces: a lease has many, and now and then one is longer.
-fn pause() -> u64 {
-    if fastrand::u32(..60) == 0 { fastrand::u64(300..1500) } else { fastrand::u64(..50) }
 }
 
 /// Most answers come at once, some after a while, and some take longer than a lease. An attempt that took over a question takes
@@ -157,6 +156,7 @@ fn pause() -> u64 {
 fn delay(question: &str, again: bool) -> u64 {
     match fastrand::u32(..100) {
         _ if question.starts_with(SLOW) => fastrand::u64(800..2000),
+        _ if question.starts_with(PIECEWISE) => fastrand::u64(..100),
         _ if question.starts_with(UNHURRIED) => fastrand::u64(100..300),
         _ if again => fastrand::u64(300..1000),
         0..65 => fastrand::u64(..30),
