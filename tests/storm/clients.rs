@@ -3,6 +3,7 @@
 use crate::ai::{SLOW, UNHURRIED};
 use crate::ledger::Answer;
 use crate::talk::Question;
+use crate::who::Who;
 use crate::world::{USERS, World};
 use reqwest::{Method, StatusCode};
 use std::sync::Arc;
@@ -60,7 +61,7 @@ impl Talker {
     async fn ask(&mut self, session: Option<String>) -> Option<Answer> {
         self.asked += 1;
         let key = format!("{}.{}", self.number, self.asked);
-        let answer = self.world.talk(&Question { user: self.user, key, session }).await;
+        let answer = self.world.talk(&Question { who: Who::User(self.user), key, session }).await;
         self.told.extend(answer.clone());
         answer
     }
@@ -77,21 +78,21 @@ impl Talker {
 
     async fn delete_own(&mut self) {
         if let Some(session) = self.own.take() {
-            self.world.delete(self.user, &session).await;
+            self.world.delete(Who::User(self.user), &session).await;
         }
     }
 
     async fn delete_shared(&mut self) {
         let session = self.world.shared[self.user].lock().unwrap().take();
         if let Some(session) = session {
-            self.world.delete(self.user, &session).await;
+            self.world.delete(Who::User(self.user), &session).await;
         }
     }
 
     /// The same key again has the same answer, or none where its session was deleted.
     async fn ask_again(&mut self) {
         let Some(told) = fastrand::choice(&self.told).cloned() else { return };
-        self.world.talk(&Question { user: told.user, key: told.key, session: told.target }).await;
+        self.world.talk(&Question { who: told.who, key: told.key, session: told.target }).await;
     }
 
     /// A deleted session stays deleted, whatever is asked of it.
@@ -100,7 +101,7 @@ impl Talker {
         let Some(told) = fastrand::choice(&deleted).copied().cloned() else { return };
         let session = told.session().to_owned();
         let path = format!("/chat/session/{session}");
-        let said = self.world.any(self.user, Method::GET, &path, None, None).await;
+        let said = self.world.any(Who::User(self.user), Method::GET, &path, None, None).await;
         if said.as_ref().is_some_and(|said| said.status == StatusCode::OK) {
             self.world.ledger.violation(format!("I5: a deleted session came back: {said:?}"));
         }
@@ -112,27 +113,27 @@ async fn quit(world: Arc<World>, number: usize) {
     let mut asked = 0;
     while !world.ledger.stopped() {
         asked += 1;
-        let question = special(SLOW, number % USERS, &format!("{number}.{asked}"), None);
+        let question = special(SLOW, Who::User(number % USERS), &format!("{number}.{asked}"), None);
         world.try_once(&question, Some(Duration::from_millis(fastrand::u64(50..400)))).await;
         sleep(Duration::from_millis(fastrand::u64(300..900))).await;
     }
 }
 
 async fn spoil(world: Arc<World>, number: usize) {
-    let (mut asked, user) = (0, number % USERS);
+    let (mut asked, who) = (0, Who::User(number % USERS));
     while !world.ledger.stopped() {
         asked += 1;
         let key = format!("d{number}.{asked}");
-        let Some(answer) = world.talk(&Question { user, key: key.clone(), session: None }).await else { continue };
-        let question = special(UNHURRIED, user, &key, Some(answer.session().to_owned()));
+        let Some(answer) = world.talk(&Question { who, key: key.clone(), session: None }).await else { continue };
+        let question = special(UNHURRIED, who, &key, Some(answer.session().to_owned()));
         world.try_once(&question, Some(Duration::from_millis(fastrand::u64(30..100)))).await;
-        world.delete(user, answer.session()).await;
+        world.delete(who, answer.session()).await;
         sleep(Duration::from_millis(fastrand::u64(200..600))).await;
     }
 }
 
 /// A question that the AI knows by its beginning.
-fn special(beginning: &str, user: usize, name: &str, session: Option<String>) -> Question {
+fn special(beginning: &str, who: Who, name: &str, session: Option<String>) -> Question {
     let letter = beginning.trim_start_matches("q ");
-    Question { user, key: format!("{letter}{name}"), session }
+    Question { who, key: format!("{letter}{name}"), session }
 }

@@ -2,6 +2,7 @@
 
 use crate::audit::History;
 use crate::ledger::{Answer, Book, Ledger};
+use crate::who::Who;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -86,24 +87,33 @@ impl Events {
         let mut wrong = Vec::new();
         for history in histories {
             let questions = std::iter::once(&Value::Null).chain(&history.messages);
-            let pairs = history.messages.iter().zip(questions);
-            wrong.extend(pairs.filter_map(|(message, before)| self.misfit(&told(history, message, before))));
+            let (pairs, owners) =
+                (history.messages.iter().zip(questions), owners(&book, &history.session, history.who));
+            wrong.extend(pairs.filter_map(|(message, before)| self.misfit(&told(history, message, before), &owners)));
         }
-        let answers = book.answers.values().flat_map(acknowledged);
-        wrong.extend(answers.filter_map(|expected| self.misfit(&expected)));
+        for answer in book.answers.values() {
+            let ([question, response], owners) = (acknowledged(answer), owners(&book, answer.session(), answer.who));
+            // Only a guest can have asked what a guest was answered; when that was stored it may have been the user's.
+            let askers = if matches!(answer.who, Who::Guest(_)) { &owners[..1] } else { &owners[..] };
+            wrong.extend(self.misfit(&question, askers));
+            wrong.extend(self.misfit(&response, &owners));
+        }
         wrong.extend(self.strangers(&book, histories));
         wrong
     }
 
-    /// What is wrong with the event that is expected to say this.
-    fn misfit(&self, expected: &Value) -> Option<String> {
+    /// What is wrong with the event that is expected to say this of one of these.
+    fn misfit(&self, expected: &Value, owners: &[Who]) -> Option<String> {
         let session = self.sessions.get(expected["session_id"].as_str()?);
         let Some(event) = session.and_then(|session| session.events.get(&expected["seq"].as_u64()?)) else {
             return Some(format!("I3: no event tells of {expected}"));
         };
         let shown = |name: &str| self.from == From::Records || PRINTED.contains(&name);
         let mut members = expected.as_object()?.iter().filter(|(name, _)| shown(name));
-        members.any(|(name, value)| event[name] != *value).then(|| format!("I3: {event} tells of {expected}"))
+        let is = |name: &str, id: Option<String>| !shown(name) || event[name] == json!(id);
+        let owned = owners.iter().any(|who| is("user_id", who.user_id()) && is("device_id", who.device_id()));
+        let fits = members.all(|(name, value)| event[name] == *value) && owned;
+        (!fits).then(|| format!("I3: {event} tells of {expected}, which is of {owners:?}"))
     }
 
     /// Events of what is not there: it may have been deleted, which is then the last that is told.
@@ -134,7 +144,7 @@ fn told(history: &History, message: &Value, before: &Value) -> Value {
     let asked = message["role"] == "user";
     let question = if asked { message } else { before };
     let kind = if asked { "chat.requested" } else { "chat.responded" };
-    let mut event = event(&history.session, history.user, message["seq"].as_u64().unwrap_or_default(), kind);
+    let mut event = event(&history.session, message["seq"].as_u64().unwrap_or_default(), kind);
     (event["message_id"], event["timestamp"]) = (question["id"].clone(), message["timestamp"].clone());
     if asked {
         event["message"] = message["content"].clone();
@@ -150,9 +160,9 @@ fn told(history: &History, message: &Value, before: &Value) -> Value {
 /// What has to be told of an answer that a client got, and of its question: also where it was deleted since.
 fn acknowledged(answer: &Answer) -> [Value; 2] {
     let (body, seq) = (&answer.body, answer.body["message_seq"].as_u64().unwrap_or_default());
-    let mut question = event(answer.session(), answer.user, seq, "chat.requested");
+    let mut question = event(answer.session(), seq, "chat.requested");
     (question["message_id"], question["message"]) = (body["message_id"].clone(), body["user_message"].clone());
-    let mut response = event(answer.session(), answer.user, seq + 1, "chat.responded");
+    let mut response = event(answer.session(), seq + 1, "chat.responded");
     (response["response"], response["reply_to"]) = (body["ai_response"].clone(), json!(seq));
     for name in ["message_id", "timestamp", "products", "intent", "confidence", "status"] {
         response[name] = body[name].clone();
@@ -160,11 +170,15 @@ fn acknowledged(answer: &Answer) -> [Value; 2] {
     [question, response]
 }
 
-fn event(session: &str, user: usize, seq: u64, kind: &str) -> Value {
-    json!({
-        "type": kind, "v": 1, "event_id": format!("{session}-{seq}"), "session_id": session, "seq": seq,
-        "user_id": format!("user-{user}"), "device_id": null,
-    })
+fn event(session: &str, seq: u64, kind: &str) -> Value {
+    json!({ "type": kind, "v": 1, "event_id": format!("{session}-{seq}"), "session_id": session, "seq": seq })
+}
+
+/// Who it may be told of: whose this was at some time, and first who is known to have been.
+fn owners(book: &Book, session: &str, who: Who) -> Vec<Who> {
+    let session = book.sessions.get(session);
+    let others = session.map(|session| [Some(session.who), session.before]).into_iter().flatten().flatten();
+    std::iter::once(who).chain(others).collect()
 }
 
 fn text(event: &Value, name: &str) -> String {

@@ -1,6 +1,7 @@
 //! The processes that the faults are done to.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
+use crate::guests;
 use crate::kafka::Kafka;
 use crate::lane::Lanes;
 use crate::ledger::Ledger;
@@ -56,9 +57,11 @@ impl Field {
         };
         shared.extend(kafka.iter().flat_map(|kafka| kafka.settings()));
         let ports: Vec<u16> = (0..SERVERS).map(|_| free_port()).collect();
+        let users = guests::users_file(folder);
         let mut freezes = Vec::new();
         for (server, (port, lane)) in ports.iter().zip(1..).enumerate() {
             let mut settings = server_settings(*port, if server + 1 == SERVERS { None } else { Some(ai) });
+            settings.push(("USERS_FILE", users.display().to_string()));
             settings.extend(shared.clone());
             let log = folder.join(format!("server-{server}"));
             let program = Program::start("app-http", folder, settings, &log);
@@ -127,6 +130,8 @@ fn server_settings(port: u16, ai: Option<&str>) -> Vec<(&'static str, String)> {
         ("PORT", port.to_string()),
         ("JWT_SECRET_KEY", SECRET.to_owned()),
         ("MESSAGE_QUOTA", "off".to_owned()),
+        ("GUEST_QUOTA", "off".to_owned()),
+        ("LOGIN_QUOTA", "off".to_owned()),
         ("TURN_LEASE", lease),
         ("HTTP_WORKERS", "2".to_owned()),
         ("SHUTDOWN_GRACE", "5s".to_owned()),

@@ -1,8 +1,9 @@
 //! What clients were told, and what is wrong with it.
 
 use crate::options::Options;
+use crate::who::Who;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,6 +26,8 @@ pub(crate) struct Book {
     pub(crate) answers: BTreeMap<String, Answer>,
     /// Whose each session is that a client knows, and whether it was deleted.
     pub(crate) sessions: BTreeMap<String, Session>,
+    /// The guests who are logging in, or have.
+    pub(crate) leaving: BTreeSet<Who>,
     /// How often each refusal was told.
     refusals: BTreeMap<String, usize>,
     /// The longest time after which a 503 was told by a server that was not frozen meanwhile.
@@ -41,7 +44,7 @@ pub(crate) struct Book {
 /// An answer that was told.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    pub(crate) user: usize,
+    pub(crate) who: Who,
     pub(crate) key: String,
     /// The session that the question named; `None` where it opened one.
     pub(crate) target: Option<String>,
@@ -55,9 +58,11 @@ impl Answer {
 }
 
 /// A session that a client knows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Session {
-    pub(crate) user: usize,
+    pub(crate) who: Who,
+    /// Whose it was before: a user adopted it.
+    pub(crate) before: Option<Who>,
     /// Somebody asked to delete it.
     pub(crate) doomed: bool,
     /// And was told that it is.
@@ -73,7 +78,7 @@ impl Ledger {
     pub(crate) fn answered(&self, question: &str, answer: Answer) {
         let mut book = self.book();
         if book.sessions.get(answer.session()).is_none_or(|session| !session.doomed) {
-            let session = Session { user: answer.user, ..Session::default() };
+            let session = Session { who: answer.who, before: None, doomed: false, deleted: false };
             book.sessions.entry(answer.session().to_owned()).or_insert(session);
         }
         let Some(before) = book.answers.get(question) else {

@@ -16,6 +16,7 @@ mod check;
 mod clients;
 mod events;
 mod field;
+mod guests;
 mod kafka;
 mod lane;
 mod ledger;
@@ -35,6 +36,7 @@ mod stand_in;
 mod streams;
 mod talk;
 mod told;
+mod who;
 mod world;
 
 use field::Field;
@@ -77,7 +79,8 @@ async fn main() -> ExitCode {
     world.get_ready().await;
     let mut printed = Printed::new(field.worker_output(), options.bus);
     let start = Instant::now();
-    let clients = clients::start(&world).into_iter().chain(streams::start(&world)).collect();
+    let clients =
+        clients::start(&world).into_iter().chain(streams::start(&world)).chain(guests::start(&world)).collect();
     field = storm(&options, field, &world, &mut printed).await;
     world.ledger.stop();
     if !(options.until_found && world.ledger.found()) {

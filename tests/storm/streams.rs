@@ -5,6 +5,7 @@
 use crate::ledger::Answer;
 use crate::sse::{self, Event};
 use crate::talk::{Question, patience};
+use crate::who::Who;
 use crate::world::{USERS, World};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
@@ -28,7 +29,7 @@ async fn run(world: Arc<World>, number: usize) {
     let (mut asked, mut session) = (0, None);
     while !world.ledger.stopped() {
         asked += 1;
-        let question = Question { user: number % USERS, key: format!("s{number}.{asked}"), session };
+        let question = Question { who: Who::User(number % USERS), key: format!("s{number}.{asked}"), session };
         let answer = ask(&world, question).await;
         session = answer.filter(|_| fastrand::u32(..8) > 0).map(|answer| answer.session().to_owned());
     }
@@ -108,12 +109,12 @@ impl Reader {
             Some(path) => {
                 self.world.ledger.count("streams resumed");
                 let last = self.shown.last.as_deref();
-                self.world.open(self.question.user, Method::GET, path, None, last, patience).await
+                self.world.open(self.question.who, Method::GET, path, None, last, patience).await
             }
             None => {
                 (self.shown, self.moved) = (Shown::default(), if self.path.is_none() { start } else { self.moved });
                 let body = self.question.body();
-                self.world.open(self.question.user, Method::POST, "/chat/message", Some(&body), None, patience).await
+                self.world.open(self.question.who, Method::POST, "/chat/message", Some(&body), None, patience).await
             }
         };
         match opened {

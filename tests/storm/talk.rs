@@ -2,6 +2,7 @@
 
 use crate::field::FALLBACK;
 use crate::ledger::Answer;
+use crate::who::Who;
 use crate::world::{Said, World};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use std::time::Duration;
 /// A question under a key that no other has. Its text is made of the key, so that a history tells which keys it holds.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
-    pub(crate) user: usize,
+    pub(crate) who: Who,
     pub(crate) key: String,
     /// `None` opens a session.
     pub(crate) session: Option<String>,
@@ -58,17 +59,17 @@ impl World {
 
     /// Asks once.
     pub(crate) async fn try_once(&self, question: &Question, patience: Option<Duration>) -> Option<Said> {
-        self.any(question.user, Method::POST, "/chat/message", Some(&question.body()), patience).await
+        self.any(question.who, Method::POST, "/chat/message", Some(&question.body()), patience).await
     }
 
     /// Deletes a session: until a server says that it is.
-    pub(crate) async fn delete(&self, user: usize, session: &str) {
+    pub(crate) async fn delete(&self, who: Who, session: &str) {
         if let Some(session) = self.ledger.book().sessions.get_mut(session) {
             session.doomed = true;
         }
         let path = format!("/chat/session/{session}");
         loop {
-            match self.any(user, Method::DELETE, &path, None, None).await {
+            match self.any(who, Method::DELETE, &path, None, None).await {
                 Some(said) if said.status == StatusCode::OK => break,
                 Some(said) if said.status == StatusCode::NOT_FOUND => {
                     self.ledger.violation(format!("I1: session {session} was lost: {}", said.body));
@@ -113,8 +114,8 @@ impl World {
         if over {
             self.ledger.violation(format!("I5: a deleted session came back: {question:?} was answered {body}"));
         }
-        let (user, key, target) = (question.user, question.key.clone(), question.session.clone());
-        let answer = Answer { user, key, target, body };
+        let (who, key, target) = (question.who, question.key.clone(), question.session.clone());
+        let answer = Answer { who, key, target, body };
         self.ledger.answered(&question.text(), answer.clone());
         Some(answer)
     }

@@ -2,9 +2,9 @@
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::ai::{Ai, request_id};
-use crate::field::{Field, SECRET};
+use crate::field::Field;
 use crate::ledger::Ledger;
-use crate::stand_in::token;
+use crate::who::Who;
 use chatcore::port::Runtime;
 use chatcore::stamp::rfc3339;
 use chatcore_ports::tokio::TokioRuntime;
@@ -25,7 +25,6 @@ const HANGS_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct World {
     http: reqwest::Client,
     servers: Vec<String>,
-    tokens: Vec<String>,
     runtime: TokioRuntime,
     requests: AtomicU64,
     /// How often each server was frozen or went on.
@@ -51,11 +50,9 @@ impl World {
     pub(crate) fn new(field: &Field, ai: Arc<Ai>) -> Self {
         let runtime = TokioRuntime::current();
         ai.freezes.set(field.freezes()).unwrap();
-        let tokens = (0..USERS).map(|user| token(SECRET, &format!("user-{user}")));
         Self {
             http: reqwest::Client::builder().build().unwrap(),
             servers: field.urls(),
-            tokens: tokens.collect(),
             runtime: runtime.clone(),
             requests: AtomicU64::new(0),
             freezes: field.freezes(),
@@ -70,7 +67,7 @@ impl World {
     pub(crate) async fn get_ready(&self) {
         for server in 0..self.servers.len() {
             let body = json!({ "message": "q ready" });
-            let said = self.ask(server, 0, Method::POST, "/chat/message", Some(&body), HANGS_AFTER).await;
+            let said = self.ask(server, Who::User(0), Method::POST, "/chat/message", Some(&body), HANGS_AFTER).await;
             let said = said.expect("a server answers before the storm");
             assert_eq!(said.status, StatusCode::OK, "{}", said.body);
             if server + 1 == self.servers.len() {
@@ -87,7 +84,7 @@ impl World {
     /// Asks any of the servers; `None` where it broke off, or was not waited for longer than `patience`.
     pub(crate) async fn any(
         &self,
-        user: usize,
+        who: Who,
         method: Method,
         path: &str,
         body: Option<&Value>,
@@ -96,7 +93,7 @@ impl World {
         let server = fastrand::usize(..self.servers.len());
         let what = format!("{method} {path}");
         let (start, before) = (Instant::now(), self.frozen(server));
-        let said = self.ask(server, user, method, path, body, patience.unwrap_or(HANGS_AFTER)).await;
+        let said = self.ask(server, who, method, path, body, patience.unwrap_or(HANGS_AFTER)).await;
         match &said {
             None if patience.is_none() && start.elapsed() >= HANGS_AFTER => {
                 self.ledger.violation(format!("hang: {what} had no answer within {HANGS_AFTER:?}"));
@@ -104,16 +101,16 @@ impl World {
             None => {}
             Some(said) => {
                 let awake = before.is_multiple_of(2) && self.frozen(server) == before;
-                self.judge(&what, said, awake.then(|| start.elapsed()));
+                self.judge(who, &what, said, awake.then(|| start.elapsed()));
             }
         }
         said
     }
 
     /// Reads a page until a server gives it; `None` where there is none.
-    pub(crate) async fn read(&self, user: usize, path: &str) -> Option<Said> {
+    pub(crate) async fn read(&self, who: Who, path: &str) -> Option<Said> {
         loop {
-            match self.any(user, Method::GET, path, None, None).await {
+            match self.any(who, Method::GET, path, None, None).await {
                 Some(said) if said.status == StatusCode::OK => return Some(said),
                 Some(said) if said.status == StatusCode::NOT_FOUND => return None,
                 Some(said) => tokio::time::sleep(said.wait).await,
@@ -127,12 +124,13 @@ impl World {
     }
 
     /// Counts refusals; only some may ever be told. `after` is how long it took, unless the server was frozen meanwhile.
-    fn judge(&self, what: &str, said: &Said, after: Option<Duration>) {
+    fn judge(&self, who: Who, what: &str, said: &Said, after: Option<Duration>) {
         let code = said.body["code"].as_str().unwrap_or("no code");
         let status = said.status.as_u16();
         match (status, code) {
             (200, _) => return,
             (404, "session_not_found" | "turn_not_found") | (409, "turn_in_progress") | (503, _) => {}
+            (403, "access_denied") if self.ledger.book().leaving.contains(&who) => {}
             _ => self.ledger.violation(format!("status: {what} was answered {status} {}", said.body)),
         }
         self.ledger.refused(format!("{status} {code}"), status, after);
@@ -142,7 +140,7 @@ impl World {
     /// was not waited for.
     pub(crate) async fn open(
         &self,
-        user: usize,
+        who: Who,
         method: Method,
         path: &str,
         body: Option<&Value>,
@@ -151,7 +149,7 @@ impl World {
     ) -> Result<Response, Option<Said>> {
         let server = fastrand::usize(..self.servers.len());
         let what = format!("{method} {path} as a stream");
-        let mut request = self.request(server, user, method, path, body).header("accept", "text/event-stream");
+        let mut request = self.request(server, who, method, path, body).header("accept", "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -159,7 +157,7 @@ impl World {
             Ok(Ok(answer)) if answer.status().is_success() => Ok(answer),
             Ok(Ok(answer)) => {
                 let said = said(answer).await;
-                said.iter().for_each(|said| self.judge(&what, said, None));
+                said.iter().for_each(|said| self.judge(who, &what, said, None));
                 Err(said)
             }
             Ok(Err(_)) => Err(None),
@@ -175,20 +173,20 @@ impl World {
     async fn ask(
         &self,
         server: usize,
-        user: usize,
+        who: Who,
         method: Method,
         path: &str,
         body: Option<&Value>,
         patience: Duration,
     ) -> Option<Said> {
-        said(self.request(server, user, method, path, body).timeout(patience).send().await.ok()?).await
+        said(self.request(server, who, method, path, body).timeout(patience).send().await.ok()?).await
     }
 
-    fn request(&self, server: usize, user: usize, method: Method, path: &str, body: Option<&Value>) -> RequestBuilder {
+    fn request(&self, server: usize, who: Who, method: Method, path: &str, body: Option<&Value>) -> RequestBuilder {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request = self.http.request(method, format!("{}{path}", self.servers[server]));
-        let request = request.bearer_auth(&self.tokens[user]);
-        let request = request.header("x-request-id", request_id(&self.runtime, server, self.frozen(server), number));
+        let request =
+            who.sign(request).header("x-request-id", request_id(&self.runtime, server, self.frozen(server), number));
         match body {
             Some(body) => request.json(body),
             None => request,
