@@ -139,7 +139,12 @@ impl Reader {
                 return;
             };
             unread.extend(bytes);
-            sse::take(&mut unread).into_iter().for_each(|event| self.see(event));
+            for event in sse::take(&mut unread) {
+                // Whoever has seen something wrong has seen enough.
+                if !self.given_up {
+                    self.see(event);
+                }
+            }
         }
     }
 
@@ -157,10 +162,7 @@ impl Reader {
                 self.shown.text.clear();
             }
             "done" if data["ai_response"] == *self.shown.text => self.done = Some(data),
-            "done" => {
-                self.wrong(&format!("shows {:?}, and the answer is {data}", self.shown));
-                self.given_up = true;
-            }
+            "done" => self.wrong(&format!("shows {:?}, and the answer is {data}", self.shown)),
             "error" if data["status"] == 503 => self.world.ledger.count("streams broken off"),
             "error" if data["status"] == 404 => self.not_found(),
             _ => self.wrong(&format!("was told {name} {data}")),
@@ -202,7 +204,8 @@ impl Reader {
         }
     }
 
-    fn wrong(&self, what: &str) {
+    fn wrong(&mut self, what: &str) {
+        self.given_up = true;
         let whose = if self.asks { "the asker's" } else { "a reader's" };
         self.world.ledger.violation(format!("stream: {whose} of {:?} {what}", self.question.text()));
     }

@@ -104,4 +104,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         to: "do return {'ALIVE'} end",
         finder: Finder::Storm,
     },
+    Mutant {
+        name: "Redis: a resumed reader misses a byte",
+        file: "adapters/redis/src/lua/store/follow.lua",
+        from: "redis.call('GETRANGE', L, from, -1)}",
+        to: "redis.call('GETRANGE', L, from + 1, -1)}",
+        finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Redis: an adoption leaves all sessions but one in nobody's list",
+        file: "adapters/redis/src/lua/store/move.lua",
+        from: "redis.call('ZADD', u_index, s[2], id)",
+        to: "if moved == 0 then redis.call('ZADD', u_index, s[2], id) end",
+        finder: Finder::Storm,
+    },
 ];
