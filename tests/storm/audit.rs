@@ -121,7 +121,8 @@ pub(crate) async fn list_of(world: &World, who: Who, since: Option<&str>) -> Vec
     found
 }
 
-async fn whole(world: &World, who: Who, session: &str) -> Vec<Value> {
+/// All that stands in a session, as far as it can be read.
+pub(crate) async fn whole(world: &World, who: Who, session: &str) -> Vec<Value> {
     let (mut history, mut before) = (Vec::new(), String::new());
     loop {
         let path = format!("/chat/session/{session}/messages?limit=100{before}");

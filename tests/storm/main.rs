@@ -34,6 +34,7 @@ mod sse;
 #[path = "../it/stand_in.rs"]
 mod stand_in;
 mod streams;
+mod tabs;
 mod talk;
 mod told;
 mod who;
@@ -79,8 +80,8 @@ async fn main() -> ExitCode {
     world.get_ready().await;
     let mut printed = Printed::new(field.worker_output(), options.bus);
     let start = Instant::now();
-    let clients =
-        clients::start(&world).into_iter().chain(streams::start(&world)).chain(guests::start(&world)).collect();
+    let readers = streams::start(&world).chain(tabs::start(&world));
+    let clients = clients::start(&world).into_iter().chain(readers).chain(guests::start(&world)).collect();
     field = storm(&options, field, &world, &mut printed).await;
     world.ledger.stop();
     if !(options.until_found && world.ledger.found()) {

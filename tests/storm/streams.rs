@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 const STREAMERS: usize = 6;
 /// How long a reader may see nothing new, at whatever servers it is: longer than a round and the pause behind it, in which all
 /// runs that an answer needs.
-const STUCK: Duration = Duration::from_secs(20);
+pub(crate) const STUCK: Duration = Duration::from_secs(20);
 
 /// Starts all of them.
 pub(crate) fn start(world: &Arc<World>) -> impl Iterator<Item = JoinHandle<()>> {
