@@ -104,6 +104,12 @@ impl Client {
         request.send().await.unwrap().status()
     }
 
+    /// Asks that a turn end.
+    pub(crate) async fn stop(&self, turn: &str) {
+        let request = self.http.post(format!("{}{turn}/stop", self.base)).bearer_auth(&self.token);
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    }
+
     pub(crate) async fn sessions(&self) -> Vec<Value> {
         self.get("/chat/sessions").await
     }

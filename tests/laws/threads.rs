@@ -59,6 +59,30 @@ async fn a_stream_is_text_and_then_the_stored_answer() {
     );
 }
 
+/// The end of a turn may come on one thread while its reader looks for text on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stream_is_all_of_the_text_however_threads_take_turns() {
+    let service = service();
+    let tasks: Vec<_> = (0..2000)
+        .map(|number| {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let Ok((_, events)) = service.stream(message(number, "hello")).await else { panic!("no turn") };
+                let told = events.filter_map(|event| async {
+                    match event {
+                        TurnEvent::Delta { text, .. } => Some(text),
+                        _ => None,
+                    }
+                });
+                told.collect::<String>().await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "hello");
+    }
+}
+
 #[tokio::test]
 async fn a_task_that_panics_tells_its_caller() {
     assert!(matches!(service().send(message(1, "panic")).await, Err(ChatError::Stopping { .. })));

@@ -83,7 +83,9 @@ fn each_planted_bug_is_a_difference() {
         println!("{plant:?}: {} sequences", outcome.ran);
         outcome.difference.is_some()
     };
-    let missed: Vec<Plant> = Plant::ALL.into_iter().filter(|plant| !find(plant)).collect();
+    // How long it is quiet is not compared: real stores have clocks of their own.
+    let all = Plant::ALL.into_iter().filter(|plant| *plant != Plant::QuietOfTheLast);
+    let missed: Vec<Plant> = all.filter(|plant| !find(plant)).collect();
     assert!(missed.is_empty(), "{missed:?}");
 }
 

@@ -113,3 +113,18 @@ async fn a_reader_who_waits_looks_once_and_is_told() {
     let after = counts(&server, COUNTED);
     assert_eq!([after[0] - before[0], after[2] - before[2]], [5, 0], "one look a wait, and one channel");
 }
+
+#[tokio::test]
+async fn a_reader_that_comes_back_misses_nothing_that_was_told_while_its_connection_was_lost() {
+    let server = Server::start();
+    let config = config(&[server.url()]);
+    let (here, elsewhere) = (open(&config).await, open(&config).await);
+    let new = question(Target::New, "k");
+    let started = start(&*here, &new).await;
+    let at = Cursor { turn: started.turn.id, from: Position { fence: started.turn.fence, offset: 0 } };
+    elsewhere.follow(&new.owner, &at, Duration::from_millis(200)).await.unwrap();
+    assert_eq!(server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]), "1");
+    here.extend_turn(&started.turn, &Piece { offset: 0, text: "Much".into() }, LEASE).await.unwrap();
+    let told = tokio::time::timeout(WAIT / 4, elsewhere.follow(&new.owner, &at, WAIT)).await;
+    assert_eq!(told.expect("told before its time is over").unwrap().text, "Much");
+}

@@ -52,16 +52,12 @@ pub(super) async fn live(
         return Ok(HttpResponse::NoContent().finish());
     };
     let turn = TurnId { session, message };
-    let fresh = Position::default();
     let held = mark.map(|mark| mark.position);
-    let from = held.unwrap_or(fresh);
+    let from = held.unwrap_or_default();
     let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from }).await.map_err(of_turn)?;
-    if held.is_none() || begun.fence == from.fence {
-        return read_along(&state, &owner, begun, events, held).await;
-    }
-    // What was read before was another turn, or another attempt.
-    let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from: fresh }).await.map_err(of_turn)?;
-    read_along(&state, &owner, begun, events, None).await
+    // Who has read another turn, or another attempt, is told which this is, and that its text begins anew.
+    let held = held.filter(|held| held.fence == begun.fence);
+    read_along(&state, &owner, begun, events, held).await
 }
 
 /// `POST /chat/session/{id}/turns/{message_id}/stop`

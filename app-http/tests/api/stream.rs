@@ -209,7 +209,7 @@ async fn who_names_an_event_of_an_earlier_turn_reads_the_one_that_runs_from_its_
     let (_, _, turn) = second.until("turn").await;
     let resumed = app.authed(Method::GET, &session_path(&turn, "stream")).header("last-event-id", id);
     let resumed = Events::of(resumed).await.rest().await;
-    assert_eq!((names(&resumed), &resumed[0].2), (vec!["turn", "delta", "done"], &turn));
+    assert_eq!((names(&resumed), &resumed[0].2), (vec!["turn", "restart", "delta", "done"], &turn));
     assert_eq!(text(&resumed), resumed[resumed.len() - 1].2["ai_response"].as_str().unwrap());
 }
 

@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many messages a look takes along.
-const BATCH: usize = 100;
+/// How many messages a look takes along: they are kept while a slow reader takes them, and each may be large.
+const BATCH: usize = 10;
 
 /// Reads on and on; an error is the last that it hands out.
 pub(super) struct Newer {

@@ -1,6 +1,6 @@
 //! What a reader of a turn sees: from this process while the turn runs here, else from the store.
 
-use super::live::{Answered, Begun, End, Found, Live};
+use super::live::{Answered, Begun, End, Found, Live, State};
 use super::{Backoff, ChatError, Core, SendMessage};
 use crate::error::AccessError;
 use crate::id::Fence;
@@ -106,16 +106,20 @@ impl Tail {
 
     async fn read_here(&mut self, live: Arc<Live>) {
         let have = self.at.from.offset;
-        let more = live.wait(|state| state.text.get(have..).filter(|text| !text.is_empty()).map(str::to_owned));
-        let step = match select(pin!(more), pin!(self.core.end_of(&live))).await {
-            Either::Left((text, _)) => Ok(text),
-            Either::Right((end, _)) => Err(end),
+        let more = |state: &State| state.text.get(have..).filter(|text| !text.is_empty()).map(str::to_owned);
+        let (text, end) = match select(pin!(live.wait(more)), pin!(self.core.end_of(&live))).await {
+            Either::Left((text, _)) => (Some(text), None),
+            // Another thread may have added the last of the text after the first look and before the second.
+            Either::Right((end, _)) => (live.read(more), Some(end)),
         };
-        match step {
-            Ok(text) => self.push_text(text),
-            Err(End::Answered(answered)) => self.close(TurnEvent::Done(answered.answer)),
-            Err(End::Lost(_)) => self.source = Source::Store,
-            Err(End::Failed(error)) => self.close(TurnEvent::Error(error)),
+        if let Some(text) = text {
+            self.push_text(text);
+        }
+        match end {
+            None => {}
+            Some(End::Answered(answered)) => self.close(TurnEvent::Done(answered.answer)),
+            Some(End::Lost(_)) => self.source = Source::Store,
+            Some(End::Failed(error)) => self.close(TurnEvent::Error(error)),
         }
     }
 

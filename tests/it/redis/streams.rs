@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::process::Server;
 use crate::sse::{self, Event};
 use crate::writers::within;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::{StreamExt, stream};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -23,6 +23,12 @@ fn start(redis: &Redis, delay: &str) -> Server {
 
 fn message(key: &str) -> Value {
     json!({ "message": QUESTION, "client_message_id": key })
+}
+
+/// Where the turn of an answer, or of an event, is.
+fn path_of(data: &Value) -> String {
+    let of = |name: &str| data[name].as_str().unwrap();
+    format!("/chat/session/{}/turns/{}", of("session_id"), of("message_id"))
 }
 
 /// What a client shows of a turn.
@@ -43,10 +49,7 @@ impl Shown {
         for Event { name, id, data } in sse::take(bytes) {
             self.last = Some(id);
             match name.as_str() {
-                "turn" => {
-                    let of = |name: &str| data[name].as_str().unwrap().to_owned();
-                    self.path = Some(format!("/chat/session/{}/turns/{}", of("session_id"), of("message_id")));
-                }
+                "turn" => self.path = Some(path_of(&data)),
                 "delta" => {
                     self.text += data["text"].as_str().unwrap();
                     self.deltas += 1;
@@ -152,14 +155,14 @@ async fn a_reader_learns_that_the_server_of_a_turn_was_killed() {
     let (mut dying, living) = (start(&redis, "20s"), start(&redis, "0"));
     let here = Client::login(&living).await;
     let there = here.at(&dying);
-    // One turn is only read along; of the other the message was sent again, so that there is somebody to answer it.
-    let (read, sent) = (message("read"), message("sent"));
-    let mut askers = [there.stream("/chat/message", Some(&read), &[]).await, {
-        there.stream("/chat/message", Some(&sent), &[]).await
-    }];
-    let mut asked = [Shown::default(), Shown::default()];
-    for (shown, response) in asked.iter_mut().zip(&mut askers) {
-        shown.read(response, |shown| shown.deltas > 2).await;
+    // One turn is only read along; of another the message was sent again, so that there is somebody to answer it; of the third it
+    // is sent again once the server is dead.
+    let [read, sent, late] = ["read", "sent", "late"].map(message);
+    let (mut askers, mut asked) = (Vec::new(), [(); 3].map(|()| Shown::default()));
+    for (shown, message) in asked.iter_mut().zip([&read, &sent, &late]) {
+        let mut asker = there.stream("/chat/message", Some(message), &[]).await;
+        shown.read(&mut asker, |shown| shown.deltas > 2).await;
+        askers.push(asker);
     }
     let path = format!("{}/stream", asked[0].path.as_ref().unwrap());
     let mut readers = [here.stream(&path, None, &[]).await, here.stream("/chat/message", Some(&sent), &[]).await];
@@ -168,12 +171,14 @@ async fn a_reader_learns_that_the_server_of_a_turn_was_killed() {
         shown.read(response, |shown| shown.deltas > 0).await;
     }
     dying.kill();
-    within(ANSWERED_WITHIN, async {
+    let ends = async {
         for (shown, response) in shown.iter_mut().zip(&mut readers) {
             shown.read(response, |_| false).await;
         }
-    })
-    .await;
+    };
+    let (late, ()) = within(ANSWERED_WITHIN, join(here.ask(late), ends)).await;
+    assert_eq!(late["status"], "completed");
+    assert_eq!(Some(path_of(&late)), asked[2].path, "it is the same question");
     let [read_along, taken_up] = shown;
     let ends = [&read_along, &taken_up].map(|shown| {
         shown.is_the_stored_text();
@@ -186,6 +191,31 @@ async fn a_reader_learns_that_the_server_of_a_turn_was_killed() {
     let next = json!({ "message": QUESTION, "session_id": failed["session_id"] });
     assert_eq!(here.ask(next).await["status"], "completed", "the session takes the next message");
     assert_eq!(here.ask(read).await, failed, "the same key has the same answer");
+}
+
+/// Its AI has fallen silent, so nothing but the store tells a turn's server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_is_stopped_at_another_server_and_gives_way_to_a_message_there() {
+    let redis = durable();
+    let (slow, quick) = (start(&redis, "60s"), start(&redis, "0"));
+    let here = Client::login(&quick).await;
+    let there = here.at(&slow);
+    let mut stopped = Shown::default();
+    let mut asker = there.stream("/chat/message", Some(&message("stopped")), &[]).await;
+    stopped.read(&mut asker, |shown| shown.deltas > 0).await;
+    here.stop(stopped.path.as_ref().unwrap()).await;
+    within(ANSWERED_WITHIN, stopped.read(&mut asker, |_| false)).await;
+    let session = &stopped.done.as_ref().unwrap()["session_id"];
+    let busy = json!({ "message": QUESTION, "session_id": session });
+    let (mut gives_way, mut asker) = (Shown::default(), there.stream("/chat/message", Some(&busy), &[]).await);
+    gives_way.read(&mut asker, |shown| shown.deltas > 0).await;
+    let next = json!({ "message": QUESTION, "session_id": session, "on_busy": "cancel" });
+    let (answer, _) = within(ANSWERED_WITHIN, join(here.ask(next), gives_way.read(&mut asker, |_| false))).await;
+    assert_eq!(answer["status"], "completed");
+    for shown in [stopped, gives_way] {
+        shown.is_the_stored_text();
+        assert_eq!(shown.done.unwrap()["status"], "cancelled");
+    }
 }
 
 /// How many clients hang up: `DISCONNECTS=10000` for all that were promised.

@@ -84,7 +84,7 @@ pub(super) fn question(openai: &OpenAi, prompt: &Prompt, asked: Asked) -> serde_
 
 /// Some services answer in one piece although they were asked for several. That is one event, and the end.
 pub(super) fn answer(response: Response, max_body: usize, spent: Arc<Spent>) -> Chunks {
-    let completion = Completion { spent, finish: None, has_choice: false, tokens: None };
+    let completion = Completion { spent, finish: None, has_choice: false, has_pieces: false, tokens: None };
     if sse::is_stream(&response) {
         return read(sse::of(response, max_body), max_body, completion);
     }
@@ -119,6 +119,7 @@ struct Completion {
     spent: Arc<Spent>,
     finish: Option<String>,
     has_choice: bool,
+    has_pieces: bool,
     tokens: Option<Tokens>,
 }
 
@@ -154,7 +155,10 @@ impl Completion {
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             self.finish = Some(reason);
         }
-        Ok(Said::text(choice.delta.or(choice.message).map(chunk::Delta::text).unwrap_or_default()))
+        // Where there are pieces, a message beside or between them is what they came to so far.
+        self.has_pieces |= choice.delta.is_some();
+        let whole = choice.message.filter(|_| !self.has_pieces);
+        Ok(Said::text(choice.delta.or(whole).map(chunk::Delta::text).unwrap_or_default()))
     }
 
     fn finished(&mut self) -> Result<Said, Failure> {

@@ -139,7 +139,7 @@ impl Reader for TurnReader<'_> {
             .arg(micros(listens));
         let (word, rest) = self.redis.say(&call).await?;
         match word.as_str() {
-            "OPEN" => Ok(open(rest)?),
+            "OPEN" => Ok(open(*from, rest)?),
             "ENDED" => ended(*from, rest),
             denied => Err(denial(denied)),
         }
@@ -201,9 +201,11 @@ impl Reader for SessionReader<'_> {
     }
 }
 
-fn open(rest: Vec<Value>) -> Read<Followed> {
+/// Without an offset the reader is ahead, and stands where it stood.
+fn open(from: Position, rest: Vec<Value>) -> Read<Followed> {
     let [seq, fence, offset, restarted, new] = fixed(Value::Array(rest))?;
-    let to = Position { fence: Fence(number(fence)?), offset: number(offset)? };
+    let offset = if offset == Value::Nil { from.offset } else { number(offset)? };
+    let to = Position { fence: Fence(number(fence)?), offset };
     Ok(Followed { seq: number(seq)?, restarted: number::<u8>(restarted)? == 1, text: text(new)?, to, end: None })
 }
 

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 /// The statements whose plans are tested.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 18] = [
+pub(crate) const STATEMENTS: [&str; 20] = [
     row::BY_ID,
     row::BY_FIRST_KEY,
     row::BY_NUMBER,

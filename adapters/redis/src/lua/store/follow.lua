@@ -14,7 +14,7 @@ listen(S, s[6], ARGV[8])
 local from, length = tonumber(ARGV[7]), redis.call('STRLEN', L)
 if ARGV[6] == s[2] then
   -- Its server shows text before it keeps it, so a reader may be ahead: then it waits.
-  if from > length then return {'OPEN', tonumber(question), tonumber(s[2]), from, 0, ''} end
+  if from > length then return {'OPEN', tonumber(question), tonumber(s[2]), false, 0, ''} end
   local byte = string.byte(redis.call('GETRANGE', L, from, from)) or 0
   if byte < 128 or byte > 191 then
     return {'OPEN', tonumber(question), tonumber(s[2]), length, 0, redis.call('GETRANGE', L, from, -1)}
