@@ -6,6 +6,7 @@
 mod common;
 
 use chatcore::owner::Owner;
+use chatcore::policy::Quota;
 use chatcore::port::SessionStore;
 use chatcore::session::SessionsPage;
 use chatcore::turn::{NewTurn, Piece, Started, Target};
@@ -102,8 +103,14 @@ fn keys(server: &Server) -> BTreeSet<String> {
     server.ask(&["KEYS", "*"]).lines().map(str::to_owned).collect()
 }
 
+/// What runs out does so long after the test, however slow the machine is.
+fn lasting(target: Target, key: &str) -> NewTurn {
+    const LONG: Duration = Duration::from_secs(1_000_000);
+    NewTurn { ttl: LONG, quota: Some(Quota { limit: 1_000_000, window: LONG }), ..question(target, key) }
+}
+
 async fn turn(store: &Redis, here: Target, key: &str) {
-    let started = start(store, &NewTurn { quota: None, ..question(here, key) }).await;
+    let started = start(store, &NewTurn { quota: None, ..lasting(here, key) }).await;
     finish(store, &started).await;
 }
 
@@ -115,7 +122,7 @@ async fn extend(store: &Redis, started: &Started) {
 /// What a turn costs that has all that a turn may: a window, a quota, live text.
 async fn whole_turn(server: &Server, store: &Redis, here: Target, key: &str) -> Cost {
     let (before, monitor) = (keys(server), Monitor::of(server));
-    let started = start(store, &question(here, key)).await;
+    let started = start(store, &lasting(here, key)).await;
     assert_eq!(started.window.len(), WINDOW);
     extend(store, &started).await;
     finish(store, &started).await;
@@ -127,7 +134,7 @@ async fn a_turn_behind_10000_messages_costs_what_one_behind_10_does() {
     let server = Server::start();
     let store = open(&config(&[server.url()])).await;
     // The server knows the scripts from here on.
-    let first = start(&*store, &NewTurn { quota: None, ..question(Target::New, "first") }).await;
+    let first = start(&*store, &NewTurn { quota: None, ..lasting(Target::New, "first") }).await;
     extend(&store, &first).await;
     finish(&*store, &first).await;
     let here = Target::Existing(first.turn.id.session);
@@ -157,7 +164,7 @@ async fn a_list_of_10_sessions_among_3000_costs_what_one_among_100_does() {
     let others = async |numbers: std::ops::Range<u32>| {
         let open = |number: u32| {
             let owner: Owner = format!("user:other{number}").parse().unwrap();
-            let (store, new) = (&store, NewTurn { owner, quota: None, ..question(Target::New, "k") });
+            let (store, new) = (&store, NewTurn { owner, quota: None, ..lasting(Target::New, "k") });
             async move { drop(start(&**store, &new).await) }
         };
         stream::iter(numbers.map(open)).buffer_unordered(64).for_each(async |()| {}).await;
