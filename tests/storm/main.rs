@@ -12,6 +12,7 @@ mod audit;
 #[path = "../../adapters/kafka/tests/common/broker.rs"]
 #[allow(dead_code, clippy::print_stderr, reason = "the adapter's own tests use the rest")]
 mod brokers;
+mod calm;
 mod check;
 mod clients;
 mod events;
@@ -122,9 +123,10 @@ async fn storm(options: &Options, mut field: Field, world: &Arc<World>, printed:
         if over(world) && options.until_found {
             break;
         }
-        let calm = world.now();
+        let calm = world.begin_calm();
         sleep(LEASE + UNANSWERED).await;
         audit::pause(world, &since, &calm).await;
+        world.end_calm();
         printed.look(world);
         println!("{:4.0} s: {}", start.elapsed().as_secs_f64(), world.ledger.line());
     }

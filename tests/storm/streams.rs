@@ -70,7 +70,8 @@ struct Reader {
     /// What was shown before.
     before: Vec<Shown>,
     done: Option<Value>,
-    /// When it saw something new.
+    /// When it was connected, and when it saw something new.
+    connected: String,
     moved: Instant,
     /// Where there is no turn any more, or it is stuck.
     given_up: bool,
@@ -81,8 +82,9 @@ struct Reader {
 impl Reader {
     fn new(world: Arc<World>, question: Question) -> Self {
         let (path, shown, done) = (None, Shown::default(), None);
-        let (before, moved, given_up, beside) = (Vec::new(), Instant::now(), false, None);
-        Self { world, question, asks: true, path, shown, before, done, moved, given_up, beside }
+        let (before, connected, moved) = (Vec::new(), String::new(), Instant::now());
+        let (given_up, beside) = (false, None);
+        Self { world, question, asks: true, path, shown, before, done, connected, moved, given_up, beside }
     }
 
     /// Somebody else, who has so much of the turn, and only reads along.
@@ -132,6 +134,7 @@ impl Reader {
     }
 
     async fn read(&mut self, mut response: Response, until: Option<Instant>) {
+        self.connected = self.world.now();
         let mut unread = Vec::new();
         while self.done.is_none() && !self.given_up && self.moved.elapsed() < STUCK {
             let stuck = self.moved + STUCK;
@@ -161,7 +164,12 @@ impl Reader {
                 self.world.ledger.count("streams begun anew");
                 self.shown.text.clear();
             }
-            "done" if data["ai_response"] == *self.shown.text => self.done = Some(data),
+            "done" if data["ai_response"] == *self.shown.text => {
+                if self.world.is_late(&self.connected, data["timestamp"].as_str().unwrap_or_default()) {
+                    self.wrong(&format!("is told too late, at {}, of {data}", self.world.now()));
+                }
+                self.done = Some(data);
+            }
             "done" => self.wrong(&format!("shows {:?}, and the answer is {data}", self.shown)),
             "error" if data["status"] == 503 => self.world.ledger.count("streams broken off"),
             "error" if data["status"] == 404 => self.not_found(),

@@ -28,7 +28,7 @@ async fn run(world: Arc<World>, user: usize) {
         match session {
             Some(session) => {
                 let (who, world) = (Who::User(user), world.clone());
-                Tab { world, who, session, shown: Vec::new(), over: false }.show().await;
+                Tab { world, who, session, connected: String::new(), shown: Vec::new(), over: false }.show().await;
             }
             None => sleep(Duration::from_millis(50)).await,
         }
@@ -39,6 +39,8 @@ struct Tab {
     world: Arc<World>,
     who: Who,
     session: String,
+    /// When it was connected.
+    connected: String,
     /// All messages from the first on.
     shown: Vec<Value>,
     /// The session was deleted, or something is wrong.
@@ -85,6 +87,7 @@ impl Tab {
 
     async fn read(&mut self, mut response: Response, until: Instant) {
         self.world.ledger.count("tabs opened");
+        self.connected = self.world.now();
         let mut unread = Vec::new();
         while let Ok(Ok(Some(bytes))) = timeout_at(until, response.chunk()).await {
             unread.extend(bytes);
@@ -95,7 +98,12 @@ impl Tab {
     fn see(&mut self, Event { name, id, data }: Event) {
         match name.as_str() {
             _ if self.over => {}
-            "message" if data["seq"] == self.shown.len() + 1 => self.shown.push(data),
+            "message" if data["seq"] == self.shown.len() + 1 => {
+                if self.world.is_late(&self.connected, data["timestamp"].as_str().unwrap_or_default()) {
+                    self.wrong(&format!("is told too late, at {}, of {data}", self.world.now()));
+                }
+                self.shown.push(data);
+            }
             "error" if data["status"] == 503 => {}
             "error" if data["status"] == 404 => self.gone(),
             _ => self.wrong(&format!("is told {name} {data} behind {:?}", self.shown.last())),

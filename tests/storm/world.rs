@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::ai::{Ai, request_id};
+use crate::calm::Calms;
 use crate::field::Field;
 use crate::ledger::Ledger;
 use crate::who::Who;
@@ -33,6 +34,7 @@ pub(crate) struct World {
     pub(crate) ai: Arc<Ai>,
     /// What the demo's AI says to all questions of the storm.
     pub(crate) demo: OnceLock<String>,
+    pub(crate) calms: Calms,
     /// A session of each user that several clients ask in.
     pub(crate) shared: Vec<Mutex<Option<String>>>,
 }
@@ -59,6 +61,7 @@ impl World {
             ledger: Ledger::default(),
             ai,
             demo: OnceLock::new(),
+            calms: Calms::default(),
             shared: (0..USERS).map(|_| Mutex::default()).collect(),
         }
     }
@@ -78,7 +81,12 @@ impl World {
 
     /// The time, as servers show it.
     pub(crate) fn now(&self) -> String {
-        rfc3339(self.runtime.now())
+        self.ago(Duration::ZERO)
+    }
+
+    /// The time so long ago.
+    pub(crate) fn ago(&self, so_long: Duration) -> String {
+        rfc3339(self.runtime.now() - so_long)
     }
 
     /// Asks any of the servers; `None` where it broke off, or was not waited for longer than `patience`.

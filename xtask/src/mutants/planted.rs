@@ -112,6 +112,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         finder: Finder::Storm,
     },
     Mutant {
+        name: "Redis: who reads elsewhere is not told of an answer",
+        file: "adapters/redis/src/lua/store/finish.lua",
+        from: "wake(ARGV[9], sid, followed)\nreturn {'STORED'",
+        to: "return {'STORED'",
+        finder: Finder::Storm,
+    },
+    Mutant {
         name: "Redis: an adoption leaves all sessions but one in nobody's list",
         file: "adapters/redis/src/lua/store/move.lua",
         from: "redis.call('ZADD', u_index, s[2], id)",
