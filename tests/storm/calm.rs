@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// How soon a reader is told of what is stored, with some room for a busy machine: less than the time after which a server looks
 /// into the store without having been told of anything.
-const TOLD_WITHIN: Duration = Duration::from_secs(2);
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
 
 /// From when until when what is stored has to be told soon; the last may still go on.
 #[derive(Debug, Default)]
