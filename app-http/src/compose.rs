@@ -236,3 +236,18 @@ fn login_policy(settings: &Logins) -> LoginPolicy {
     policy.per_address = settings.quota.map(|quota| Quota { limit: quota.limit.saturating_mul(4), ..quota });
     policy
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatcore_redis::RedisConfig;
+
+    /// The core tells after its patience, which is a law of its own, and the rest is for a busy machine.
+    #[test]
+    fn a_request_for_a_store_that_fails_is_refused_well_within_a_second() {
+        let patience = chat_policy(&Settings::from_pairs([]).unwrap()).patience;
+        assert!(patience + Duration::from_millis(200) <= Duration::from_secs(1), "{patience:?}");
+        let call = RedisConfig::new("").call_timeout;
+        assert!(call < patience, "one call of {call:?} leaves time for another one");
+    }
+}

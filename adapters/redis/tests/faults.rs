@@ -3,13 +3,18 @@
 
 mod common;
 
-use chatcore::message::MessagesPage;
-use chatcore::port::{Probe, SessionStore};
+use chatcore::id::{DeviceId, UserId};
+use chatcore::message::{MessagesPage, NewerPage};
+use chatcore::port::{Outbox, Probe, Runtime, SessionStore, Throttle};
+use chatcore::session::SessionsPage;
 use chatcore::turn::{Began, Cursor, Finished, NewTurn, Piece, Position, Target, Turn};
+use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::Redis;
 use common::chat::{answer, finish, question, start};
-use common::faults::{BACK, config, goes_on, is_back_soon, is_told_soon, now, patiently};
+use common::faults::{BACK, SOON, config, goes_on, is_back_soon, is_told_soon, now, patiently};
 use common::{Server, Wire, open};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -65,6 +70,64 @@ async fn a_server_that_is_frozen() {
     server.signal("CONT");
     is_back_soon(&store).await;
     finish(&*store, &first).await;
+}
+
+/// Time stands still but where everybody waits, and then goes on to the next deadline: how long a call lasts is what it allows
+/// itself, however slow the machine is.
+#[tokio::test]
+async fn no_call_of_a_silent_server_lasts_longer_than_its_deadline() {
+    let server = Server::start();
+    let config = config(server.url());
+    assert!(config.call_timeout <= SOON / 2, "a second is more than one call, and what is around it");
+    let store = open(&config).await;
+    let begun = start(&*store, &question(Target::New, "k0")).await;
+    let (turn, owner, session) = (begun.turn, new_owner(), begun.turn.id.session);
+    let clock = TokioRuntime::current();
+    server.signal("STOP");
+    tokio::time::pause();
+    let cursor = Cursor { turn: turn.id, from: Position::default() };
+    let (lease, piece) = (Duration::from_secs(15), Piece { offset: 0, text: "Mu".into() });
+    let (said, more) = (answer("Much."), question(Target::Existing(session), "k1"));
+    let quota = more.quota.unwrap();
+    let (sessions, messages) = (SessionsPage { after: None, limit: 9 }, MessagesPage { before: None, limit: 9 });
+    let newer = NewerPage { after: 0, limit: 9 };
+    let (phone, ann) = (DeviceId::parse("phone").unwrap(), UserId::parse("ann").unwrap());
+    let calls: [(&str, BoxFuture<'_, bool>); 16] = [
+        ("begin", store.begin_turn(&more).map(is_refused).boxed()),
+        ("extend", store.extend_turn(&turn, &piece, lease).map(is_refused).boxed()),
+        ("finish", store.finish_turn(&turn, &said).map(is_refused).boxed()),
+        ("left", store.left(&owner, &quota).map(is_refused).boxed()),
+        ("stop", store.request_stop(&owner, &turn.id).map(is_refused).boxed()),
+        ("follow", store.follow(&owner, &cursor, lease).map(is_refused).boxed()),
+        ("session", store.session(&owner, &session).map(is_refused).boxed()),
+        ("sessions", store.sessions(&owner, &sessions).map(is_refused).boxed()),
+        ("messages", store.messages(&owner, &session, &messages).map(is_refused).boxed()),
+        ("newer", store.newer(&owner, &session, &newer, lease).map(is_refused).boxed()),
+        ("delete", store.delete(&owner, &session).map(is_refused).boxed()),
+        ("adopt", store.adopt(&phone, &ann).map(is_refused).boxed()),
+        ("sweep", store.close_orphans(lease, 9).map(is_refused).boxed()),
+        ("throttle", store.take("ann", &quota).map(is_refused).boxed()),
+        ("claim", store.claim(9, Duration::ZERO).map(is_refused).boxed()),
+        ("probe", store.check().map(is_refused).boxed()),
+    ];
+    for (what, call) in calls {
+        let began = clock.elapsed();
+        assert!(call.await, "{what} was answered");
+        let took = clock.elapsed() - began;
+        assert!(!took.is_zero() && took <= config.call_timeout + TICK, "{what} took {took:?}");
+        // Until the breaker lets the next one through.
+        tokio::time::advance(Duration::from_millis(200)).await;
+    }
+    tokio::time::resume();
+    server.signal("CONT");
+    is_back_soon(&store).await;
+}
+
+/// The grain of timers.
+const TICK: Duration = Duration::from_millis(1);
+
+fn is_refused<T, E>(told: Result<T, E>) -> bool {
+    told.is_err()
 }
 
 #[tokio::test]
