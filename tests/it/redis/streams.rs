@@ -190,7 +190,9 @@ async fn a_reader_learns_that_the_server_of_a_turn_was_killed() {
         (shown.restarts, shown.done.as_ref().unwrap()["status"].clone())
     });
     assert_eq!(ends, [(0, json!("failed")), (1, json!("completed"))]);
-    assert!(asked[0].text.starts_with(&read_along.text), "of what was shown nearly all was kept: {read_along:?}");
+    // The asker read a while, the reader until the server died.
+    let (shown, kept) = (&asked[0].text, &read_along.text);
+    assert!(shown.starts_with(kept) || kept.starts_with(shown), "what was shown was kept: {shown:?}, {kept:?}");
     assert!(!read_along.text.is_empty(), "{read_along:?}");
     let failed = read_along.done.unwrap();
     let next = json!({ "message": QUESTION, "session_id": failed["session_id"] });
