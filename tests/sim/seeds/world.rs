@@ -195,10 +195,10 @@ impl World {
         let world = self.clone();
         self.sim.spawn(group, async move {
             loop {
-                match sweeper.step().await {
-                    Ok(wait) => world.sim.runtime(group).sleep(wait).await,
-                    Err(_) => world.nap(400, 600).await,
+                if let Ok(wait) = sweeper.step().await {
+                    world.sim.runtime(group).sleep(wait).await;
                 }
+                world.nap(0, 500).await;
             }
         });
         let world = self.clone();
