@@ -6,7 +6,7 @@ COPY . .
 # The image's gcc is all that the parts in C need: SQLite, mimalloc, aws-lc, ring. What was built before is in the caches.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --release --locked -p app-http -p app-worker --features app-worker/mongodb \
+    CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --release --locked -p app-http -p app-worker --features app-http/otlp,app-worker/mongodb,app-worker/otlp \
     && install -D -t /out target/release/app-http target/release/app-worker
 
 FROM debian:bookworm-slim AS runtime

@@ -15,6 +15,8 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage};
+use app_kit::traces;
+use chatcore::TRACES;
 use chatcore::id::RequestId;
 use futures_util::future::select;
 use futures_util::{Stream, StreamExt};
@@ -23,12 +25,16 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How long the rest of a body is read away, so that its sender comes to read the answer.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// What is asked every few seconds: it is in no trace, and its log lines are for debugging.
+const OFTEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// The id of a request, among its extensions.
 #[derive(Debug, Clone)]
@@ -57,8 +63,10 @@ pub async fn around(
     request.extensions_mut().insert(id.clone());
     let over_tls = is_over_tls(request.request(), &state.trusted);
     let unread = share_body(&mut request);
+    let trace = trace(&request, &id);
     let span = tracing::info_span!("request", request_id = %id.0);
-    let mut response = uniform(next.call(request).instrument(span).await?.map_into_boxed_body());
+    let served = next.call(request).instrument(span).instrument(trace.clone()).await?;
+    let mut response = uniform(served.map_into_boxed_body());
     if response.status() != StatusCode::REQUEST_TIMEOUT {
         select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await;
     }
@@ -72,8 +80,12 @@ pub async fn around(
     let ms = millis(took);
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
     measured::request(method.as_str(), &route, status, took);
-    // They are asked every few seconds.
-    if matches!(&*route, "/livez" | "/readyz" | "/metrics") {
+    trace.record("otel.name", format!("{method} {route}")).record("http.route", &*route);
+    trace.record("http.response.status_code", i64::from(status));
+    if response.status().is_server_error() {
+        trace.record("otel.status_code", "ERROR");
+    }
+    if OFTEN.contains(&&*route) {
         tracing::debug!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
     } else {
         tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
@@ -86,6 +98,19 @@ fn request_id(request: &ServiceRequest, state: &State) -> Id {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let good = given.filter(|given| RequestId::parse(*given).is_ok());
     Id(good.map_or_else(|| state.runtime.new_id().to_string(), str::to_owned))
+}
+
+/// What a trace tells of a request; it goes on from where the caller was.
+fn trace(request: &ServiceRequest, id: &Id) -> Span {
+    if OFTEN.contains(&request.path()) {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        target: TRACES, "request", otel.name = Empty, otel.kind = "server", otel.status_code = Empty, request_id = %id.0,
+        http.request.method = request.method().as_str(), http.route = Empty, http.response.status_code = Empty,
+    );
+    traces::follow(&span, |name| request.headers().get(name)?.to_str().ok());
+    span
 }
 
 /// Errors that the framework made itself get the shape of all others; the headers that it set stay.

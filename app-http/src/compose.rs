@@ -4,7 +4,7 @@ use crate::measured::{AiNumbers, MeasuredAi, MeasuredStore, Sampled};
 use crate::secret_file;
 use crate::settings::{self, AiKind, Logins, Settings};
 use app_kit::settings::StoreKind;
-use app_kit::{compose, relaying};
+use app_kit::{compose, relaying, traces};
 use chatcore::ChatService;
 use chatcore::guests::GuestGate;
 use chatcore::login::{LoginPolicy, LoginService};
@@ -179,6 +179,7 @@ fn ai(settings: &settings::Ai, runtime: &Arc<dyn Runtime>) -> Result<Ai, Box<dyn
     config.send_context = settings.send_context;
     config.stream = settings.stream;
     config.timeout = settings.timeout;
+    config.headers = traces::headers;
     let ai = Arc::new(HttpAi::new(config, runtime.clone())?);
     let asked = ai.clone();
     let numbers = move || {

@@ -25,6 +25,6 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     if cli.did_with_settings(&settings).await? {
         return Ok(());
     }
-    let _logs = telemetry::init(&settings.logs, Console::Stdout)?;
+    let _telemetry = telemetry::init(&settings.logs, settings.traces.as_ref(), Console::Stdout)?;
     Ok(Application::build(settings).await?.run().await?)
 }

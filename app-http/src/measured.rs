@@ -3,7 +3,6 @@
 use crate::compose::Dependency;
 use app_kit::probing;
 use async_trait::async_trait;
-use chatcore::ChatError;
 use chatcore::chat::Found;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, SessionId, UserId};
@@ -13,6 +12,7 @@ use chatcore::policy::{Left, Quota};
 use chatcore::port::{AiChunk, AiError, AiGateway, Outbox, Prompt, Runtime, SessionStore};
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
+use chatcore::{ChatError, TRACES};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::BoxStream;
@@ -21,6 +21,8 @@ use metrics::{
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 
 const REQUESTS: &str = "chatcore_http_requests_total";
 const REQUEST_SECONDS: &str = "chatcore_http_request_seconds";
@@ -209,11 +211,22 @@ impl MeasuredStore {
         is_failure: fn(&E) -> bool,
     ) -> Result<T, E> {
         let start = self.runtime.elapsed();
-        let result = call.await;
+        // What nobody asked for, like a look of the sweeper's, is in no trace.
+        let span = match Span::current().is_none() {
+            true => Span::none(),
+            false => {
+                info_span!(target: TRACES, "store", otel.name = name, otel.kind = "client", otel.status_code = Empty)
+            }
+        };
+        let result = call.instrument(span.clone()).await;
         let took = self.runtime.elapsed().saturating_sub(start);
         if let Some(numbers) = self.calls.iter().find(|numbers| numbers.call == name) {
             numbers.seconds.record(took.as_secs_f64());
-            numbers.failures.increment(u64::from(result.as_ref().is_err_and(is_failure)));
+            let failed = result.as_ref().is_err_and(is_failure);
+            numbers.failures.increment(u64::from(failed));
+            if failed {
+                span.record("otel.status_code", "ERROR");
+            }
         }
         result
     }

@@ -1,4 +1,4 @@
-//! What the two programs share: how they are told things, what they run on, how they log and count, and how they are told to stop. Nothing of
+//! What the two programs share: how they are told things, what they run on, how they log, trace and count, and how they are told to stop. Nothing of
 //! it knows what a program does.
 
 pub mod alive;
@@ -10,3 +10,4 @@ pub mod relaying;
 pub mod settings;
 pub mod stop;
 pub mod telemetry;
+pub mod traces;

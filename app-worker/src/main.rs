@@ -19,7 +19,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     if cli.did_with_settings(&settings).await? {
         return Ok(());
     }
-    let _logs = telemetry::init(&settings.logs, Console::Stderr)?;
+    let _telemetry = telemetry::init(&settings.logs, settings.traces.as_ref(), Console::Stderr)?;
     let stop = stop::signals()?;
     Application::build(&settings).await?.run(stop).await
 }

@@ -1,11 +1,14 @@
 //! Handlers and what comes of events, in numbers.
 
 use async_trait::async_trait;
+use chatcore::TRACES;
 use chatcore::consume::{Consumed, EventHandler};
 use chatcore::event::Event;
 use chatcore::port::{Place, Runtime};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use std::sync::Arc;
+use tracing::field::Empty;
+use tracing::{Instrument, info_span};
 
 const EVENTS: &str = "chatcore_worker_events_total";
 const LAG: &str = "chatcore_worker_lag_events";
@@ -66,10 +69,12 @@ impl Measured {
 impl EventHandler for Measured {
     async fn handle(&self, event: &Event, place: &Place) -> Result<(), String> {
         let start = self.runtime.elapsed();
-        let done = self.handler.handle(event, place).await;
+        let span = info_span!(target: TRACES, "handler", otel.name = self.name, otel.status_code = Empty);
+        let done = self.handler.handle(event, place).instrument(span.clone()).await;
         let took = self.runtime.elapsed().saturating_sub(start);
         histogram!(SECONDS, "handler" => self.name).record(took.as_secs_f64());
         if let Err(reason) = &done {
+            span.record("otel.status_code", "ERROR");
             counter!(FAILURES, "handler" => self.name).increment(1);
             tracing::debug!(handler = self.name, event_id = %event.id(), reason, "a try failed");
         }

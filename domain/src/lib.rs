@@ -40,5 +40,9 @@ pub mod sweep;
 pub mod turn;
 pub mod watch;
 
+/// The target of all spans that tell how long the parts of a request or of an event take. They are for traces, and hold no
+/// text of anybody; in a log they say nothing new.
+pub const TRACES: &str = "chatcore::traces";
+
 pub use chat::{Answered, Begun, ChatError, ChatService, SendMessage, TurnEvent};
 pub use login::{LoginError, LoginService};

@@ -9,6 +9,7 @@ mod process;
 mod redis;
 mod sse;
 mod stand_in;
+mod traces;
 mod unread;
 mod worker;
 mod worker_archive;

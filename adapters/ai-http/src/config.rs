@@ -37,6 +37,8 @@ pub struct HttpAiConfig {
     /// The largest body of an answer, in bytes after decompression. Of an answer in pieces, the largest event and the
     /// longest text.
     pub max_body: usize,
+    /// Headers that go along with a call beside its own, asked for anew before each: those of a trace, for example.
+    pub headers: fn() -> Vec<(&'static str, String)>,
     /// When the service is given a rest.
     pub breaker: BreakerPolicy,
     /// How many calls go on at once.
@@ -59,6 +61,7 @@ impl HttpAiConfig {
             connect_timeout: Duration::from_secs(6),
             timeout: Duration::from_secs(30),
             max_body: 1024 * 1024,
+            headers: Vec::new,
             breaker: BreakerPolicy::default(),
             bulkhead: BulkheadPolicy::default(),
         })

@@ -4,6 +4,7 @@ use crate::config::{Endpoint, HttpAiConfig};
 use crate::error::{ConfigError, Failure, causes};
 use crate::tokens::Spent;
 use crate::wire::{Asked, Wire};
+use chatcore::TRACES;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
@@ -11,7 +12,10 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use reqwest::{Client, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Context;
 use std::time::Duration;
+use tracing::field::Empty;
+use tracing::{Span, info_span};
 
 const TRIES: u32 = 3;
 /// What comes before a second and a third try to connect.
@@ -38,6 +42,7 @@ struct Call {
     stream: bool,
     /// Whether the service can be asked to count tokens, as far as it is known.
     counts: AtomicBool,
+    headers: fn() -> Vec<(&'static str, String)>,
     spent: Arc<Spent>,
     connect_timeout: Duration,
     timeout: Duration,
@@ -58,6 +63,7 @@ impl Upstream {
             send_context: config.send_context,
             stream: config.stream,
             counts: AtomicBool::new(true),
+            headers: config.headers,
             spent,
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
@@ -71,11 +77,17 @@ impl Upstream {
 impl AiGateway for Upstream {
     fn answer(&self, prompt: Prompt) -> BoxStream<'static, Result<AiChunk, AiError>> {
         let (call, timeout, runtime) = (Arc::clone(&self.call), self.call.timeout, Arc::clone(&self.call.runtime));
+        let (server, port) = call.endpoint.host_and_port();
+        let span = info_span!(
+            target: TRACES, "AI", otel.name = "POST", otel.kind = "client", otel.status_code = Empty,
+            http.request.method = "POST", http.response.status_code = Empty, server.address = server, server.port = i64::from(port),
+        );
         let opened = async move {
             let response = call.ask(&prompt).await?;
             Ok(call.wire.answer(response, call.max_body, &call.spent))
         };
-        within(timeout, runtime, stream::once(opened).try_flatten().boxed()).map_err(AiError::from).boxed()
+        let chunks = within(timeout, runtime, stream::once(opened).try_flatten().boxed());
+        in_span(span, chunks.map_err(AiError::from).boxed())
     }
 }
 
@@ -96,6 +108,7 @@ impl Call {
 
     async fn answered(&self, prompt: &Prompt, asked: Asked) -> Result<Response, Failure> {
         let response = self.connect(prompt, asked).await?;
+        Span::current().record("http.response.status_code", i64::from(response.status().as_u16()));
         if response.status().is_success() { Ok(response) } else { Err(self.wire.refusal(response).await) }
     }
 
@@ -127,6 +140,9 @@ impl Call {
             // A structured field's string, so in quotes.
             .header("idempotency-key", format!("\"{}\"", prompt.turn.message))
             .body(question);
+        for (name, value) in (self.headers)() {
+            request = request.header(name, value);
+        }
         if let Some(id) = &prompt.request_id {
             request = request.header("x-request-id", id.as_str());
         }
@@ -174,6 +190,24 @@ fn within(
 ) -> impl Stream<Item = Result<AiChunk, Failure>> + Send {
     let start = async move { Running { limit, alarm: runtime.sleep(limit), runtime, chunks } };
     stream::once(start).flat_map(|running| stream::unfold(Some(running), next_before))
+}
+
+/// The same chunks, each waited for in this span.
+fn in_span(
+    span: Span,
+    mut chunks: BoxStream<'static, Result<AiChunk, AiError>>,
+) -> BoxStream<'static, Result<AiChunk, AiError>> {
+    let next = move |context: &mut Context<'_>| {
+        let _inside = span.enter();
+        chunks.poll_next_unpin(context).map(|next| {
+            next.inspect(|chunk| {
+                if chunk.is_err() {
+                    span.record("otel.status_code", "ERROR");
+                }
+            })
+        })
+    };
+    stream::poll_fn(next).boxed()
 }
 
 struct Running {

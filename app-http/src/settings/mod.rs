@@ -10,7 +10,7 @@ pub use chat::Chat;
 pub use logins::Logins;
 pub use server::Server;
 
-use app_kit::settings::{Faults, Logs, Reader, Store, table as t};
+use app_kit::settings::{Faults, Logs, Reader, Store, Traces, table as t};
 
 /// Everything that the program is told.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Settings {
     pub server: Server,
     /// Logs.
     pub logs: Logs,
+    /// Traces; `None` for none.
+    pub traces: Option<Traces>,
     /// Where sessions live.
     pub store: Store,
     /// Who may log in, and how.
@@ -66,6 +68,7 @@ impl Settings {
     /// `None` where something is missing; then the reader has a fault. Every section is read before any is missed.
     fn read_all(reader: &mut Reader) -> Option<Self> {
         let (server, logs, store) = (Server::read(reader), Logs::read(reader), Store::read(reader, true));
+        let traces = Traces::read(reader, env!("CARGO_PKG_NAME"), server.as_ref().map(|server| server.grace));
         let debug = server.as_ref().is_none_or(|server| server.debug);
         let (logins, ai, chat) = (Logins::read(reader, debug), Ai::read(reader), Chat::read(reader));
         if let (Some(ai), Some(chat)) = (&ai, &chat)
@@ -77,6 +80,7 @@ impl Settings {
         let mut settings = Self {
             server: server?,
             logs: logs?,
+            traces: traces?,
             store: store?,
             logins: logins?,
             ai: ai?,

@@ -20,5 +20,7 @@ mod settings;
 mod slow;
 mod stream;
 mod tokens;
+#[cfg(feature = "otlp")]
+mod traces;
 mod turns;
 mod wire;

@@ -22,6 +22,7 @@ const NOBODY: &str = "127.0.0.1:9";
 fn secrets() -> Vec<(&'static str, String)> {
     let value = |name: &str| match name {
         "REDIS_URL" => format!("redis://user:{CANARY}@{NOBODY}/0"),
+        "OTEL_EXPORTER_OTLP_HEADERS" => format!("authorization=Bearer%20{CANARY}"),
         "MONGODB_URI" => format!("mongodb://user:{CANARY}@{NOBODY}/"),
         _ => format!("{CANARY}-{name}-of-more-than-thirty-two-bytes"),
     };
@@ -39,6 +40,8 @@ const USED: &[(&str, &str)] = &[
     ("AI_API_URL", "http://127.0.0.1:9/chat"),
     ("SHUTDOWN_GRACE", "4s"),
     EVERYTHING,
+    #[cfg(feature = "otlp")]
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
 ];
 
 fn with_secrets(secrets: &[(&'static str, String)]) -> Vec<(&'static str, String)> {

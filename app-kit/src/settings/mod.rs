@@ -16,6 +16,7 @@ mod show;
 mod source;
 mod store;
 pub mod table;
+mod traces;
 
 pub use fault::{Fault, Faults};
 pub use kafka::{Kafka, Mechanism, Sasl};
@@ -26,3 +27,4 @@ pub use secret::Secret;
 pub use show::{env_example, help, readme_table};
 pub use source::Origin;
 pub use store::{Store, StoreKind};
+pub use traces::{Sampler, Traces};

@@ -58,6 +58,13 @@ table! {
         LOG_FORMAT = "auto", "`json`, `text`, or `auto`: text on a terminal.";
         LOG_FILE = "", "A file to append the logs to; stdout unless given, and stderr for the worker.";
     }
+    "Traces" {
+        OTEL_EXPORTER_OTLP_ENDPOINT = "", "Where traces go, in OTLP over HTTP, as in `http://localhost:4318`; `/v1/traces` is added. None are made unless given. The build needs `--features otlp`.";
+        OTEL_EXPORTER_OTLP_HEADERS = "" secret, "Headers that go along with them, as in `authorization=Bearer%20abc,x-tenant=7`.";
+        OTEL_SERVICE_NAME = "", "What the program is called there; `app-http` or `app-worker` unless given.";
+        OTEL_TRACES_SAMPLER = "parentbased_always_on", "Which requests have a trace: `always_on`, `always_off`, `traceidratio`, or these behind `parentbased_`, where a caller's `traceparent` decides first.";
+        OTEL_TRACES_SAMPLER_ARG = "1.0", "For `traceidratio`: the share of them, 0 to 1.";
+    }
     "The parts" {
         STORE = "", "Where sessions live: `sqlite` (a file under DATA_DIR; the default), `memory`, or `redis` (default once REDIS_URL or REDIS_HOST is set).";
         BUS = "", "Where events go: `local`, the store's own log (the default), or `kafka` (default once KAFKA_BOOTSTRAP_SERVERS is set).";

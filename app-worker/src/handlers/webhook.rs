@@ -20,6 +20,7 @@
 //! signed anew, until the event goes to the dead letters. An event may come twice: go by its id.
 
 use app_kit::settings::Secret;
+use app_kit::traces;
 use async_trait::async_trait;
 use chatcore::consume::EventHandler;
 use chatcore::event::Event;
@@ -94,6 +95,9 @@ impl Webhook {
             .header(SIGNATURE, self.signer.sign(at, &body))
             .header(EVENT_ID, event.id().to_string())
             .header(EVENT_TYPE, event.kind());
+        for (name, value) in traces::headers() {
+            request = request.header(name, value);
+        }
         if let Some(id) = &event.request_id {
             request = request.header(REQUEST_ID, id.as_str());
         }

@@ -6,7 +6,7 @@ mod tests;
 
 pub use handlers::{HandlerKind, MongoDbPlace};
 
-use app_kit::settings::{Faults, Logs, Reader, Store, StoreKind, parse, table as t};
+use app_kit::settings::{Faults, Logs, Reader, Store, StoreKind, Traces, parse, table as t};
 use std::time::Duration;
 
 /// Everything that the worker is told.
@@ -14,6 +14,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Logs.
     pub logs: Logs,
+    /// Traces; `None` for none.
+    pub traces: Option<Traces>,
     /// Where the events are.
     pub store: Store,
     /// What is done with each event, in this order.
@@ -68,8 +70,10 @@ impl Settings {
         let (lanes, tries) = (reader.get(&t::WORKER_LANES, lanes), reader.get(&t::WORKER_TRIES, tries));
         let (host, port) = (reader.get(&t::HOST, parse::host), reader.get(&t::WORKER_PORT, port));
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
+        let traces = Traces::read(reader, env!("CARGO_PKG_NAME"), grace);
         let mut settings = Self {
             logs: logs?,
+            traces: traces?,
             store: store?,
             handlers: handlers?,
             lanes: lanes?,

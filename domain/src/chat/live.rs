@@ -60,6 +60,18 @@ pub(super) enum End {
     Failed(ChatError),
 }
 
+impl End {
+    /// In a word, for traces.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Answered(answered) if answered.replayed => "replayed",
+            Self::Answered(answered) => answered.answer.status.as_str(),
+            Self::Lost(_) => "lost",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// What a running turn shows to its callers.
 #[derive(Debug, Default)]
 pub(super) struct State {

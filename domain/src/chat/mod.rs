@@ -28,7 +28,9 @@ pub use message::{InvalidMessage, OnBusy, SendMessage};
 pub use service::ChatService;
 pub use tail::TurnEvent;
 
+use crate::TRACES;
 use crate::error::AccessError;
+use crate::id::RequestId;
 use crate::owner::Owner;
 use crate::policy::ChatPolicy;
 use crate::port::{AiGateway, Runtime, SessionStore};
@@ -39,6 +41,8 @@ use run::Guard;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::field::Empty;
+use tracing::{Instrument, info_span};
 
 /// What all turns of a process share.
 #[derive(Debug)]
@@ -63,9 +67,13 @@ impl Core {
         let new = self.new_turn(message)?;
         let live = Arc::new(Live::default());
         self.running.enter(new.attempt, live.clone(), self.policy.max_running)?;
+        let request_id = new.request_id.as_ref().map(RequestId::as_str);
+        let span =
+            info_span!(target: TRACES, "turn", request_id, session_id = Empty, message_id = Empty, outcome = Empty);
         // Made here and not in the task: a task that is dropped before its first poll must tell its caller, too.
         let guard = Guard::new(self.clone(), new.attempt, live.clone());
-        self.runtime.spawn(Box::pin(guard.run(new, on_busy)));
+        // Also what the turn logs is its request's.
+        self.runtime.spawn(Box::pin(guard.run(new, on_busy).instrument(span).in_current_span()));
         Ok(live)
     }
 

@@ -13,6 +13,8 @@ use futures_util::StreamExt;
 use futures_util::future::{FutureExt, select_all};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Span;
+use tracing::field::display;
 
 /// Holds a turn's place among the running; whatever becomes of the task, its callers are told.
 pub(super) struct Guard {
@@ -28,6 +30,7 @@ impl Guard {
 
     pub(super) async fn run(self, new: NewTurn, on_busy: OnBusy) {
         let end = self.core.whole_turn(new, on_busy, &self.live).await;
+        Span::current().record("outcome", end.outcome());
         self.live.finish(end);
     }
 }
@@ -83,6 +86,7 @@ impl Core {
         let Started { turn, seq, window, left, .. } = started;
         let begun = Begun { turn: turn.id, fence: turn.fence, seq, left, found: Found::Nobody };
         live.update(|state| state.begun = Some(begun));
+        Span::current().record("session_id", display(turn.id.session)).record("message_id", display(turn.id.message));
         let NewTurn { owner, text, request_id, .. } = new;
         let prompt = Prompt { turn: turn.id, owner, request_id, text, history: usable(window) };
         let halt = self.work(Keeper::new(self, turn, live, asked), prompt, live).await;
