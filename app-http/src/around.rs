@@ -80,8 +80,8 @@ pub async fn around(
     let ms = millis(took);
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
     measured::request(method.as_str(), &route, status, took);
-    trace.record("otel.name", format!("{method} {route}")).record("http.route", &*route);
-    trace.record("http.response.status_code", i64::from(status));
+    traces::rename(&trace, || format!("{method} {route}"));
+    trace.record("http.route", &*route).record("http.response.status_code", i64::from(status));
     if response.status().is_server_error() {
         trace.record("otel.status_code", "ERROR");
     }
@@ -106,7 +106,7 @@ fn trace(request: &ServiceRequest, id: &Id) -> Span {
         return Span::none();
     }
     let span = tracing::info_span!(
-        target: TRACES, "request", otel.name = Empty, otel.kind = "server", otel.status_code = Empty, request_id = %id.0,
+        target: TRACES, "request", otel.kind = "server", otel.status_code = Empty, request_id = %id.0,
         http.request.method = request.method().as_str(), http.route = Empty, http.response.status_code = Empty,
     );
     traces::follow(&span, |name| request.headers().get(name)?.to_str().ok());

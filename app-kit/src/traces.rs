@@ -8,7 +8,7 @@ mod otlp;
 mod otlp;
 
 pub(crate) use otlp::{Sending, start};
-pub use otlp::{follow, headers};
+pub use otlp::{follow, headers, rename};
 
 use tracing_subscriber::{Layer, Registry};
 

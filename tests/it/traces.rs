@@ -55,7 +55,7 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
     let spans = world.spans();
     let find = |trace: &str, name: &str| {
         let found: Vec<_> = spans.iter().filter(|span| span.trace() == trace && span.name == name).collect();
-        assert_eq!(found.len(), 1, "{name}: {spans:#?}");
+        assert_eq!(found.len(), 1, "{name}: {}", shown(&spans));
         found[0]
     };
     let [request, turn, begin, call, finish] =
@@ -83,11 +83,11 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
     assert_eq!(told["tracestate"], "vendor=7");
     let unsampled = unsampled["traceparent"].to_str().unwrap();
     assert!(unsampled.starts_with("00-11111111111111111111111111111111-") && unsampled.ends_with("-00"), "{unsampled}");
-    assert!(spans.iter().all(|span| !span.trace().starts_with("1111")), "{spans:#?}");
+    assert!(spans.iter().all(|span| !span.trace().starts_with("1111")), "{}", shown(&spans));
     let anew = anew["traceparent"].to_str().unwrap().split('-').nth(1).unwrap();
     assert_eq!(find(anew, "POST /chat/message").parent(), "");
     let roots = spans.iter().filter(|span| span.parent().is_empty()).count();
-    assert_eq!(roots, 1, "nothing else begins a trace, neither probes nor what runs beside: {spans:#?}");
+    assert_eq!(roots, 1, "nothing else begins a trace, neither probes nor what runs beside: {}", shown(&spans));
 
     // The events are in traces of their own, which name the request.
     let hook = format!("{url}/hook");
@@ -97,7 +97,7 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
         let spans: Vec<Span> = world.spans().into_iter().filter(|span| span.name == "webhook").collect();
         (spans.len() == 6).then_some(spans)
     };
-    let handled = eventually(of_worker, || format!("{:#?}", world.spans())).await;
+    let handled = eventually(of_worker, || shown(&world.spans())).await;
     let spans = world.spans();
     for span in handled {
         let event = spans.iter().find(|event| event.id() == span.parent()).unwrap();
@@ -278,6 +278,12 @@ impl Span {
             .map(|one| (one.key.as_str(), one.value.as_ref().and_then(text).unwrap_or_default()))
             .collect()
     }
+}
+
+/// A line each.
+fn shown(spans: &[Span]) -> String {
+    let line = |span: &Span| format!("\n{} {} in {} of {}", span.name, span.id(), span.parent(), span.trace());
+    spans.iter().map(line).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -183,6 +183,13 @@ impl Extractor for Given<'_> {
     }
 }
 
+/// Gives a span another name, that was not known when it began.
+pub fn rename(span: &Span, name: impl FnOnce() -> String) {
+    if !span.is_disabled() {
+        span.context().span().update_name(name());
+    }
+}
+
 /// Headers that let who is called go on from the current span: none where it is in no trace.
 #[must_use]
 pub fn headers() -> Vec<(&'static str, String)> {
