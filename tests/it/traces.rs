@@ -37,7 +37,7 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
     let mut server = Server::start(&[&traced[..], &[("AI_API_URL", &ai), ("AI_API_KEY", "canary-key")]].concat());
     let token = token(JWT, "user_123");
     let (trace, caller) = CALLER;
-    let ask = async |parent: &str, request_id: &str| {
+    let ask = async |server: &Server, parent: &str, request_id: &str| {
         let body = json!({"message": format!("{CANARY} xin chào")});
         let request = reqwest::Client::new().post(server.url("/chat/message")).bearer_auth(&token).json(&body);
         let request = request.header("traceparent", parent).header("tracestate", "vendor=7");
@@ -45,9 +45,9 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
         assert_eq!(answer.status(), 200);
         world.ai.lock().unwrap().last().unwrap().clone()
     };
-    let told = ask(&format!("00-{trace}-{caller}-01"), "request-1").await;
-    let unsampled = ask("00-11111111111111111111111111111111-2222222222222222-00", "request-2").await;
-    let anew = ask("00-00000000000000000000000000000000-0000000000000000-01", "request-3").await;
+    let told = ask(&server, &format!("00-{trace}-{caller}-01"), "request-1").await;
+    let unsampled = ask(&server, "00-11111111111111111111111111111111-2222222222222222-00", "request-2").await;
+    let anew = ask(&server, "00-00000000000000000000000000000000-0000000000000000-01", "request-3").await;
     reqwest::get(server.url("/readyz")).await.unwrap();
     assert_eq!(server.end(), Some(0));
 
@@ -88,6 +88,15 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
     assert_eq!(find(anew, "POST /chat/message").parent(), "");
     let roots = spans.iter().filter(|span| span.parent().is_empty()).count();
     assert_eq!(roots, 1, "nothing else begins a trace, neither probes nor what runs beside: {}", shown(&spans));
+
+    // Another sampler may ask the caller, or nobody.
+    for (sampler, traced_too) in [("traceidratio", "00"), ("parentbased_traceidratio", "01")] {
+        let sampled = [("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", "0"), ("AI_API_URL", &ai)];
+        let other = Server::start(&[&traced[..], &sampled].concat());
+        let told = ask(&other, &format!("00-{trace}-{caller}-01"), "request-4").await;
+        let told = told["traceparent"].to_str().unwrap();
+        assert!(told.starts_with(&format!("00-{trace}-")) && told.ends_with(traced_too), "{sampler}: {told}");
+    }
 
     // The events are in traces of their own, which name the request.
     let hook = format!("{url}/hook");

@@ -290,6 +290,20 @@ async fn logs_are_json_and_hold_no_text_no_password_and_no_token() {
     }
 }
 
+#[tokio::test]
+async fn what_a_turn_logs_has_the_id_of_its_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = [("STORE", "memory"), ("AI_API_URL", "http://127.0.0.1:9/chat"), ("SHUTDOWN_GRACE", "4s")];
+    let server = Running::start(directory.path(), &pairs);
+    let request = server.message(&server.token().await, &json!({ "message": "hello" }));
+    assert_eq!(send(request.header("x-request-id", "request-8")).await.status, 200);
+    server.signal("TERM");
+    let (_, log) = server.end();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let failed = lines.iter().find(|line| line["message"] == "the AI failed").unwrap();
+    assert_eq!(failed["span"], json!({ "name": "request", "request_id": "request-8" }), "{failed}");
+}
+
 /// Anybody can send nonsense, so it is nothing that an operator should be woken for.
 #[tokio::test]
 async fn what_is_no_request_is_no_error_in_the_log() {
