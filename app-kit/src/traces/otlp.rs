@@ -206,3 +206,18 @@ impl Injector for Passed {
         self.0.extend(known.filter(|_| !value.is_empty()).map(|known| (known, value)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_is_told_at_once_and_then_gathered_for_a_minute() {
+        let told = Told { exporter: (), lost: Mutex::default() };
+        let lost = |spans| {
+            told.tell(spans);
+            told.lost.lock().unwrap().spans
+        };
+        assert_eq!([lost(5), lost(3), lost(4)], [0, 3, 7]);
+    }
+}

@@ -81,6 +81,7 @@ fn every_secret_is_printed_as_stars_and_no_debug_shows_one() {
     let value = |name: &str| match name {
         "REDIS_URL" => "redis://user:canary@localhost/0".to_owned(),
         "MONGODB_URI" => "mongodb://user:canary@localhost/".to_owned(),
+        "OTEL_EXPORTER_OTLP_HEADERS" => "authorization=canary".to_owned(),
         _ => "canary-of-more-than-thirty-two-bytes".to_owned(),
     };
     let secrets: Vec<_> = t::all().filter(|spec| spec.secret).map(|spec| (spec.name, value(spec.name))).collect();
@@ -90,6 +91,8 @@ fn every_secret_is_printed_as_stars_and_no_debug_shows_one() {
         ("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
         ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
         ("KAFKA_SASL_USERNAME", "user"),
+        #[cfg(feature = "otlp")]
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"),
     ];
     let given = secrets.iter().map(|(name, value)| (*name, value.as_str())).chain(used);
     let settings = Settings::from_pairs(given).unwrap();
