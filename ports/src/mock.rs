@@ -91,7 +91,7 @@ mock! {
     impl Subscription for Subscription {
         async fn next(&self) -> Result<Option<Delivery>, BackendError>;
         async fn ack(&self, id: &DeliveryId) -> Result<Acked, BackendError>;
-        async fn park(&self, id: &DeliveryId, reason: &str) -> Result<Acked, BackendError>;
+        async fn park(&self, id: &DeliveryId, reason: &str, tries: u32) -> Result<Acked, BackendError>;
         async fn lag(&self) -> Result<u64, BackendError>;
         async fn close(&self) -> Result<(), BackendError>;
     }

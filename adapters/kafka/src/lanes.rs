@@ -26,7 +26,7 @@ pub(crate) struct Lanes {
     lanes: BTreeMap<Bytes, Lane>,
     /// Keys of lanes that have a record and none in hand, each once.
     ready: VecDeque<Bytes>,
-    in_hand: BTreeMap<u64, Hand>,
+    in_hand: BTreeMap<u64, Arc<Fetched>>,
     last: u64,
     /// Since when partitions of a number wait for a sibling.
     pub(crate) waiting: BTreeMap<i32, Duration>,
@@ -56,12 +56,6 @@ pub(crate) struct Tenure {
 struct Lane {
     waiting: VecDeque<Arc<Fetched>>,
     busy: bool,
-}
-
-#[derive(Debug)]
-struct Hand {
-    record: Arc<Fetched>,
-    attempt: u32,
 }
 
 /// A record that was handed out.
@@ -143,18 +137,18 @@ impl Lanes {
         tenure.shown = tenure.shown.max(record.offset + 1);
         self.last += 1;
         let attempt = tenure.before.of(record.offset) + 1;
-        self.in_hand.insert(self.last, Hand { record: record.clone(), attempt });
+        self.in_hand.insert(self.last, record.clone());
         Some(Taken { number: self.last, attempt, record })
     }
 
     /// What is in that hand, if it is still this member's.
-    pub(crate) fn look(&self, number: u64) -> Option<(Arc<Fetched>, u32)> {
-        self.in_hand.get(&number).map(|hand| (hand.record.clone(), hand.attempt))
+    pub(crate) fn look(&self, number: u64) -> Option<Arc<Fetched>> {
+        self.in_hand.get(&number).cloned()
     }
 
     /// It was worked off. Answers whether it was in hand.
     pub(crate) fn done(&mut self, number: u64) -> bool {
-        let Some(Hand { record, .. }) = self.in_hand.remove(&number) else { return false };
+        let Some(record) = self.in_hand.remove(&number) else { return false };
         if let Some(tenure) = self.parts.get_mut(&record.part) {
             tenure.open.remove(&record.offset);
             tenure.bytes = tenure.bytes.saturating_sub(record.bytes());
@@ -166,7 +160,7 @@ impl Lanes {
 
     /// It was not worked off, and is handed out again.
     pub(crate) fn give_back(&mut self, number: u64) {
-        let Some(Hand { record, .. }) = self.in_hand.remove(&number) else { return };
+        let Some(record) = self.in_hand.remove(&number) else { return };
         let (key, stays) = (record.lane(), !self.is_leaving(record.part));
         if let Some(lane) = self.lanes.get_mut(&key).filter(|_| stays) {
             lane.waiting.push_front(record);
@@ -202,14 +196,14 @@ impl Lanes {
 
     /// Whether something of these partitions is in hand.
     pub(crate) fn holds(&self, parts: &[Part]) -> bool {
-        self.in_hand.values().any(|hand| parts.contains(&hand.record.part))
+        self.in_hand.values().any(|record| parts.contains(&record.part))
     }
 
     /// Partitions are another member's now: what is in hand of them is revoked. Answers what to commit at the last.
     pub(crate) fn release(&mut self, parts: &[Part]) -> Vec<Commit> {
         self.leave(parts);
-        let gone = |hand: &Hand| parts.contains(&hand.record.part);
-        let revoked: Vec<_> = self.in_hand.iter().filter(|(_, hand)| gone(hand)).map(|(number, _)| *number).collect();
+        let gone = |record: &Fetched| parts.contains(&record.part);
+        let revoked: Vec<_> = self.in_hand.iter().filter(|(_, record)| gone(record)).map(|(number, _)| *number).collect();
         for number in revoked {
             self.give_back(number);
         }

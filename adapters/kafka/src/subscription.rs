@@ -83,10 +83,10 @@ impl Subscription for Seat {
     }
 
     /// The letter is written first. Where that fails, the record is handed out again.
-    async fn park(&self, id: &DeliveryId, reason: &str) -> Result<Acked, BackendError> {
+    async fn park(&self, id: &DeliveryId, reason: &str, tries: u32) -> Result<Acked, BackendError> {
         let held = self.number(id).and_then(|number| self.member.lanes().look(number).map(|held| (number, held)));
-        let Some((number, (record, attempts))) = held else { return Ok(Acked::Revoked) };
-        let parked = Parked { record: &record, group: &self.group, reason, attempts };
+        let Some((number, record)) = held else { return Ok(Acked::Revoked) };
+        let parked = Parked { record: &record, group: &self.group, reason, attempts: tries };
         if let Err(error) = self.kafka.write_letter(parked).await {
             self.member.give_back(number);
             return Err(error);

@@ -77,14 +77,14 @@ async fn records_of_the_old_system_are_read_and_garbage_is_told() {
     let garbage = next(&member).await;
     assert_eq!(garbage.key, session.to_string(), "its key is told");
     assert!(matches!(garbage.event, Err(Malformed::Other(_))), "{garbage:?}");
-    assert_eq!(member.park(&garbage.id, "malformed").await.unwrap(), Acked::Done);
+    assert_eq!(member.park(&garbage.id, "malformed", 3).await.unwrap(), Acked::Done);
     let newer = next(&member).await;
     assert_eq!(newer.event, Err(Malformed::NewerVersion));
-    assert_eq!(member.park(&newer.id, "newer_version").await.unwrap(), Acked::Done);
+    assert_eq!(member.park(&newer.id, "newer_version", 1).await.unwrap(), Acked::Done);
     let letters = printed(broker, &topics.dlq, "2").await;
     let (partition, offset) = (garbage.place.partition, garbage.place.offset);
     let told = format!(
-        "dlq-attempts:1,dlq-group:group,dlq-offset:{offset},dlq-partition:{partition},dlq-reason:malformed,dlq-topic:{}\t{session}\tgarbage",
+        "dlq-attempts:3,dlq-group:group,dlq-offset:{offset},dlq-partition:{partition},dlq-reason:malformed,dlq-topic:{}\t{session}\tgarbage",
         topics.requests
     );
     assert!(letters.contains(&told), "{told} in {letters}");

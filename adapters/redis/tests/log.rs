@@ -57,7 +57,7 @@ async fn what_the_log_dropped_holds_up_nobody() {
     assert!(looked.is_err(), "both sessions are in hand: {looked:?}");
     publish(&store, &(3..=12).map(|number| event(session(number << 4), 1)).collect::<Vec<_>>()).await;
     assert_eq!(slow.ack(&held[0].id).await.unwrap(), Acked::Done);
-    assert_eq!(slow.park(&held[1].id, "too late").await.unwrap(), Acked::Done);
+    assert_eq!(slow.park(&held[1].id, "too late", 1).await.unwrap(), Acked::Done);
     for _ in 0..10 {
         let delivery = next(&slow).await;
         assert!(held.iter().all(|held| held.key != delivery.key), "{delivery:?}");
@@ -283,7 +283,7 @@ async fn the_user_of_the_readme_may_do_all_that_the_log_and_the_throttle_need() 
         publish(&store, &[1, 2].map(|seq| event(session(1), seq))).await;
     };
     let (first, ()) = tokio::join!(next(&member), waits);
-    assert_eq!(member.park(&first.id, "a reason").await.unwrap(), Acked::Done);
+    assert_eq!(member.park(&first.id, "a reason", 1).await.unwrap(), Acked::Done);
     let letters = store.list(&DeadLettersPage { after: None, limit: 9 }).await.unwrap();
     assert_eq!(store.replay(&letters[0].id).await.unwrap(), Replay::Queued);
     assert_eq!(member.ack(&next(&member).await.id).await.unwrap(), Acked::Done);

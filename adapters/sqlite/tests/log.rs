@@ -51,7 +51,7 @@ async fn what_the_log_dropped_holds_up_nobody() {
     turns(&store, "new", 5).await;
     assert_eq!(consumer.lag().await.unwrap(), 10);
     assert_eq!(consumer.ack(&held[0].id).await.unwrap(), Acked::Done);
-    assert_eq!(consumer.park(&held[1].id, "too late").await.unwrap(), Acked::Done);
+    assert_eq!(consumer.park(&held[1].id, "too late", 1).await.unwrap(), Acked::Done);
     for _ in 0..10 {
         let delivery = consumer.next().await.unwrap().unwrap();
         assert!(held.iter().all(|held| held.key != delivery.key), "{delivery:?}");

@@ -91,8 +91,8 @@ pub trait Subscription: Debug + Send + Sync + 'static {
     /// It was worked off.
     async fn ack(&self, id: &DeliveryId) -> Result<Acked, BackendError>;
 
-    /// It never will be: it goes to the dead letters.
-    async fn park(&self, id: &DeliveryId, reason: &str) -> Result<Acked, BackendError>;
+    /// It never will be: it goes to the dead letters, where the bus has room for it with how often it was tried.
+    async fn park(&self, id: &DeliveryId, reason: &str, tries: u32) -> Result<Acked, BackendError>;
 
     /// How many events of the group are not worked off.
     async fn lag(&self) -> Result<u64, BackendError>;

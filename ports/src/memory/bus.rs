@@ -137,7 +137,7 @@ impl Subscription for Member {
         Ok(self.done(id, None))
     }
 
-    async fn park(&self, id: &DeliveryId, reason: &str) -> Result<Acked, BackendError> {
+    async fn park(&self, id: &DeliveryId, reason: &str, _: u32) -> Result<Acked, BackendError> {
         Ok(self.done(id, Some(reason)))
     }
 

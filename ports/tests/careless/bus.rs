@@ -127,9 +127,9 @@ impl Subscription for Member {
         Ok(if matches!(self.bug, Bug::AckIsAlwaysDone | Bug::AckedWhenTaken) { Acked::Done } else { acked })
     }
 
-    async fn park(&self, id: &DeliveryId, reason: &str) -> Result<Acked, BackendError> {
+    async fn park(&self, id: &DeliveryId, reason: &str, tries: u32) -> Result<Acked, BackendError> {
         *self.in_hand.lock().unwrap() = 0;
-        if self.bug == Bug::ParkedIsDropped { self.inner.ack(id).await } else { self.inner.park(id, reason).await }
+        if self.bug == Bug::ParkedIsDropped { self.inner.ack(id).await } else { self.inner.park(id, reason, tries).await }
     }
 
     async fn lag(&self) -> Result<u64, BackendError> {

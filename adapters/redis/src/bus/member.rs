@@ -72,7 +72,7 @@ impl Subscription for Member {
         self.0.done(id, None).await
     }
 
-    async fn park(&self, id: &DeliveryId, reason: &str) -> Result<Acked, BackendError> {
+    async fn park(&self, id: &DeliveryId, reason: &str, _: u32) -> Result<Acked, BackendError> {
         self.0.done(id, Some(reason)).await
     }
 

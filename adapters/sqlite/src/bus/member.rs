@@ -118,7 +118,7 @@ impl Subscription for Member {
         self.done(id, None).await
     }
 
-    async fn park(&self, id: &DeliveryId, reason: &str) -> Result<Acked, BackendError> {
+    async fn park(&self, id: &DeliveryId, reason: &str, _: u32) -> Result<Acked, BackendError> {
         self.done(id, Some(reason.to_owned())).await
     }
 

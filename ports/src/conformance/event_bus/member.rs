@@ -84,7 +84,7 @@ impl Member {
     }
 
     pub(in super::super) async fn park(&self, delivery: &Delivery, reason: &str) -> Acked {
-        self.0.park(&delivery.id, reason).await.expect("park answers")
+        self.0.park(&delivery.id, reason, 1).await.expect("park answers")
     }
 
     pub(super) async fn lag(&self) -> u64 {

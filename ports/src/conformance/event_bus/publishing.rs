@@ -93,7 +93,7 @@ pub async fn a_parked_record_is_in_the_dead_letters_with_its_reason(harness: &Bu
     assert_eq!(told, (session.to_string().as_str(), "group", "no handler: không"), "{:?}", letters[0]);
     let read = Event::from_json(&letters[0].raw, all[0].request_id.clone());
     assert_eq!(read.as_ref(), Ok(&all[0]), "the record as it was");
-    let again = member.0.park(&first.id, "again").await;
+    let again = member.0.park(&first.id, "again", 1).await;
     assert!(again.is_ok() && self::letters(&open).await == letters, "a repeated park: {again:?}");
     let other = Member::join(&open.bus, "other").await;
     assert_eq!(other.take().await, all[0], "another group has the record");
