@@ -169,6 +169,10 @@ impl Topics {
         }
     }
 
+    pub(crate) fn of_events(&self) -> [&str; 3] {
+        Topic::ALL.map(|topic| self.name(topic))
+    }
+
     pub(crate) fn all(&self) -> [&str; 4] {
         [&self.requests, &self.responses, &self.sessions, &self.dlq]
     }

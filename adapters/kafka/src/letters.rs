@@ -59,8 +59,9 @@ impl Kafka {
     }
 
     async fn append_letter(&self, record: Record) -> Result<(), Failed> {
-        self.counts().await?;
-        let appended = self.inner.link.append(&self.inner.config.topics.dlq, PART, vec![record]).await;
+        let topic = &self.inner.config.topics.dlq;
+        self.counts(&[topic]).await?;
+        let appended = self.inner.link.append(topic, PART, vec![record]).await;
         if matches!(appended, Err(Failed::Other(_))) {
             // The topic may be gone. The next try makes it again.
             self.forget_topics();
@@ -75,8 +76,8 @@ impl Kafka {
         from: i64,
         mut each: impl FnMut(RecordAndOffset) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
-        self.counts().await?;
         let topic = &self.inner.config.topics.dlq;
+        self.counts(&[topic]).await?;
         let (first, end) = self.inner.link.ends(topic, PART).await?;
         let mut next = from.max(first);
         while next < end {

@@ -3,14 +3,14 @@
 use crate::Kafka;
 use crate::error::Failed;
 use crate::record;
-use crate::topic::Part;
+use crate::topic::{Part, Topic};
 use crate::topics::Counts;
 use chatcore::error::BackendError;
 use chatcore::event::Event;
 use chatcore::id::SessionId;
 use chatcore::port::Published;
 use futures_util::future::join_all;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// As many records share a batch, and as many bytes: half of what a broker takes unless it is told otherwise.
 const BATCH: usize = 1000;
@@ -21,7 +21,9 @@ type Round = BTreeMap<Part, Vec<usize>>;
 
 /// Publishes events: one result for each, in order.
 pub(crate) async fn publish(kafka: &Kafka, events: &[Event]) -> Result<Vec<Published>, BackendError> {
-    let counts = kafka.counts().await?;
+    let topics: BTreeSet<Topic> = events.iter().map(Topic::of).collect();
+    let needed: Vec<&str> = topics.into_iter().map(|topic| kafka.inner.config.topics.name(topic)).collect();
+    let counts = kafka.counts(&needed).await?;
     let mut call = Call { kafka, events, results: vec![Published::Done; events.len()], failed: BTreeMap::new() };
     for round in rounds(events, &counts) {
         call.run(round).await;

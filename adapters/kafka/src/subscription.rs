@@ -21,8 +21,8 @@ impl EventBus for Kafka {
     }
 
     async fn subscribe(&self, group: &str) -> Result<Arc<dyn Subscription>, BackendError> {
-        self.counts().await?;
         let config = &self.inner.config;
+        self.counts(&config.topics.of_events()).await?;
         let joined = self.within(Group::join(config.clone(), group)).await?;
         let times = (config.call_timeout, config.handover);
         let member = Member::start(joined, group, self.inner.runtime.clone(), times);
@@ -96,7 +96,7 @@ impl Subscription for Seat {
 
     /// Of what this member has it knows exactly; of what others have, by their last commits.
     async fn lag(&self) -> Result<u64, BackendError> {
-        let parts: Vec<_> = self.kafka.counts().await?.parts().collect();
+        let parts: Vec<_> = self.kafka.counts(&self.kafka.inner.config.topics.of_events()).await?.parts().collect();
         let group = &self.member.group;
         let ends = group.ends(&parts).await?;
         let end = |part: &Part| ends.get(part).copied().unwrap_or_default();

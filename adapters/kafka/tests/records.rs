@@ -228,3 +228,24 @@ async fn nobody_gets_in_with_a_wrong_password_or_trusts_a_stranger() {
         assert!(bus.subscribe("group").await.is_err());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_cannot_be_had_harms_only_what_needs_it() {
+    let Some(broker) = broker().await else { return };
+    let (mut config, session) = (common::config(broker), new_session());
+    // Kafka makes no topic whose name is that of another but for a dot: as good as rights that are missing.
+    config.topics.dlq = format!("{}.letters", config.group_prefix);
+    config.topics.sessions = format!("{}.sessions", config.group_prefix);
+    for taken in ["letters", "sessions"] {
+        broker.tool(&["topics", "--create", "--topic", &format!("{}_{taken}", config.group_prefix)]).await;
+    }
+    let bus = open(config.clone());
+    publish(&bus, &[question(session, 1, "?")]).await;
+    let deletion = Event { body: EventBody::SessionDeleted, ..question(session, 2, "?") };
+    bus.publish(&[deletion]).await.expect_err("its own topic is missing");
+    bus.list(&DeadLettersPage { after: None, limit: 1 }).await.expect_err("there can be no letters");
+    bus.create_topics().await.expect_err("who asks for all of them is told");
+    publish(&bus, &[question(session, 3, "?")]).await;
+    let read = printed(broker, &config.topics.requests, "2").await;
+    assert_eq!(read.lines().filter(|line| line.contains(&session.to_string())).count(), 2, "{read}");
+}
