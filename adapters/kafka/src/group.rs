@@ -13,7 +13,7 @@ use krafka::consumer::{
     AutoOffsetReset, Consumer, ConsumerRebalanceListener, ConsumerRecord, GroupProtocol as Protocol, OffsetAndMetadata,
     PartitionAssignmentStrategy, TopicPartition,
 };
-use krafka::error::KrafkaError;
+use krafka::error::{ErrorCode, KrafkaError};
 use krafka::{CloseOptions, Kafka};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -91,6 +91,12 @@ impl Group {
     pub(crate) async fn caught_up(&self) -> BTreeSet<Part> {
         let lags = self.consumer.lag().await;
         lags.iter().filter(|(_, lag)| lag.lag == Some(0)).filter_map(|(part, _)| part_of(&self.config, part)).collect()
+    }
+
+    /// Whether each partition has been answered since it was assigned. Without the right to read a topic none ever is, and
+    /// the client says so to its log alone.
+    pub(crate) async fn is_answered(&self) -> bool {
+        self.consumer.lag().await.values().all(|lag| lag.high_watermark.is_some())
     }
 
     /// Makes the client ask each partition at once. After an outage it would wait for up to 30 s.
@@ -223,14 +229,59 @@ fn security(config: &KafkaConfig) -> AuthConfig {
 }
 
 fn failed(error: KrafkaError) -> BackendError {
-    match error.is_fatal() || matches!(error, KrafkaError::Config { .. }) {
+    match lasts(&error) {
         true => BackendError::never(NAME, error),
         false => BackendError::later(NAME, error),
+    }
+}
+
+/// Whether somebody has to give a right, or mend a setting or what lies in a topic. The client calls more than that not
+/// retriable, also what the next rebalance mends.
+fn lasts(error: &KrafkaError) -> bool {
+    match error {
+        KrafkaError::Config { .. } => true,
+        // No version that both know; or a batch that cannot be read, at which its partition stands.
+        KrafkaError::Protocol { kind, .. } => !kind.is_retriable(),
+        KrafkaError::Broker { code, .. } => matches!(
+            code,
+            ErrorCode::TopicAuthorizationFailed
+                | ErrorCode::GroupAuthorizationFailed
+                | ErrorCode::ClusterAuthorizationFailed
+                | ErrorCode::SaslAuthenticationFailed
+                | ErrorCode::UnsupportedVersion
+                | ErrorCode::UnsupportedAssignor
+                | ErrorCode::InconsistentGroupProtocol
+                | ErrorCode::InvalidGroupId
+                | ErrorCode::InvalidSessionTimeout
+        ),
+        other => other.is_fatal(),
     }
 }
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use krafka::error::ProtocolErrorKind;
+
+    #[test]
+    fn what_somebody_has_to_mend_is_told_from_what_passes() {
+        let broker = |code| KrafkaError::broker(code, "");
+        let no_version = KrafkaError::protocol_kind(ProtocolErrorKind::UnknownApiVersion, "");
+        let damaged = KrafkaError::protocol_kind(ProtocolErrorKind::CrcMismatch, "");
+        let no_right = [ErrorCode::GroupAuthorizationFailed, ErrorCode::TopicAuthorizationFailed].map(broker);
+        for error in [no_version, damaged, broker(ErrorCode::UnsupportedVersion)].into_iter().chain(no_right) {
+            assert!(!failed(error.clone()).may_pass(), "{error}");
+        }
+        let rebalance = [ErrorCode::RebalanceInProgress, ErrorCode::IllegalGeneration, ErrorCode::UnknownMemberId];
+        let away = [KrafkaError::timeout("poll"), KrafkaError::unknown_topic("deleted")];
+        for error in rebalance.map(broker).into_iter().chain(away) {
+            assert!(failed(error.clone()).may_pass(), "{error}");
+        }
     }
 }

@@ -203,7 +203,8 @@ impl Lanes {
     pub(crate) fn release(&mut self, parts: &[Part]) -> Vec<Commit> {
         self.leave(parts);
         let gone = |record: &Fetched| parts.contains(&record.part);
-        let revoked: Vec<_> = self.in_hand.iter().filter(|(_, record)| gone(record)).map(|(number, _)| *number).collect();
+        let revoked: Vec<_> =
+            self.in_hand.iter().filter(|(_, record)| gone(record)).map(|(number, _)| *number).collect();
         for number in revoked {
             self.give_back(number);
         }

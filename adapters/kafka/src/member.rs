@@ -22,6 +22,22 @@ const GATHER: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(200);
 /// After this time without a record the client is made to ask at once.
 const QUIET: Duration = Duration::from_secs(2);
+/// Between two looks whether all partitions are answered.
+const LOOK: Duration = Duration::from_secs(1);
+/// After so long without a good look who waits is told, whatever the fault: it may be one that never passes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A fault that stays is told so often.
+const TELL: Duration = Duration::from_secs(3);
+
+/// What the task that reads remembers of its last polls.
+struct Polls {
+    /// When one brought a record, or the client was made to ask.
+    record: Duration,
+    /// When it was last looked whether all is well, and when all was.
+    looked: Duration,
+    well: Duration,
+    told: Option<Duration>,
+}
 
 /// A member of a group at work.
 #[derive(Debug)]
@@ -161,10 +177,11 @@ impl Member {
 
     async fn read(self: Arc<Self>) {
         let _guard = Guard(&self);
-        let mut last = self.runtime.elapsed();
+        let now = self.runtime.elapsed();
+        let mut polls = Polls { record: now, looked: now, well: now, told: None };
         while !self.ended() {
             let ended = pin!(self.state.wait(|state| state.end));
-            select(ended, pin!(self.step(&mut last))).await;
+            select(ended, pin!(self.step(&mut polls))).await;
         }
         if self.state.read(|state| state.end) == Some(End::Closed) {
             let left = self.leave().await;
@@ -176,33 +193,48 @@ impl Member {
         }
     }
 
-    async fn step(&self, last: &mut Duration) {
+    async fn step(&self, polls: &mut Polls) {
         let now = self.runtime.elapsed();
         match self.group.poll().await {
-            Ok(records) if !records.is_empty() => {
-                *last = now;
-                self.lanes().fetched(records, |record| self.is_for_others(record));
+            Ok(records) => {
+                if !records.is_empty() {
+                    polls.record = now;
+                    self.lanes().fetched(records, |record| self.is_for_others(record));
+                }
+                if now.saturating_sub(polls.looked) >= LOOK {
+                    polls.looked = now;
+                    self.look(polls).await;
+                }
             }
-            Ok(_) => {}
-            Err(error) => self.failed(error).await,
+            Err(error) => {
+                self.failed(error, polls);
+                self.runtime.sleep(PAUSE).await;
+            }
         }
-        if now.saturating_sub(*last) >= QUIET {
-            *last = now;
+        if now.saturating_sub(polls.record) >= QUIET {
+            polls.record = now;
             self.group.nudge().await;
         }
         self.hand_over().await;
     }
 
-    /// An outage is waited out; what somebody has to mend is told to who waits.
-    async fn failed(&self, error: BackendError) {
-        if error.may_pass() {
-            tracing::debug!(group = self.name, error = %error.source, "reading from Kafka failed");
-        } else {
-            tracing::warn!(group = self.name, error = %error.source, "reading from Kafka failed");
+    async fn look(&self, polls: &mut Polls) {
+        match self.group.is_answered().await {
+            true => polls.well = self.runtime.elapsed(),
+            false => self.failed(BackendError::later(NAME, "no broker lets some of the partitions be read"), polls),
+        }
+    }
+
+    /// A short outage is waited out. What somebody has to mend, or does not pass, is told to who waits, now and then.
+    fn failed(&self, error: BackendError, polls: &mut Polls) {
+        tracing::debug!(group = self.name, error = %error.source, "reading from Kafka failed");
+        let now = self.runtime.elapsed();
+        let lasts = !error.may_pass() || now.saturating_sub(polls.well) >= PATIENCE;
+        if lasts && polls.told.is_none_or(|told| now.saturating_sub(told) >= TELL) {
+            polls.told = Some(now);
             self.state.update(|state| state.fault = Some(error));
             self.ready.notify_one();
         }
-        self.runtime.sleep(PAUSE).await;
     }
 
     /// From the queues to the lanes; and fetching stops or goes on.

@@ -1,20 +1,21 @@
 //! What lies in the topics, as Kafka's own tools and another client see and write it; and who may connect.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
+use chatcore::error::BackendError;
 use chatcore::event::{Event, EventBody, Malformed};
 use chatcore::id::RequestId;
 use chatcore::message::Role;
-use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published};
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Subscription};
 use chatcore_kafka::{Compression, Kafka, KafkaConfig, Mechanism, Sasl, Tls};
 use chatcore_ports::tokio::TokioRuntime;
 use common::{Broker, broker, new_session, next, open, publish, question, take};
 use krafka::producer::{Producer, Record};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Another client, with a partitioner of its own, which is the Java client's.
 async fn producer(broker: &Broker) -> Producer {
@@ -248,4 +249,42 @@ async fn a_topic_that_cannot_be_had_harms_only_what_needs_it() {
     publish(&bus, &[question(session, 3, "?")]).await;
     let read = printed(broker, &config.topics.requests, "2").await;
     assert_eq!(read.lines().filter(|line| line.contains(&session.to_string())).count(), 2, "{read}");
+}
+
+/// What a member says in the end that may not read.
+async fn fault(member: &Arc<dyn Subscription>) -> BackendError {
+    let told = timeout(Duration::from_secs(60), member.next()).await.expect("it says so, and not to its log alone");
+    told.expect_err("it gets nothing to read")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_may_not_read_says_so_until_it_may() {
+    let Some(broker) = broker().await else { return };
+    let (config, session) = (common::config(broker), new_session());
+    let (group, topic) = (format!("{}group", config.group_prefix), config.topics.requests.clone());
+    let bus = open(config);
+    publish(&bus, &[question(session, 1, "?")]).await;
+    // The group may be seen, and the topic, but not read.
+    for of in [["--group", &group], ["--topic", &topic]] {
+        let acls = async |args: &[&str]| broker.tool(&[&["acls"], args, &of[..]].concat()).await;
+        acls(&["--add", "--allow-principal", "User:*", "--operation", "Describe"]).await;
+        acls(&["--add", "--deny-principal", "User:*", "--operation", "Read"]).await;
+        let member = bus.subscribe("group").await.unwrap();
+        let first = fault(&member).await;
+        assert_eq!(first.may_pass(), of[0] == "--topic", "{first:?}");
+        fault(&member).await;
+        acls(&["--remove", "--force"]).await;
+        let read = async {
+            loop {
+                // It may have found out only now.
+                if let Ok(delivery) = member.next().await {
+                    return delivery.unwrap();
+                }
+            }
+        };
+        let delivery = timeout(Duration::from_secs(60), read).await.expect("it goes on by itself");
+        assert_eq!(delivery.event.unwrap().session, session);
+        // Not acknowledged: it is there for the next member as well.
+        member.close().await.unwrap();
+    }
 }

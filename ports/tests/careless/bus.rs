@@ -129,7 +129,11 @@ impl Subscription for Member {
 
     async fn park(&self, id: &DeliveryId, reason: &str, tries: u32) -> Result<Acked, BackendError> {
         *self.in_hand.lock().unwrap() = 0;
-        if self.bug == Bug::ParkedIsDropped { self.inner.ack(id).await } else { self.inner.park(id, reason, tries).await }
+        if self.bug == Bug::ParkedIsDropped {
+            self.inner.ack(id).await
+        } else {
+            self.inner.park(id, reason, tries).await
+        }
     }
 
     async fn lag(&self) -> Result<u64, BackendError> {

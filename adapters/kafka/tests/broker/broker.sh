@@ -3,7 +3,9 @@
 #
 #   broker.sh run DIR PORT         runs a broker in DIR until its standard input ends, then removes DIR: plain text on PORT,
 #                                  its controller on PORT + 1, SASL_SSL on PORT + 2. The broker's own id is in DIR/pid.
-#   broker.sh tool DIR NAME ARGS   one of Kafka's own tools: groups, topics, configs, consume
+#   broker.sh tool DIR NAME ARGS   one of Kafka's own tools: groups, topics, acls, configs, consume
+#
+# Everybody may do everything that no ACL forbids.
 #
 # The jars come from Maven once, into KAFKA_LIBS. The certificate in DIR/ca.pem is for localhost. The users of SASL are
 # plain, scram256 and scram512, after the mechanism that each is for; their password is their name and "-secret".
@@ -55,6 +57,8 @@ group.consumer.session.timeout.ms=3000
 group.consumer.min.heartbeat.interval.ms=100
 group.consumer.heartbeat.interval.ms=300
 auto.create.topics.enable=false
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 P
   cat >"$1/log4j2.properties" <<P
 rootLogger.level=warn
@@ -100,14 +104,15 @@ tool() { # DIR NAME ARGS
   case $name in
     groups) java_of "$dir" org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$server" "$@" ;;
     topics) java_of "$dir" org.apache.kafka.tools.TopicCommand --bootstrap-server "$server" "$@" ;;
+    acls) java_of "$dir" org.apache.kafka.tools.AclCommand --bootstrap-server "$server" "$@" ;;
     configs) java_of "$dir" kafka.admin.ConfigCommand --bootstrap-server "$server" "$@" ;;
     consume) java_of "$dir" org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$server" "$@" ;;
-    *) echo "groups, topics, configs or consume" >&2; return 2 ;;
+    *) echo "groups, topics, acls, configs or consume" >&2; return 2 ;;
   esac
 }
 
 case ${1:-} in
   run) run "$2" "$3" ;;
   tool) tool "${@:2}" ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
