@@ -34,6 +34,7 @@ pub(crate) fn check() -> Result<(), String> {
     let settings = settings(&table);
     let mut faults = dockerfile_faults(&dockerfile, &settings, &manifest);
     faults.extend(compose_faults(&compose, &settings, &dockerfile));
+    faults.extend(outbox_fault(&compose));
     if faults.is_empty() { Ok(()) } else { Err(format!("the containers are wrong:\n  {}", faults.join("\n  "))) }
 }
 
@@ -95,6 +96,23 @@ fn compose_faults(compose: &Value, settings: &BTreeSet<&str>, dockerfile: &str) 
     faults
 }
 
+/// What an event and the message that it tells of take at least in Redis, with room for what else is there.
+const EVENT: u64 = 8 * 1024;
+
+/// A Redis that is full before the outbox is would refuse all, and not questions alone.
+fn outbox_fault(compose: &Value) -> Option<String> {
+    let services = &compose["services"];
+    let command = services["redis"]["command"].as_str().unwrap_or_default();
+    let mut words = command.split_whitespace().skip_while(|word| *word != "--maxmemory");
+    let memory = words.nth(1).unwrap_or_default();
+    let (number, unit) = memory.split_at(memory.len() - memory.len().min(2));
+    let unit = if unit == "gb" { 1 << 30 } else { 1 << 20 };
+    let memory = number.parse::<u64>().unwrap_or_default() * unit;
+    // A setting that is not given has a default for larger machines.
+    let events = services["app-http"]["environment"]["OUTBOX_MAX"].as_u64().unwrap_or(1_000_000);
+    (memory / EVENT < events).then(|| format!("{COMPOSE}: redis: {memory} bytes are too few for {events} events"))
+}
+
 fn no_setting(place: &str, name: &str, settings: &BTreeSet<&str>) -> Option<String> {
     (!settings.contains(name)).then(|| format!("{place}: {name} is no setting"))
 }
@@ -122,6 +140,19 @@ mod tests {
         let service = json!({ "build": { "target": "build" }, "environment": { "HOST": "h", "REDIS_UR": null } });
         let faults = compose_faults(&json!({ "services": { "app": service } }), &settings, dockerfile);
         assert_eq!(faults, ["docker-compose.yml: app: REDIS_UR is no setting"]);
+    }
+
+    #[test]
+    fn redis_has_room_for_the_outbox() {
+        let compose = |memory: &str, events: Value| {
+            let command = format!("redis-server --maxmemory {memory} --maxmemory-policy noeviction");
+            let app = json!({ "environment": { "OUTBOX_MAX": events } });
+            json!({ "services": { "redis": { "command": command }, "app-http": app } })
+        };
+        assert_eq!(outbox_fault(&compose("1gb", json!(100_000))), None);
+        for small in [compose("512mb", json!(100_000)), compose("1gb", Value::Null), compose("", json!(1))] {
+            assert!(outbox_fault(&small).is_some(), "{small}");
+        }
     }
 
     #[test]
