@@ -7,9 +7,9 @@ use crate::startup::{self, Stage, State};
 use actix_web::dev::Server;
 use actix_web::web::Data;
 use app_kit::metrics::Metrics;
+use app_kit::relaying::Relaying;
 use app_kit::settings::StoreKind;
-use app_kit::{relaying, stop};
-use chatcore::relay::Relay;
+use app_kit::stop;
 use chatcore::sweep::Sweeper;
 use futures_util::future::{Either, select};
 use std::error::Error;
@@ -35,7 +35,7 @@ pub struct Application {
     server: Server,
     state: Data<State>,
     sweeper: Sweeper,
-    relay: Option<Relay>,
+    relay: Option<Relaying>,
     sampled: Sampled,
     metrics: Option<Metrics>,
     port: u16,
@@ -86,7 +86,7 @@ impl Application {
     /// The server ended by itself.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let sweeper = tokio::spawn(sweep(self.sweeper));
-        let relay = self.relay.map(|relay| tokio::spawn(relaying::relay(relay)));
+        let relay = self.relay.map(|relay| tokio::spawn(relay.run()));
         let sampler = tokio::spawn(sample(self.sampled, self.state.dependencies.clone(), self.metrics));
         let handle = self.server.handle();
         if let Either::Right((ended, _)) = select(pin!(stop), tokio::spawn(self.server)).await {

@@ -3,14 +3,14 @@
 use crate::measured::{AiNumbers, MeasuredAi, MeasuredStore, Sampled};
 use crate::secret_file;
 use crate::settings::{self, AiKind, Logins, Settings};
+use app_kit::relaying::Relaying;
 use app_kit::settings::StoreKind;
-use app_kit::{compose, relaying, traces};
+use app_kit::{compose, traces};
 use chatcore::ChatService;
 use chatcore::guests::GuestGate;
 use chatcore::login::{LoginPolicy, LoginService};
 use chatcore::policy::{ChatPolicy, Quota};
 use chatcore::port::{AiGateway, Outbox, Probe, Runtime, SessionStore, Throttle, TokenIssuer, UserDirectory};
-use chatcore::relay::Relay;
 use chatcore::sweep::Sweeper;
 use chatcore_ai_demo::DemoAi;
 use chatcore_ai_http::{HttpAi, HttpAiConfig, OpenAi, Wire};
@@ -44,7 +44,7 @@ pub struct Parts {
     /// What closes turns whose server died.
     pub sweeper: Sweeper,
     /// What moves events to Kafka, where this program does that.
-    pub relay: Option<Relay>,
+    pub relay: Option<Relaying>,
     /// What health reports tell of.
     pub dependencies: Arc<[Dependency]>,
     /// What numbers are read from now and then.
@@ -79,7 +79,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
         // Without it the chat goes on: events wait in the outbox.
         let kafka = Arc::new(compose::kafka(bus, runtime.clone())?);
         dependencies.push(Dependency { probe: kafka.clone(), required: false });
-        relay = bus.relay.then(|| relaying::between(store.outbox.clone(), kafka));
+        relay = bus.relay.then(|| Relaying::between(store.outbox.clone(), kafka));
     }
     dependencies.push(Dependency { probe: ai_probe, required: false });
     let sessions: Arc<dyn SessionStore> = Arc::new(MeasuredStore::new(store.sessions, runtime.clone()));

@@ -1,7 +1,8 @@
-//! The relay of a program, and its loop: moves events from the outbox to the bus while the program runs.
+//! The relay of a program, and its loops: readies the bus, and moves events to it from the outbox while the program runs.
 
 use chatcore::port::{EventBus, Outbox};
 use chatcore::relay::{Moved, Relay};
+use futures_util::future::join;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,37 @@ const WAIT: Duration = Duration::from_secs(10);
 /// The pause after a failure, doubled up to the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 
-/// What moves events from this outbox to this bus.
-#[must_use]
-pub fn between(outbox: Arc<dyn Outbox>, bus: Arc<dyn EventBus>) -> Relay {
-    Relay::new(outbox, bus, BATCH, WAIT)
+/// What moves events from an outbox to a bus.
+#[derive(Debug, Clone)]
+pub struct Relaying {
+    relay: Relay,
+    bus: Arc<dyn EventBus>,
 }
 
-/// Moves events, for ever; it may be dropped at any point. What is left for later comes again.
-pub async fn relay(relay: Relay) {
+impl Relaying {
+    /// From this outbox to this bus.
+    #[must_use]
+    pub fn between(outbox: Arc<dyn Outbox>, bus: Arc<dyn EventBus>) -> Self {
+        Self { relay: Relay::new(outbox, bus.clone(), BATCH, WAIT), bus }
+    }
+
+    /// Moves events, for ever; it may be dropped at any point. What is left for later comes again.
+    pub async fn run(self) {
+        join(ready(&*self.bus), relay(&self.relay)).await;
+    }
+}
+
+/// Has the bus make what it needs before there is an event, as soon as it can be reached.
+async fn ready(bus: &dyn EventBus) {
+    let mut pause = PAUSES[0];
+    while let Err(error) = bus.publish(&[]).await {
+        tracing::debug!(%error, source = %error.source, "the bus cannot be made ready");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES[1]);
+    }
+}
+
+async fn relay(relay: &Relay) {
     let mut pause = PAUSES[0];
     loop {
         match relay.step().await {

@@ -8,10 +8,9 @@ use crate::runner::Runner;
 use crate::settings::Settings;
 use actix_web::dev::ServerHandle;
 use app_kit::metrics::Metrics;
-use app_kit::relaying;
+use app_kit::relaying::Relaying;
 use chatcore::consume::{Consumer, EventHandler};
 use chatcore::port::{EventBus, Runtime, Subscription};
-use chatcore::relay::Relay;
 use futures_util::future::{Either, select};
 use std::error::Error;
 use std::net::TcpListener;
@@ -32,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub struct Application {
     work: Work,
     pulse: Arc<Pulse>,
-    relay: Option<Relay>,
+    relay: Option<Relaying>,
     server: Option<ServerHandle>,
     metrics: Option<Metrics>,
 }
@@ -81,7 +80,7 @@ impl Application {
     /// The bus takes no members; the error says what to mend.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let Self { work, pulse, relay, server, metrics } = self;
-        let relay = relay.map(|relay| tokio::spawn(relaying::relay(relay)));
+        let relay = relay.map(|relay| tokio::spawn(relay.run()));
         let mut stop = pin!(stop);
         let joined = match select(pin!(work.join(&pulse)), &mut stop).await {
             Either::Left((joined, _)) => Some(joined?),

@@ -3,11 +3,11 @@
 use crate::handlers::{Archive, Counters, Log, Webhook};
 use crate::measured::Measured;
 use crate::settings::{HandlerKind, MongoDbPlace, Settings};
+use app_kit::compose;
+use app_kit::relaying::Relaying;
 use app_kit::settings::{self, StoreKind};
-use app_kit::{compose, relaying};
 use chatcore::consume::EventHandler;
 use chatcore::port::{DeadLetters, EventBus, Outbox, Probe, Runtime};
-use chatcore::relay::Relay;
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::Redis;
 use chatcore_sqlite::Sqlite;
@@ -30,7 +30,7 @@ pub struct Parts {
     /// The group to be a member of.
     pub group: String,
     /// What moves events to Kafka, where this program does that.
-    pub relay: Option<Relay>,
+    pub relay: Option<Relaying>,
     /// What nothing works without.
     pub probes: Vec<Arc<dyn Probe>>,
     /// Time.
@@ -54,7 +54,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     if settings.store.kafka.as_ref().is_some_and(|kafka| kafka.relay) {
         let (outbox, probe) = Store::open(&settings.store, &runtime).await?.outbox();
         probes.push(probe);
-        relay = Some(relaying::between(outbox, bus.clone()));
+        relay = Some(Relaying::between(outbox, bus.clone()));
     }
     let group = settings.store.kafka.as_ref().map_or(GROUP, |kafka| &kafka.group).to_owned();
     Ok(Parts { handlers, bus, group, relay, probes, runtime })

@@ -1,6 +1,6 @@
 //! Topics that are not there.
 
-use crate::brokers::{Broker, broker};
+use crate::brokers::{Broker, broker, own_broker};
 use crate::client::Client;
 use crate::field::{Begun, Field, LONG};
 use crate::printer::Printed;
@@ -50,4 +50,21 @@ async fn delete(broker: &Broker, topic: &str) {
     let is_there = async || broker.tool(&["topics", "--list"]).await.lines().any(|line| line == topic);
     let gone = async { while is_there().await {} };
     tokio::time::timeout(LONG, gone).await.expect("the topic is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_makes_the_topics_before_the_first_message_also_if_kafka_comes_later() {
+    let Some(broker) = own_broker().await else { return };
+    broker.kill().await;
+    let _field = Field::new(&broker, "prepared", &[]);
+    broker.run();
+    broker.answers().await;
+    let all = ["prepared-dlq", "prepared-requests", "prepared-responses", "prepared-sessions"];
+    let made = async {
+        let mut listed = String::new();
+        while !all.iter().all(|topic| listed.lines().any(|line| line == *topic)) {
+            listed = broker.tool(&["topics", "--list"]).await;
+        }
+    };
+    tokio::time::timeout(LONG, made).await.expect("nobody has said anything, and the topics are there");
 }

@@ -63,7 +63,7 @@ pub enum Acked {
 /// - **a new group starts at the oldest event**.
 #[async_trait]
 pub trait EventBus: Debug + Send + Sync + 'static {
-    /// Publishes events: one result for each, in order.
+    /// Publishes events: one result for each, in order. A call without any makes what the bus needs for those to come.
     async fn publish(&self, events: &[Event]) -> Result<Vec<Published>, BackendError>;
 
     /// Joins a group of consumers.
