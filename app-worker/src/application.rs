@@ -77,7 +77,7 @@ impl Application {
     /// group. A bus that is away is waited for.
     ///
     /// # Errors
-    /// The bus takes no members; the error says what to mend.
+    /// The bus takes no members, or lets them go by itself; the error says what to mend.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let Self { work, pulse, relay, server, metrics } = self;
         let relay = relay.map(|relay| tokio::spawn(relay.run()));
@@ -86,9 +86,10 @@ impl Application {
             Either::Left((joined, _)) => Some(joined?),
             Either::Right(_) => None,
         };
+        let mut ended = Ok(());
         if let Some(subscription) = joined {
             let sampler = tokio::spawn(sample(subscription.clone(), metrics));
-            work.runner(subscription, pulse).run(stop).await;
+            ended = work.runner(subscription, pulse).run(stop).await;
             sampler.abort();
         }
         if let Some(relay) = relay {
@@ -97,7 +98,7 @@ impl Application {
         if let Some(server) = server {
             server.stop(false).await;
         }
-        Ok(())
+        Ok(ended?)
     }
 }
 

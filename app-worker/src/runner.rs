@@ -33,10 +33,15 @@ pub struct Runner {
 
 impl Runner {
     /// Consumes until `stop` is done; then works off what was taken, gives back the rest and leaves the group.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// The bus ended the subscription by itself: whoever watches over the worker has to start it again.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), &'static str> {
         let closing = CLOSING.min(self.grace / 2);
         let lanes = pin!(join_all((0..self.lanes).map(|_| self.lane())));
+        let mut ended = Err("the bus takes no more events out of the group; the log says why");
         if let Either::Right(((), lanes)) = select(lanes, pin!(stop)).await {
+            ended = Ok(());
             tracing::info!("stopping: no more events are taken");
             self.pulse.stop();
             self.consumer.stop();
@@ -51,6 +56,7 @@ impl Runner {
             }
             Either::Right(_) => tracing::warn!("the bus took too long to let the worker go"),
         }
+        ended
     }
 
     async fn lane(&self) {
@@ -67,6 +73,36 @@ impl Runner {
                     self.runtime.sleep(PAUSE).await;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatcore::port::EventBus;
+    use chatcore_ports::memory::MemoryBus;
+    use chatcore_ports::tokio::TokioRuntime;
+    use futures_util::future::{pending, ready};
+
+    #[tokio::test]
+    async fn a_worker_whose_bus_ends_by_itself_has_failed() {
+        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
+        let bus = MemoryBus::new(runtime.clone());
+        for by_itself in [true, false] {
+            let subscription = bus.subscribe("workers").await.unwrap();
+            let consumer = Consumer::new(subscription.clone(), Vec::new(), runtime.clone(), 1);
+            let (runtime, pulse) = (runtime.clone(), Arc::new(Pulse::new(runtime.clone())));
+            let grace = Duration::from_secs(5);
+            let runner = Runner { consumer, subscription: subscription.clone(), runtime, pulse, lanes: 2, grace };
+            let ended = if by_itself {
+                // As after a panic of the task that reads.
+                subscription.close().await.unwrap();
+                runner.run(pending()).await
+            } else {
+                runner.run(ready(())).await
+            };
+            assert_eq!(ended.is_err(), by_itself, "{ended:?}");
         }
     }
 }
