@@ -120,11 +120,16 @@ fn security(reader: &mut Reader) -> Option<(bool, Option<PathBuf>, Option<Sasl>)
     let ca_file = reader.optional(&t::KAFKA_CA_FILE, parse::path);
     let (protocol, mechanism) = (protocol?, mechanism?);
     let (tls, named) = (protocol == 1 || protocol == 3, protocol >= 2);
-    let sasl = username?.zip(password?).map(|(username, password)| Sasl { mechanism, username, password });
+    let (username, password) = (username?, password?);
+    if !named && (username.is_some() || password.is_some()) {
+        let rule = "and KAFKA_SASL_PASSWORD are told to nobody by this KAFKA_SECURITY_PROTOCOL; SASL_SSL would";
+        reader.fault(&t::KAFKA_SASL_USERNAME, rule);
+    }
+    let sasl = username.zip(password).map(|(username, password)| Sasl { mechanism, username, password });
     if named && sasl.is_none() {
         reader.fault(&t::KAFKA_SASL_USERNAME, "and KAFKA_SASL_PASSWORD are needed by this KAFKA_SECURITY_PROTOCOL");
     }
-    Some((tls, ca_file?, sasl.filter(|_| named)))
+    Some((tls, ca_file?, sasl))
 }
 
 /// Which of these words it is, in any case.
@@ -203,8 +208,8 @@ mod tests {
         let kafka = read(&[&[servers, secure][..], &named].concat()).unwrap().unwrap();
         assert!(kafka.tls && !format!("{kafka:?}").contains("hunter2"));
         assert_eq!(kafka.sasl.unwrap().mechanism, Mechanism::ScramSha512);
-        let plain = read(&[&[servers][..], &named].concat()).unwrap().unwrap();
-        assert_eq!(plain.sasl, None, "plaintext tells no password");
+        let plain = read(&[&[servers][..], &named].concat()).unwrap_err();
+        assert!(plain.contains("KAFKA_SASL_USERNAME") && !plain.contains("hunter2"), "nobody is asked for it: {plain}");
     }
 
     #[test]
