@@ -45,7 +45,12 @@ impl Field {
     }
 
     pub(crate) fn worker(&self, printed: &Printed) -> Worker {
-        Worker::start(self.server.folder(), &pairs(&self.settings), printed)
+        self.worker_with(printed, &[])
+    }
+
+    /// A worker with some settings besides.
+    pub(crate) fn worker_with(&self, printed: &Printed, more: &[(&str, &str)]) -> Worker {
+        Worker::start(self.server.folder(), &[&pairs(&self.settings)[..], more].concat(), printed)
     }
 
     /// A command of the worker's.

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How many turns are measured, and the pause between them.
-const TURNS: usize = 60;
+/// How many turns are measured in a round, and the pause between them.
+const TURNS: usize = 30;
 const PAUSE: Duration = Duration::from_millis(50);
-/// Ten times what a machine with nothing else to do needs at the most: this one does a lot else.
-const BOUND: Duration = Duration::from_millis(500);
+/// How soon half of the events are there, in the best of so many rounds: whatever else this machine does makes a round slower.
+const BOUND: Duration = Duration::from_millis(50);
+const ROUNDS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_on_kafka_soon_after_the_answer_also_of_ten_kilobytes() {
@@ -29,21 +30,29 @@ async fn an_event_is_on_kafka_soon_after_the_answer_also_of_ten_kilobytes() {
         field.command(&["create-topics"]);
         let reader = Reader::start(broker, &format!("{name}-responses")).await;
         reader.arrival(&first).await;
-        let mut answered = Vec::new();
-        for _ in 0..TURNS {
-            sleep(PAUSE).await;
-            let event = ask(&client).await;
-            answered.push((event, Instant::now()));
+        let mut medians = Vec::new();
+        while medians.len() < ROUNDS && medians.iter().all(|median| *median >= BOUND) {
+            medians.push(round(&client, &reader).await);
         }
-        let mut behind = Vec::new();
-        for (event, at) in &answered {
-            behind.push(reader.arrival(event).await.saturating_duration_since(*at));
-        }
-        behind.sort();
-        let (median, last) = (behind[TURNS / 2], behind[TURNS - 1]);
-        println!("answers of {size} bytes: their events are on Kafka {median:.1?} later (median), {last:.1?} at most");
-        assert!(median < BOUND, "{name}: {median:?}");
+        println!("answers of {size} bytes: their events are on Kafka {medians:.1?} later (median of each round)");
+        assert!(medians.iter().any(|median| *median < BOUND), "{name}: {medians:?}");
     }
+}
+
+/// How long after its answer an event was there (median).
+async fn round(client: &Client, reader: &Reader) -> Duration {
+    let mut answered = Vec::new();
+    for _ in 0..TURNS {
+        sleep(PAUSE).await;
+        let event = ask(client).await;
+        answered.push((event, Instant::now()));
+    }
+    let mut behind = Vec::new();
+    for (event, at) in &answered {
+        behind.push(reader.arrival(event).await.saturating_duration_since(*at));
+    }
+    behind.sort();
+    behind[TURNS / 2]
 }
 
 /// A message, and the event of its answer.

@@ -1,8 +1,9 @@
 //! Workers that print the events, and what all workers of a test have printed.
 
 use crate::process::command;
+use krafka::producer::murmur2;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Child;
@@ -35,7 +36,12 @@ impl Drop for Worker {
 
 /// The events that were printed: of each session, in the order of their first occurrence.
 #[derive(Clone, Default)]
-pub(crate) struct Printed(Arc<Mutex<BTreeMap<String, Vec<Event>>>>);
+pub(crate) struct Printed(Arc<Mutex<BTreeMap<String, Vec<Event>>>>, Arc<Mutex<BTreeSet<Place>>>);
+
+/// A type, so a topic, and a partition.
+type Place = (String, u32);
+/// As many partitions has a topic that the programs make.
+const PARTITIONS: u32 = 3;
 
 /// A number in a session, and a type.
 type Event = (u64, String);
@@ -43,8 +49,11 @@ type Event = (u64, String);
 impl Printed {
     fn note(&self, line: &Value) {
         let event = (line["seq"].as_u64().unwrap(), line["type"].as_str().unwrap().to_owned());
+        let session = line["session_id"].as_str().unwrap();
+        let partition = (murmur2(session.as_bytes()) & 0x7fff_ffff) % PARTITIONS;
+        self.1.lock().unwrap().insert((event.1.clone(), partition));
         let mut sessions = self.0.lock().unwrap();
-        let events = sessions.entry(line["session_id"].as_str().unwrap().to_owned()).or_default();
+        let events = sessions.entry(session.to_owned()).or_default();
         if !events.contains(&event) {
             events.push(event);
         }
@@ -64,6 +73,18 @@ impl Printed {
         };
         let came = tokio::time::timeout(limit, wait).await;
         assert!(came.is_ok(), "{} of {count} events were printed within {limit:?}", self.count());
+    }
+
+    /// Waits until each partition of the questions and of the answers is read from now on.
+    pub(crate) async fn wait_for_each_partition(&self, limit: Duration) {
+        self.1.lock().unwrap().clear();
+        let wait = async {
+            while self.1.lock().unwrap().len() < 2 * PARTITIONS as usize {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let came = tokio::time::timeout(limit, wait).await;
+        assert!(came.is_ok(), "within {limit:?} only these were read: {:?}", self.1.lock().unwrap());
     }
 
     /// The numbers of a session's events.

@@ -1,4 +1,4 @@
-//! Clients that chat without a pause and send nothing twice: each message has to be answered at once.
+//! Clients that chat without a pause, and send nothing twice: each message has to be answered at once.
 
 use crate::client::Client;
 use reqwest::StatusCode;
@@ -24,16 +24,22 @@ pub(crate) struct Talks {
 }
 
 impl Talks {
-    /// So many clients at once, with this pause between an answer and the next question.
-    pub(crate) fn start(client: &Client, clients: usize, pause: Duration) -> Self {
+    /// So many clients at once.
+    pub(crate) fn start(client: &Client, clients: usize) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let talk = |_| tokio::spawn(talk(client.clone(), pause, stop.clone(), answered.clone()));
+        let talk = |_| tokio::spawn(talk(client.clone(), stop.clone(), answered.clone()));
         let clients = (0..clients).map(talk).collect();
         Self { stop, answered, clients }
     }
 
-    /// Turns a second from now on, so long.
-    pub(crate) async fn speed(&self, time: Duration) -> f64 {
+    /// Turns a second in three windows of this length, the slowest first.
+    pub(crate) async fn speeds(&self, window: Duration) -> [f64; 3] {
+        let mut speeds = [self.speed(window).await, self.speed(window).await, self.speed(window).await];
+        speeds.sort_by(f64::total_cmp);
+        speeds
+    }
+
+    async fn speed(&self, time: Duration) -> f64 {
         let (start, before) = (Instant::now(), self.answered.load(Ordering::Relaxed));
         tokio::time::sleep(time).await;
         let turns = u32::try_from(self.answered.load(Ordering::Relaxed) - before).unwrap();
@@ -59,7 +65,7 @@ impl Drop for Talks {
 }
 
 /// One session after the other.
-async fn talk(client: Client, pause: Duration, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Turns {
+async fn talk(client: Client, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Turns {
     let mut turns = Turns::new();
     let mut session = None;
     while !stop.load(Ordering::Relaxed) {
@@ -68,7 +74,6 @@ async fn talk(client: Client, pause: Duration, stop: Arc<AtomicBool>, answered: 
         let had = turns.entry(id.clone()).or_insert(0);
         *had += 1;
         session = (*had < TURNS).then_some(id);
-        tokio::time::sleep(pause).await;
     }
     turns
 }

@@ -23,7 +23,14 @@ type Seen = Arc<Mutex<BTreeMap<SessionId, Vec<u64>>>>;
 
 /// Works events off until the member is closed.
 async fn lane(member: Arc<dyn Subscription>, seen: Seen, work: Duration) {
-    while let Some(delivery) = member.next().await.unwrap_or_else(|error| panic!("{error:?}")) {
+    loop {
+        let delivery = match member.next().await {
+            Ok(Some(delivery)) => delivery,
+            Ok(None) => return,
+            // It has been away for long; the member goes on by itself.
+            Err(error) if error.may_pass() => continue,
+            Err(error) => panic!("{error:?}"),
+        };
         sleep(work).await;
         let event = delivery.event.as_ref().expect("an event");
         note(&seen, event);
