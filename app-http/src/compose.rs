@@ -86,7 +86,10 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
     let ai = Arc::new(MeasuredAi::new(gateway, runtime.clone()));
     Ok(Parts {
         chat: ChatService::new(sessions.clone(), ai, runtime.clone(), chat_policy(settings)),
-        guests: settings.chat.guests.then(|| GuestGate::new(store.throttle.clone(), settings.chat.guest_quota)),
+        guests: settings
+            .chat
+            .guests
+            .then(|| GuestGate::new(store.throttle.clone(), runtime.clone(), settings.chat.guest_quota)),
         login: LoginService::new(users, tokens, store.throttle, runtime.clone(), login_policy(&settings.logins)),
         sweeper: Sweeper::new(sessions, settings.chat.lease, ORPHAN_GRACE, SWEEP_BATCH),
         relay,

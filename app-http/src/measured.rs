@@ -67,7 +67,7 @@ pub(crate) fn request(method: &str, route: &str, status: u16, took: Duration) {
 /// its caller has gone.
 pub(crate) fn message(told: Result<Found, &ChatError>) {
     let outcome = match told {
-        Ok(Found::Nobody) => return,
+        Ok(found) if found.is_own() => return,
         Ok(_) => "replayed",
         Err(ChatError::Unavailable { .. } | ChatError::Stopping { .. } | ChatError::Overloaded) => "unavailable",
         Err(_) => "refused",

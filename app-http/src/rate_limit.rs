@@ -4,20 +4,25 @@
 use crate::startup::State;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use chatcore::ChatError;
-use chatcore::guests::GuestError;
+use chatcore::guests::GuestGate;
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::turn::Refusal;
 use std::time::Duration;
+use tokio::time::timeout;
 
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// How long an answer waits for what is left to be known: of a store that is away nothing is told.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The quotas that a message counts toward: the owner's own, and for guests that of their address.
 #[derive(Debug)]
 pub struct Limits {
     owner: Option<Limit>,
     address: Option<Limit>,
+    whose: Option<Owner>,
 }
 
 #[derive(Debug)]
@@ -33,37 +38,41 @@ impl Limits {
     /// What every owner may do; what is left is not known yet.
     #[must_use]
     pub fn new(quota: Option<Quota>) -> Self {
-        Self { owner: quota.map(|quota| Limit { name: "chat", quota, left: None }), address: None }
+        Self { owner: quota.map(|quota| Limit { name: "chat", quota, left: None }), address: None, whose: None }
     }
 
-    /// Whether a guest is let in, and what is then left for its address.
-    ///
-    /// # Errors
-    /// It is not.
-    pub fn guests(
-        &mut self,
-        quota: Option<Quota>,
-        entered: Result<Option<Left>, GuestError>,
-    ) -> Result<(), GuestError> {
-        let left = match &entered {
-            Ok(left) => *left,
-            Err(GuestError::Throttled { retry_after }) => Some(used_up(*retry_after)),
-            Err(_) => None,
-        };
-        self.address = quota.map(|quota| Limit { name: "address", quota, left });
-        entered.map(drop)
+    /// What is left for the address of a guest.
+    pub fn address(&mut self, left: Option<Left>) {
+        self.address.iter_mut().for_each(|limit| limit.left = left);
     }
 
-    /// What is left for the owner, by what became of the message. Where that does not tell, the store is asked.
-    pub async fn owner(&mut self, state: &State, owner: &Owner, told: Result<Option<Left>, &ChatError>) {
+    /// It is known whose they are.
+    pub fn are_of(&mut self, owner: &Owner, state: &State) {
+        self.whose = Some(owner.clone());
+        if owner.device_id().is_some() {
+            let quota = state.guests.as_ref().and_then(GuestGate::quota);
+            self.address = quota.map(|quota| Limit { name: "address", quota, left: None });
+        }
+    }
+
+    /// What is left for the owner, where that is told by what became of the message.
+    pub fn told(&mut self, told: Result<Option<Left>, &ChatError>) {
         let Some(limit) = &mut self.owner else { return };
-        limit.left = match told {
-            Ok(Some(left)) => Some(left),
-            Err(ChatError::Refused(Refusal::Throttled { retry_after })) => Some(used_up(*retry_after)),
+        match told {
+            Ok(left) => limit.left = left,
+            Err(ChatError::Refused(Refusal::Throttled { retry_after })) => limit.left = Some(used_up(*retry_after)),
             // The store has had its time.
-            Err(ChatError::Unavailable { .. }) => None,
-            _ => state.chat.left(owner).await.ok().flatten(),
-        };
+            Err(ChatError::Unavailable { .. }) => self.whose = None,
+            Err(_) => {}
+        }
+    }
+
+    /// Asks the store what is left for the owner, where nothing has told it.
+    pub async fn look(&mut self, state: &State) {
+        let (Some(limit), Some(owner)) = (&mut self.owner, &self.whose) else { return };
+        if limit.left.is_none() {
+            limit.left = timeout(LOOK, state.chat.left(owner)).await.ok().and_then(Result::ok).flatten();
+        }
     }
 
     /// Writes the headers, each quota an item.

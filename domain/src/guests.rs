@@ -1,9 +1,12 @@
 //! What guests may do besides the quota that every owner has: a device is only a name, and names cost nothing, so all guests of
 //! an address share one more quota.
 
+use crate::chat::{ChatError, Found, SendMessage};
 use crate::error::BackendError;
 use crate::policy::{Left, Quota};
-use crate::port::{Taken, Throttle};
+use crate::port::{Runtime, Taken, Throttle};
+use crate::turn::Refusal;
+use crate::watch::Watch;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,22 +23,42 @@ pub enum GuestError {
     /// The throttle failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The chat did not take it.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
 }
 
 /// Counts the questions of guests by address, over all processes. Cheap to clone.
 ///
 /// # Laws
-/// - **Only questions that were stored count**: whoever calls [`enter`](Self::enter) gives back what came to nothing.
+/// - **Only questions that were stored count**, each once: what was refused or stored before is given back.
+/// - **What was stored before is answered** although the quota is used up.
+/// - **A question is a task**: a caller who goes away changes nothing of what counts.
 #[derive(Debug, Clone)]
 pub struct GuestGate {
     throttle: Arc<dyn Throttle>,
+    runtime: Arc<dyn Runtime>,
     quota: Option<Quota>,
+}
+
+/// What became of a question, and what is left for its address where that is known.
+type Outcome<T> = (Option<Left>, Result<(Found, T), GuestError>);
+
+/// Made before the task: whatever becomes of that, its caller is told.
+struct Telling<T>(Arc<Watch<Option<Outcome<T>>>>);
+
+impl<T> Drop for Telling<T> {
+    fn drop(&mut self) {
+        self.0.update(|cell| {
+            cell.get_or_insert_with(|| (None, Err(ChatError::Stopping { turn: None }.into())));
+        });
+    }
 }
 
 impl GuestGate {
     /// A gate with this quota for each address; `None` lets everybody in.
-    pub fn new(throttle: Arc<dyn Throttle>, quota: Option<Quota>) -> Self {
-        Self { throttle, quota }
+    pub fn new(throttle: Arc<dyn Throttle>, runtime: Arc<dyn Runtime>, quota: Option<Quota>) -> Self {
+        Self { throttle, runtime, quota }
     }
 
     /// What an address may.
@@ -44,26 +67,77 @@ impl GuestGate {
         self.quota
     }
 
-    /// Counts a question from this address. Answers what is left, where there is a quota.
-    ///
-    /// # Errors
-    /// See [`GuestError`].
-    pub async fn enter(&self, address: &str) -> Result<Option<Left>, GuestError> {
-        let Some(quota) = &self.quota else { return Ok(None) };
-        match self.throttle.take(&key(address), quota).await? {
-            Taken::Granted(left) => Ok(Some(left)),
-            Taken::Wait(retry_after) => Err(GuestError::Throttled { retry_after }),
+    /// Asks a question from this address, by `ask`, and answers what is left for the address.
+    pub async fn ask<T, F>(
+        &self,
+        address: &str,
+        message: SendMessage,
+        ask: impl FnOnce(SendMessage) -> F + Send + 'static,
+    ) -> Outcome<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<(Found, T), ChatError>> + Send + 'static,
+    {
+        let told = Arc::new(Watch::new(None));
+        let (gate, address, telling) = (self.clone(), address.to_owned(), Telling(told.clone()));
+        self.runtime.spawn(Box::pin(async move {
+            let outcome = gate.decide(&address, message, ask).await;
+            telling.0.update(|cell| *cell = Some(outcome));
+        }));
+        told.wait(|cell| cell.is_some().then_some(())).await;
+        let gone = || (None, Err(ChatError::Stopping { turn: None }.into()));
+        told.update(Option::take).unwrap_or_else(gone)
+    }
+
+    async fn decide<T, F>(
+        &self,
+        address: &str,
+        message: SendMessage,
+        ask: impl FnOnce(SendMessage) -> F + Send,
+    ) -> Outcome<T>
+    where
+        T: Send,
+        F: Future<Output = Result<(Found, T), ChatError>> + Send,
+    {
+        let Some(quota) = &self.quota else { return (None, ask(message).await.map_err(GuestError::from)) };
+        match self.throttle.take(&key(address), quota).await {
+            Ok(Taken::Granted(mut left)) => {
+                let asked = ask(message).await;
+                if is_nothing_new(asked.as_ref().map(|(found, _)| *found)) {
+                    self.give_back(address).await;
+                    left.remaining += 1;
+                }
+                (Some(left), asked.map_err(GuestError::from))
+            }
+            Ok(Taken::Wait(retry_after)) => {
+                let asked = ask(SendMessage { only_known: true, ..message }).await;
+                let asked = asked.map_err(|error| match error {
+                    ChatError::Refused(Refusal::Throttled { .. } | Refusal::Busy { .. }) => {
+                        GuestError::Throttled { retry_after }
+                    }
+                    error => error.into(),
+                });
+                (Some(Left { remaining: 0, reset: retry_after }), asked)
+            }
+            Err(error) => (None, Err(error.into())),
         }
     }
 
-    /// The question was refused, or answered before. A throttle that fails here makes the quota a little stricter for a while,
-    /// and nothing worse.
-    pub async fn give_back(&self, address: &str) {
-        if self.quota.is_none() {
-            return;
-        }
+    /// A throttle that fails here makes the quota a little stricter for a while, and nothing worse.
+    async fn give_back(&self, address: &str) {
         if let Err(error) = self.throttle.give_back(&key(address)).await {
             tracing::warn!(%error, source = %error.source, "a guest's question could not be given back to the throttle");
+        }
+    }
+}
+
+/// Whether no question was stored: it was refused, or had been stored before.
+fn is_nothing_new(told: Result<Found, &ChatError>) -> bool {
+    use ChatError::{Invalid, Overloaded, Refused, Running, Stopping};
+    match told {
+        Ok(found) => found != Found::Nobody,
+        Err(error) => {
+            matches!(error, Invalid(_) | Refused(_) | Running { .. } | Overloaded | Stopping { turn: None })
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How many in how long a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// How many may start in any window; at least 1.
+    /// How many may start in any window; 0 for none at all.
     pub limit: u32,
     /// How long the window is.
     pub window: Duration,

@@ -20,6 +20,7 @@ use std::time::Duration;
 mod answers;
 mod busy;
 mod consumer;
+mod guests;
 mod logins;
 mod threads;
 

@@ -70,6 +70,7 @@ impl From<GuestError> for Problem {
         match error {
             GuestError::Throttled { retry_after } => Self::new(Kind::QuotaExceeded).with_retry(retry_after),
             GuestError::Backend(error) => Self::from(error),
+            GuestError::Chat(error) => Self::from(error),
             _ => Self::new(Kind::Overloaded),
         }
     }

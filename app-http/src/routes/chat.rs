@@ -17,12 +17,14 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
-use chatcore::ChatError;
-use chatcore::chat::{Found, SendMessage};
+use chatcore::chat::{Answered, Begun, Found, SendMessage, TurnEvent};
+use chatcore::guests::GuestError;
 use chatcore::id::{RequestId, UserId};
 use chatcore::owner::Owner;
 use chatcore::policy::Left;
 use chatcore::turn::Target;
+use chatcore::{ChatError, ChatService};
+use futures_util::stream::BoxStream;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -31,6 +33,7 @@ pub(super) async fn message(request: HttpRequest, payload: web::Payload, state: 
     let mut limits = Limits::new(state.chat.quota());
     let answered = answer(&request, payload.into_inner(), &state, &mut limits).await;
     let mut response = answered.unwrap_or_else(|problem| problem.error_response());
+    limits.look(&state).await;
     limits.write(response.headers_mut());
     response
 }
@@ -41,62 +44,87 @@ async fn answer(
     state: &Data<State>,
     limits: &mut Limits,
 ) -> Result<HttpResponse, Problem> {
-    let (owner, body) = said(request, payload).await?;
+    let (owner, body) = said(request, payload, state, limits).await?;
+    limits.are_of(&owner, state);
     let key = idempotency::key(request.headers(), body.client_message_id)?;
     check_user(&owner, body.user_id.as_ref())?;
-    let gate = state.guests.as_ref().filter(|_| owner.device_id().is_some());
-    let address = gate.map(|_| address(request, &state.trusted)).unwrap_or_default();
-    if let Some(gate) = gate {
-        limits.guests(gate.quota(), gate.enter(&address).await)?;
-    }
     let request_id = request.extensions().get::<Id>().and_then(|id| RequestId::parse(id.0.clone()).ok());
     let target = body.session_id.map_or(Target::New, Target::Existing);
-    let (asker, text) = (owner.clone(), body.message.clone());
     let on_busy = body.on_busy.unwrap_or(state.on_busy);
-    let message = SendMessage { owner, target, key, text, request_id, on_busy };
-    let asked = ask(request, state, message, body.message).await;
-    let told = asked.as_ref().map(|asked| asked.found);
-    if let Some(gate) = gate.filter(|_| is_nothing_new(told)) {
-        gate.give_back(&address).await;
+    let gate = state.guests.as_ref().filter(|_| owner.device_id().is_some());
+    let text = body.message.clone();
+    let message = SendMessage { owner, target, key, text, request_id, on_busy, only_known: false };
+    let (chat, in_pieces) = (state.chat.clone(), sse::is_wanted(request));
+    let ask = move |message| ask(chat, message, in_pieces);
+    let asked = match gate {
+        None => ask(message).await.map_err(GuestError::from),
+        Some(gate) => {
+            let (left, asked) = gate.ask(&address(request, &state.trusted), message, ask).await;
+            limits.address(left);
+            asked
+        }
+    };
+    if let Some(told) = told(asked.as_ref().map(|(found, _)| *found)) {
+        measured::message(told);
+        limits.told(told.and_then(|_| Ok(asked.as_ref().ok().and_then(|(_, said)| said.left()))));
     }
-    measured::message(told);
-    limits.owner(state, &asker, asked.as_ref().map(|asked| asked.left)).await;
-    let Asked { mut response, found, .. } = asked?;
+    let (found, said) = asked?;
+    let mut response = match said {
+        Said::Whole(answered) => HttpResponse::Ok().json(AnswerOut::new(&body.message, &answered)),
+        Said::InPieces(begun, events) => stream::answer(state, body.message, begun, events, None),
+    };
     if found == Found::Answer {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
 }
 
-/// A question that was taken, or had been taken before.
-struct Asked {
-    response: HttpResponse,
-    found: Found,
-    left: Option<Left>,
+/// What the chat said, if it was asked.
+fn told(asked: Result<Found, &GuestError>) -> Option<Result<Found, &ChatError>> {
+    match asked {
+        Ok(found) => Some(Ok(found)),
+        Err(GuestError::Chat(error)) => Some(Err(error)),
+        Err(_) => None,
+    }
 }
 
-/// Asks, and answers with the whole answer or with a stream of it, as the client wishes.
-async fn ask(
-    request: &HttpRequest,
-    state: &Data<State>,
-    message: SendMessage,
-    question: String,
-) -> Result<Asked, ChatError> {
-    if sse::is_wanted(request) {
-        let (begun, events) = state.chat.stream(message).await?;
-        let response = stream::answer(state, question, begun, events, None);
-        return Ok(Asked { response, found: begun.found, left: begun.left });
+/// An answer to a question that was taken, or had been taken before.
+enum Said {
+    Whole(Answered),
+    InPieces(Begun, BoxStream<'static, TurnEvent>),
+}
+
+impl Said {
+    /// What is left of the owner's quota, where this question took of it.
+    fn left(&self) -> Option<Left> {
+        match self {
+            Self::Whole(answered) => answered.left,
+            Self::InPieces(begun, _) => begun.left,
+        }
     }
-    let answered = state.chat.send(message).await?;
-    let found = if answered.replayed { Found::Answer } else { Found::Nobody };
-    Ok(Asked { response: HttpResponse::Ok().json(AnswerOut::new(&question, &answered)), found, left: answered.left })
+}
+
+/// Asks for the whole answer or for a stream of it.
+async fn ask(chat: ChatService, message: SendMessage, in_pieces: bool) -> Result<(Found, Said), ChatError> {
+    if in_pieces {
+        let (begun, events) = chat.stream(message).await?;
+        return Ok((begun.found, Said::InPieces(begun, events)));
+    }
+    let answered = chat.send(message).await?;
+    Ok((answered.found(), Said::Whole(answered)))
 }
 
 /// Who says what. Without a token and without a device in a header, the body has to name one before anything else of it
 /// matters.
-async fn said(request: &HttpRequest, mut payload: Payload) -> Result<(Owner, MessageIn), Problem> {
+async fn said(
+    request: &HttpRequest,
+    mut payload: Payload,
+    state: &State,
+    limits: &mut Limits,
+) -> Result<(Owner, MessageIn), Problem> {
     let nobody = || Problem::new(Kind::NotAuthenticated);
     let named = named(request)?;
+    named.iter().for_each(|owner| limits.are_of(owner, state));
     let members = Body::<Members>::from_request(request, &mut payload).await.map(|body| body.0);
     if named.is_none() && !members.as_ref().is_ok_and(|members| members.has("device_id")) {
         return Err(nobody());
@@ -117,13 +145,4 @@ async fn said(request: &HttpRequest, mut payload: Payload) -> Result<(Owner, Mes
 fn check_user(owner: &Owner, claimed: Option<&UserId>) -> Result<(), Problem> {
     let same = claimed.is_none_or(|claimed| owner.user_id() == Some(claimed));
     same.then_some(()).ok_or_else(|| Problem::new(Kind::UserIdMismatch))
-}
-
-/// Whether no question was stored: it was refused, or had been stored before.
-fn is_nothing_new(told: Result<Found, &ChatError>) -> bool {
-    use ChatError::{Invalid, Overloaded, Refused, Running};
-    match told {
-        Ok(found) => found != Found::Nobody,
-        Err(error) => matches!(error, Invalid(_) | Refused(_) | Running { .. } | Overloaded),
-    }
 }

@@ -12,7 +12,7 @@ use crate::startup::{Stage, State};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chatcore::ChatError;
-use chatcore::chat::{Answered, Begun, Found, TurnEvent};
+use chatcore::chat::{Begun, TurnEvent};
 use chatcore::message::MessagesPage;
 use chatcore::owner::Owner;
 use chatcore::turn::{Cursor, Position, Stopping, TurnId};
@@ -124,7 +124,7 @@ pub(super) fn answer(
     let first = held.is_none().then(|| told.turn());
     // The turn of this server ends before the server does.
     let stopped = match begun.found {
-        Found::Nobody => stream::pending().boxed(),
+        found if found.is_own() => stream::pending().boxed(),
         _ => stopped(state).boxed(),
     };
     let stopped = stopped.map(|()| TurnEvent::Error(ChatError::Stopping { turn: None }));
@@ -177,8 +177,7 @@ impl Told {
             TurnEvent::Delta { text, at } => (self.goes_on("delta", at, &json!({ "text": text })), false),
             TurnEvent::Restart { fence } => (self.goes_on("restart", Position { fence, offset: 0 }, &json!({})), false),
             TurnEvent::Done(answer) => {
-                let Begun { turn, seq, .. } = self.begun;
-                let answered = Answered { turn, seq, answer, replayed: false, left: None };
+                let answered = self.begun.answered(answer);
                 let id = format!("{}-end", self.at.fence.0);
                 (Event::new("done", id, &AnswerOut::new(&self.question, &answered)), true)
             }

@@ -133,13 +133,17 @@ async fn the_guests_of_an_address_share_a_quota_that_only_stored_messages_count_
     refused.is_problem(429, "quota_exceeded");
     assert_eq!(left(&refused).as_deref(), Some("\"address\";r=0"));
     assert!(refused.header("retry-after").is_some());
+    // What was answered before is answered again, and costs nothing.
+    let replayed = ask("device-1", "1.1.1.1", "k", None).await;
+    assert_eq!((replayed.status, replayed.header("idempotency-replayed")), (200, Some("true")), "{replayed:?}");
+    assert_eq!(left(&replayed).as_deref(), Some("\"address\";r=0"));
     assert_eq!(ask("device-3", "2.2.2.2", "k", None).await.status, 200, "another address");
     assert_eq!(app.message(&json!({ "message": "hi" })).await.status, 200, "a user is no guest");
 }
 
 #[tokio::test]
 async fn every_answer_to_a_message_tells_the_quota_and_what_is_left() {
-    let app = TestApp::with(&[("MESSAGE_QUOTA", "3/60s")]).await;
+    let app = TestApp::with(&[("MESSAGE_QUOTA", "3/60s"), ("BODY_MAX_BYTES", "1KiB")]).await;
     let told = |answer: &Answer, remaining: u32| {
         assert_eq!(answer.header("ratelimit-policy"), Some("\"chat\";q=3;w=60"), "{answer:?}");
         let told = answer.header("ratelimit").unwrap();
@@ -164,8 +168,41 @@ async fn every_answer_to_a_message_tells_the_quota_and_what_is_left() {
     let refused = app.message(&json!({ "message": "hi" })).await;
     refused.is_problem(429, "quota_exceeded");
     told(&refused, 0);
+    let post = |body: &'static str| app.authed(Method::POST, "/chat/message").body(body);
+    let long: &'static str = "x".repeat(2000).leak();
+    let other = r#"{"message": "hi", "user_id": "another"}"#;
+    for (status, request) in [
+        (400, post("{")),
+        (403, post(other)),
+        (413, post(long)),
+        (415, post("hi").header("content-type", "text/plain")),
+        (422, post("{}")),
+        (422, post(r#"{"message": "hi"}"#).header("idempotency-key", "")),
+    ] {
+        let answer = send(request).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        told(&answer, 0);
+    }
     // Of whom nothing is known is told what everybody may.
-    for answer in [app.raw("{").await, send(app.request(Method::POST, "/chat/message")).await] {
-        assert_eq!(answer.header("ratelimit-policy"), Some("\"chat\";q=3;w=60"), "{answer:?}");
+    let nobody = send(app.request(Method::POST, "/chat/message")).await;
+    assert_eq!((nobody.status, nobody.header("ratelimit")), (401, None));
+    assert_eq!(nobody.header("ratelimit-policy"), Some("\"chat\";q=3;w=60"), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn a_guest_is_told_both_quotas_whatever_is_wrong() {
+    let app = TestApp::with(&[("MESSAGE_QUOTA", "3/60s"), ("GUEST_QUOTA", "1/60s")]).await;
+    let both = Some("\"chat\";q=3;w=60, \"address\";q=1;w=60");
+    let left = |answer: &Answer| {
+        let items = answer.header("ratelimit").unwrap_or_default().split(", ");
+        items.map(|item| item.split(";t=").next().unwrap().to_owned()).collect::<Vec<_>>().join(", ")
+    };
+    let wrong = say(&app, json!({ "device_id": DEVICE, "message": "" })).await;
+    assert_eq!((wrong.status, wrong.header("ratelimit-policy")), (422, both), "{wrong:?}");
+    let good = json!({ "device_id": DEVICE, "message": "hi" });
+    for (status, told) in [(200, "\"chat\";r=2, \"address\";r=0"), (429, "\"chat\";r=2, \"address\";r=0")] {
+        let answer = say(&app, good.clone()).await;
+        assert_eq!((answer.status, answer.header("ratelimit-policy")), (status, both), "{answer:?}");
+        assert_eq!(left(&answer), told, "{answer:?}");
     }
 }

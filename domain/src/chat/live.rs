@@ -25,15 +25,34 @@ pub struct Begun {
     pub found: Found,
 }
 
+impl Begun {
+    /// The turn's answer, where the turn is the call's own.
+    #[must_use]
+    pub fn answered(self, answer: Box<Message>) -> Answered {
+        let Self { turn, seq, left, found, .. } = self;
+        Answered { turn, seq, answer, replayed: false, resumed: found == Found::Question, left }
+    }
+}
+
 /// What a call found where it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// Nobody who answers: the turn is this call's own.
     Nobody,
+    /// The question, which nobody answered any more: its turn is this call's own.
+    Question,
     /// The turn, running by another call of the same key or by one that is only read.
     Running,
     /// Its answer.
     Answer,
+}
+
+impl Found {
+    /// Whether the turn is the call's own.
+    #[must_use]
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Nobody | Self::Question)
+    }
 }
 
 /// A stored answer.
@@ -47,8 +66,22 @@ pub struct Answered {
     pub answer: Box<Message>,
     /// The answer stood there before this call.
     pub replayed: bool,
+    /// The question stood there before this call, the answer did not.
+    pub resumed: bool,
     /// What is left of the owner's quota, where this call took of it.
     pub left: Option<Left>,
+}
+
+impl Answered {
+    /// What the call found.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        match (self.replayed, self.resumed) {
+            (true, _) => Found::Answer,
+            (_, true) => Found::Question,
+            _ => Found::Nobody,
+        }
+    }
 }
 
 /// What became of a turn's task.

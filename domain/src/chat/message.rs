@@ -3,7 +3,9 @@
 use super::Core;
 use crate::id::{AttemptId, Key, MessageId, RequestId};
 use crate::owner::Owner;
+use crate::policy::Quota;
 use crate::turn::{NewTurn, Target};
+use std::time::Duration;
 use uuid::Builder;
 
 /// What somebody says.
@@ -22,6 +24,8 @@ pub struct SendMessage {
     pub request_id: Option<RequestId>,
     /// What happens where another message of the session is being answered.
     pub on_busy: OnBusy,
+    /// Whether this goes on only where it was asked before under its key; what is new is refused as beyond the quota.
+    pub only_known: bool,
 }
 
 impl SendMessage {
@@ -36,7 +40,7 @@ impl SendMessage {
     /// ```
     pub fn new(owner: Owner, text: impl Into<String>) -> Self {
         let (target, on_busy) = (Target::New, OnBusy::Reject);
-        Self { owner, target, key: None, text: text.into(), request_id: None, on_busy }
+        Self { owner, target, key: None, text: text.into(), request_id: None, on_busy, only_known: false }
     }
 }
 
@@ -72,8 +76,9 @@ pub enum InvalidMessage {
 
 impl Core {
     pub(super) fn new_turn(&self, message: SendMessage) -> Result<NewTurn, InvalidMessage> {
-        let SendMessage { owner, target, key, text, request_id, on_busy: _ } = message;
+        let SendMessage { owner, target, key, text, request_id, on_busy: _, only_known } = message;
         check(&text, self.policy.max_message)?;
+        let nothing = Quota { limit: 0, window: Duration::from_secs(1) };
         Ok(NewTurn {
             owner,
             target,
@@ -83,7 +88,7 @@ impl Core {
             message: self.new_message_id(),
             text,
             request_id,
-            quota: self.policy.quota,
+            quota: if only_known { Some(nothing) } else { self.policy.quota },
             window: self.policy.window,
             lease: self.policy.lease,
             ttl: self.policy.session_ttl,

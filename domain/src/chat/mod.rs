@@ -63,7 +63,8 @@ impl Core {
 
     /// Makes a message a task of its own.
     fn start(self: &Arc<Self>, message: SendMessage) -> Result<Arc<Live>, ChatError> {
-        let on_busy = message.on_busy;
+        // What will not be taken stops nobody.
+        let on_busy = if message.only_known { OnBusy::Reject } else { message.on_busy };
         let new = self.new_turn(message)?;
         let live = Arc::new(Live::default());
         self.running.enter(new.attempt, live.clone(), self.policy.max_running)?;

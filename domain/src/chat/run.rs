@@ -83,8 +83,9 @@ impl Core {
     }
 
     async fn answer(&self, started: Started, new: NewTurn, asked: Duration, live: &Live) -> End {
-        let Started { turn, seq, window, left, .. } = started;
-        let begun = Begun { turn: turn.id, fence: turn.fence, seq, left, found: Found::Nobody };
+        let Started { turn, seq, window, left, resumed } = started;
+        let found = if resumed { Found::Question } else { Found::Nobody };
+        let begun = Begun { turn: turn.id, fence: turn.fence, seq, left, found };
         live.update(|state| state.begun = Some(begun));
         Span::current().record("session_id", display(turn.id.session)).record("message_id", display(turn.id.message));
         let NewTurn { owner, text, request_id, .. } = new;
@@ -143,8 +144,7 @@ impl Core {
         loop {
             match self.store.finish_turn(&turn, answer).await {
                 Ok(Finished::Stored(answer)) => {
-                    let (seq, left) = (begun.seq, begun.left);
-                    return End::Answered(Answered { turn: turn.id, seq, answer, replayed: false, left });
+                    return End::Answered(begun.answered(answer));
                 }
                 Ok(Finished::Fenced) => return End::Lost(begun),
                 Ok(Finished::Gone) => return End::Failed(Refusal::NotFound.into()),
@@ -176,5 +176,5 @@ fn replay(replayed: Replayed, live: &Live) -> End {
         state.text.clone_from(&answer.content);
     });
     let (turn, seq, answer) = (turn.id, question.seq, Box::new(answer));
-    End::Answered(Answered { turn, seq, answer, replayed: true, left: None })
+    End::Answered(Answered { turn, seq, answer, replayed: true, resumed: false, left: None })
 }

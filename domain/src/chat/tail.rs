@@ -136,7 +136,7 @@ impl Tail {
             Err(error) => Err(error),
         };
         match begun {
-            Ok((Begun { found: Found::Nobody, fence, .. }, live)) => {
+            Ok((Begun { found, fence, .. }, live)) if found.is_own() => {
                 self.source = Source::Here(live);
                 if fence != self.at.from.fence {
                     self.at.from = Position { fence, offset: 0 };
@@ -189,9 +189,8 @@ impl Core {
     /// The end of a turn that another attempt took over, if it comes soon. It is no replay: the turn is this call's own, and
     /// had no answer when the call came.
     pub(super) async fn stored_end(&self, owner: &Owner, begun: Begun) -> Result<Answered, ChatError> {
-        let Begun { turn, seq, left, .. } = begun;
-        match self.within(self.policy.patience, self.answer_of(owner, turn)).await {
-            Some(answer) => Ok(Answered { turn, seq, answer: answer?, replayed: false, left }),
+        match self.within(self.policy.patience, self.answer_of(owner, begun.turn)).await {
+            Some(answer) => Ok(begun.answered(answer?)),
             None => Err(ChatError::Running { begun, retry_after: self.policy.lease }),
         }
     }

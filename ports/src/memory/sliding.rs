@@ -28,8 +28,11 @@ impl<K> Default for Sliding<K> {
 impl<K: Ord + Clone> Sliding<K> {
     /// How long the next one has to wait; `None` if it may happen now.
     pub(super) fn wait(&self, key: &K, quota: &Quota, now: Duration) -> Option<Duration> {
+        if quota.limit == 0 {
+            return Some(quota.window);
+        }
         let takes = self.takes.get(key)?;
-        let last_that_counts = takes.at.len().checked_sub(quota.limit.max(1) as usize)?;
+        let last_that_counts = takes.at.len().checked_sub(quota.limit as usize)?;
         (takes.at[last_that_counts] + quota.window).checked_sub(now).filter(|wait| !wait.is_zero())
     }
 

@@ -3,6 +3,7 @@
 
 -- How long until one more may be taken; nothing where it may be now.
 local function window_wait(times, limit, window, now)
+  if limit == 0 then return tonumber(window) end
   local last = redis.call('LINDEX', times, limit - 1)
   if last and last + window > now then return last + window - now end
 end

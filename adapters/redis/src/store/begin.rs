@@ -20,6 +20,9 @@ static LEFT: Script = script!("left", window);
 static HOME: Script = script!("home", window);
 static GIVE_BACK: Script = script!("give_back");
 
+/// Limit and window for a question that no quota counts.
+const NO_QUOTA: (i64, i64) = (-1, 0);
+
 /// What the quota of an adopted session's owner says.
 enum Taken {
     /// Nothing was to be taken.
@@ -120,7 +123,7 @@ impl Redis {
     async fn ask(&self, asked: &Asked<'_>) -> Read<Answer> {
         let (new, session) = (asked.new, asked.session);
         let limits = &self.inner.limits;
-        let (limit, window) = if asked.counts { quota(new) } else { (0, 0) };
+        let (limit, window) = if asked.counts { quota(new) } else { NO_QUOTA };
         let is_new = new.target == Target::New;
         let owner = &new.owner;
         let mut others: Vec<String> = ["u", "e", "h", "q"].map(|kind| format!("{kind}:{owner}")).into();
@@ -178,8 +181,8 @@ impl Answer {
     }
 }
 
-fn quota(new: &NewTurn) -> (u32, i64) {
-    new.quota.map_or((0, 0), |quota| (quota.limit.max(1), micros(quota.window)))
+fn quota(new: &NewTurn) -> (i64, i64) {
+    new.quota.map_or(NO_QUOTA, |quota| (i64::from(quota.limit), micros(quota.window)))
 }
 
 /// What the script said, in the words of the port.

@@ -105,6 +105,11 @@ async fn what_counts(harness: &StoreHarness) {
     assert!(throttled(&third).is_some(), "the third question of two: {third:?}");
     let again = chat.begin(&counted("k2")).await;
     assert!(matches!(again, Began::Attached { .. }), "a question that was taken before is not refused: {again:?}");
+    let nothing = |key: &str| NewTurn { quota: quota(0, LONG), ..chat.question(Target::New, key) };
+    let refused = chat.begin(&nothing("k4")).await;
+    assert!(throttled(&refused).is_some_and(|wait| !wait.is_zero()), "a quota of nothing refuses all: {refused:?}");
+    let known = chat.begin(&nothing("k2")).await;
+    assert!(matches!(known, Began::Attached { .. }), "but what was taken before: {known:?}");
     chat.ask(Target::New, "no-quota").await;
 }
 

@@ -1,7 +1,7 @@
 #!lua
 -- Takes a question, or says what stands against it.
 -- ARGV  2 owner  3 session, or the id of a new one  4 new (0/1)  5 key  6 body hash  7 message id  8 the same in 16 bytes  9 text
---       10 lease  11 time to live  12 most messages  13 most sessions  14 quota (0 for none)  15 its window  16 attempt
+--       10 lease  11 time to live  12 most messages  13 most sessions  14 quota (-1: no quota)  15 its window  16 attempt
 --       17 request id  18 throttled by the quota of another slot: how long (0 if not)  19 the counts of other slots are exact (0/1)
 --       20 channel of followers  21 limit of the outbox  22 drop the oldest (0/1)  23 channel of the log
 local owner, sid, key, log = ARGV[2], ARGV[3], ARGV[5], {ARGV[21], ARGV[22], ARGV[23]}
@@ -60,7 +60,7 @@ if mine == 0 then -- A question that was taken before is not refused when it com
   if n + (open == '' and 2 or 3) > tonumber(ARGV[12]) then return {'SESSION_FULL'} end
   if log[2] == '0' and redis.call('XLEN', slot .. 'ox') >= tonumber(log[1]) then return {'OVERLOADED'} end
   if ARGV[18] ~= '0' then return {'THROTTLED', tonumber(ARGV[18])} end
-  local wait = quota > 0 and window_wait(starts, quota, ARGV[15], now)
+  local wait = quota >= 0 and window_wait(starts, quota, ARGV[15], now)
   if wait then return {'THROTTLED', wait} end
 end
 -- All checks are done: writes only from here on, since a script that fails half-way is not undone.
@@ -87,7 +87,7 @@ else
   n = n + 1
   append(log, sid, owner, ARGV[17], record(n, 'u', turn, 'accepted', '', 0, NOTHING .. ARGV[9]))
   redis.call('HSET', I, 'k' .. key, ARGV[6] .. '|' .. n, 't' .. ARGV[8], n)
-  if quota > 0 then remaining, reset = window_take(starts, quota, ARGV[15], now) end
+  if quota >= 0 then remaining, reset = window_take(starts, quota, ARGV[15], now) end
 end
 fence = fence_after(fence)
 local over_then = text(over)

@@ -1,7 +1,7 @@
 #!lua
 -- For a question in a session that was adopted: it lies in another slot than its owner's quota, so the quota is asked here
 -- first. If nothing new is started, what was taken is given back (give_back.lua).
--- ARGV  2 owner  3 quota (0 for none)  4 its window  5 time to live of the session
+-- ARGV  2 owner  3 quota (-1 where there is none)  4 its window  5 time to live of the session
 local others, starts, quota = of('h', ARGV[2]), of('q', ARGV[2]), tonumber(ARGV[3])
 -- The list of the other slots has to live as long as the sessions there.
 local horizon = redis.call('HGET', others, 'x')
@@ -10,7 +10,7 @@ if horizon and tonumber(horizon) < keep then
   redis.call('HSET', others, 'x', keep)
   redis.call('PEXPIREAT', others, keep, 'GT')
 end
-if quota == 0 then return {'FREE'} end
+if quota < 0 then return {'FREE'} end
 local wait = window_wait(starts, quota, ARGV[4], now)
 if wait then return {'THROTTLED', wait} end
 return {'TAKEN', now, window_take(starts, quota, ARGV[4], now)}

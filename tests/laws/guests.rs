@@ -1,0 +1,93 @@
+//! Laws of `GuestGate`.
+
+use super::{Bench, hello};
+use chatcore::chat::{ChatError, Found, SendMessage};
+use chatcore::guests::{GuestError, GuestGate};
+use chatcore::policy::{ChatPolicy, Left, Quota};
+use chatcore::port::Runtime;
+use chatcore::turn::Refusal;
+use chatcore_ports::memory::MemoryThrottle;
+use futures_util::FutureExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+const HERE: &str = "127.0.0.1";
+const QUOTA: Option<Quota> = Some(Quota { limit: 2, window: Duration::from_secs(600) });
+
+fn gate(bench: &Bench) -> GuestGate {
+    let runtime = Arc::new(bench.sim.runtime(0));
+    GuestGate::new(Arc::new(MemoryThrottle::new(runtime.clone())), runtime, QUOTA)
+}
+
+/// What is left after a question that becomes this.
+async fn left(gate: &GuestGate, told: Result<Found, ChatError>) -> u32 {
+    let (left, _) = gate.ask(HERE, hello(), move |_| async move { told.map(|found| (found, ())) }).await;
+    left.unwrap().remaining
+}
+
+#[test]
+fn only_questions_that_were_stored_count() {
+    let bench = Bench::new();
+    let (gate, runtime) = (gate(&bench), bench.sim.runtime(0));
+    bench.run(async move {
+        let nothing = [
+            Ok(Found::Answer),
+            Ok(Found::Running),
+            Ok(Found::Question),
+            Err(Refusal::NotFound.into()),
+            Err(ChatError::Overloaded),
+            Err(ChatError::Stopping { turn: None }),
+        ];
+        for told in nothing {
+            assert_eq!(left(&gate, told.clone()).await, 2, "{told:?}");
+        }
+        // Nor where nobody waits to hear of it.
+        for _ in 0..5 {
+            let slow = runtime.sleep(Duration::from_secs(1));
+            let refused = |_: SendMessage| slow.map(|()| Err::<(Found, ()), _>(Refusal::NotFound.into()));
+            assert!(gate.ask(HERE, hello(), refused).now_or_never().is_none(), "polled once, then dropped");
+            runtime.sleep(Duration::from_secs(2)).await;
+        }
+        assert_eq!(left(&gate, Ok(Found::Nobody)).await, 1);
+    });
+}
+
+#[test]
+fn what_was_stored_is_answered_although_the_quota_is_used_up() {
+    let bench = Bench::new();
+    let (gate, service) = (gate(&bench), bench.service(1, Duration::from_millis(20)));
+    bench.run(async move {
+        let say = async |message: SendMessage| {
+            let service = service.clone();
+            let ask = |message| async move { service.send(message).await.map(|answered| (answered.found(), answered)) };
+            gate.ask(HERE, message, ask).await
+        };
+        let (first, answered) = say(hello()).await;
+        assert_eq!(answered.unwrap().0, Found::Nobody);
+        let (second, other) = say(SendMessage { key: None, ..hello() }).await;
+        assert_eq!([first, second].map(|left| left.unwrap().remaining), [1, 0]);
+        assert_eq!(other.unwrap().0, Found::Nobody);
+        let (none, again) = say(hello()).await;
+        assert!(matches!(none, Some(Left { remaining: 0, .. })), "{none:?}");
+        assert_eq!(again.unwrap().0, Found::Answer);
+        let (_, new) = say(SendMessage { key: None, ..hello() }).await;
+        assert!(matches!(new, Err(GuestError::Throttled { .. })), "{new:?}");
+    });
+}
+
+#[test]
+fn a_question_that_is_taken_up_again_is_told_from_a_new_one() {
+    let bench = Bench::new();
+    let policy = ChatPolicy::default();
+    let (dies, lease) = (bench.service_of(1, policy.clone(), 1, Duration::from_secs(5)), policy.lease);
+    let service = bench.service_of(2, policy, 1, Duration::from_millis(20));
+    let (sim, runtime) = (bench.sim.clone(), bench.sim.runtime(0));
+    bench.run(async move {
+        assert!(dies.send(hello()).now_or_never().is_none());
+        runtime.sleep(Duration::from_secs(1)).await;
+        sim.kill(1);
+        runtime.sleep(lease).await;
+        let answered = service.send(hello()).await.unwrap();
+        assert_eq!(answered.found(), Found::Question, "{answered:?}");
+    });
+}
