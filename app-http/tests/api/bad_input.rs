@@ -10,6 +10,19 @@ async fn still_serves(app: &TestApp) {
 }
 
 #[tokio::test]
+async fn methods_that_nobody_knows_are_counted_as_one() {
+    let app = TestApp::start().await;
+    for number in 0..1000 {
+        let method = Method::from_bytes(format!("BREW{number}").as_bytes()).unwrap();
+        let answer = app.request(method, "/chat/message").send().await.unwrap();
+        assert!(answer.status().is_client_error(), "{answer:?}");
+    }
+    let numbers = send(app.request(Method::GET, "/metrics")).await.text;
+    assert!(!numbers.contains("BREW"), "{numbers}");
+    assert!(numbers.contains("method=\"other\""), "{numbers}");
+}
+
+#[tokio::test]
 async fn wrong_types_are_all_told_at_once() {
     let app = TestApp::start().await;
     let wrong = json!({ "message": 7, "user_id": [], "session_id": {}, "client_message_id": true });
