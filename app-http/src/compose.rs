@@ -176,7 +176,7 @@ fn ai(settings: &settings::Ai, runtime: &Arc<dyn Runtime>) -> Result<Ai, Box<dyn
         let ai = Arc::new(DemoAi::new(settings.demo_delay, runtime.clone()));
         return Ok(Ai { gateway: ai.clone(), probe: ai, numbers: Arc::new(AiNumbers::default) });
     };
-    let mut config = HttpAiConfig::new(url)?;
+    let mut config = HttpAiConfig::new(url.expose())?;
     config.wire = wire;
     config.api_key = settings.key.as_ref().map(|key| chatcore_ai_http::Secret::new(key.expose()));
     config.send_context = settings.send_context;

@@ -66,7 +66,7 @@ async fn answer(
     };
     if let Some(told) = told(asked.as_ref().map(|(found, _)| *found)) {
         measured::message(told);
-        limits.told(told.and_then(|_| Ok(asked.as_ref().ok().and_then(|(_, said)| said.left()))));
+        limits.told(told.map(|_| asked.as_ref().ok().and_then(|(_, said)| said.left())));
     }
     let (found, said) = asked?;
     let mut response = match said {

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub struct Ai {
     /// Which kind.
     pub kind: AiKind,
-    /// The address of the service; always there where the kind needs one.
-    pub url: Option<String>,
+    /// The address of the service, in which some want a key; always there where the kind needs one.
+    pub url: Option<Secret>,
     /// The key of the service.
     pub key: Option<Secret>,
     /// The model; always there where the kind needs one.
@@ -49,11 +49,13 @@ impl Ai {
             (reader.optional(&t::AI_MODEL, parse::text), reader.optional(&t::AI_SYSTEM_PROMPT, parse::text));
         let stream = reader.get(&t::AI_STREAM, parse::boolean);
         let (named, needed): (_, &[_]) = match kind {
-            Some(AiKind::Native) => ("native", &[(&t::AI_API_URL, &url)]),
-            Some(AiKind::OpenAi) => ("openai", &[(&t::AI_API_URL, &url), (&t::AI_MODEL, &model)]),
+            Some(AiKind::Native) => ("native", &[(&t::AI_API_URL, url == Some(None))]),
+            Some(AiKind::OpenAi) => {
+                ("openai", &[(&t::AI_API_URL, url == Some(None)), (&t::AI_MODEL, model == Some(None))])
+            }
             Some(AiKind::Demo) | None => ("demo", &[]),
         };
-        for (missing, _) in needed.iter().filter(|(_, given)| **given == Some(None)) {
+        for (missing, _) in needed.iter().filter(|(_, is_missing)| *is_missing) {
             reader.fault(missing, format!("is missing; AI={named} needs it"));
         }
         let (timeout, fallback) =
@@ -85,9 +87,10 @@ fn ai_kind(text: &str) -> Parsed<AiKind> {
 }
 
 /// The adapter looks closer; this much can be told with all other faults.
-fn url(text: &str) -> Parsed<String> {
-    let rule = "a URL like https://ai.example/chat";
+fn url(text: &str) -> Parsed<Secret> {
+    let rule = "a URL like https://ai.example/chat, without user and password";
     let uri: actix_web::http::Uri = text.parse().map_err(|_| rule)?;
     let good = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
-    if good { Ok(text.to_owned()) } else { Err(rule) }
+    let names_nobody = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    if good && names_nobody { Ok(Secret::new(text)) } else { Err(rule) }
 }

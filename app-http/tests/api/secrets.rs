@@ -24,10 +24,20 @@ fn secrets() -> Vec<(&'static str, String)> {
         "REDIS_URL" => format!("redis://user:{CANARY}@{NOBODY}/0"),
         "OTEL_EXPORTER_OTLP_HEADERS" => format!("authorization=Bearer%20{CANARY}"),
         "MONGODB_URI" => format!("mongodb://user:{CANARY}@{NOBODY}/"),
+        "AI_API_URL" | "WEBHOOK_URL" => format!("http://{NOBODY}/{CANARY}?key={CANARY}"),
         _ => format!("{CANARY}-{name}-of-more-than-thirty-two-bytes"),
     };
     let secrets: Vec<_> = all().filter(|spec| spec.secret).map(|spec| (spec.name, value(spec.name))).collect();
-    let must = ["JWT_SECRET_KEY", "AI_API_KEY", "REDIS_URL", "REDIS_PASSWORD", "KAFKA_SASL_PASSWORD", "WEBHOOK_SECRET"];
+    let must = [
+        "JWT_SECRET_KEY",
+        "AI_API_KEY",
+        "AI_API_URL",
+        "WEBHOOK_URL",
+        "REDIS_URL",
+        "REDIS_PASSWORD",
+        "KAFKA_SASL_PASSWORD",
+        "WEBHOOK_SECRET",
+    ];
     assert!(must.iter().all(|name| secrets.iter().any(|(secret, _)| secret == name)), "{secrets:?}");
     secrets
 }
@@ -37,7 +47,6 @@ const USED: &[(&str, &str)] = &[
     ("KAFKA_BOOTSTRAP_SERVERS", NOBODY),
     ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
     ("KAFKA_SASL_USERNAME", "user"),
-    ("AI_API_URL", "http://127.0.0.1:9/chat"),
     ("SHUTDOWN_GRACE", "4s"),
     EVERYTHING,
     #[cfg(feature = "otlp")]

@@ -41,6 +41,10 @@ fn each_kind_of_ai_says_what_it_misses() {
         ["AI_API_URL (default): is missing; AI=openai needs it", "AI_MODEL (default): is missing; AI=openai needs it"];
     assert_eq!(faults(&[("AI", "openai")]), missing);
     let address = ("AI_API_URL", "http://ai.example/v1");
+    for bad in ["http://ann:hush@ai.example/v1", "http://ann@ai.example", "ftp://ai.example/hush"] {
+        let rule = "AI_API_URL (environment): must be a URL like https://ai.example/chat, without user and password";
+        assert_eq!(faults(&[("AI_API_URL", bad)]), [rule]);
+    }
     assert_eq!(faults(&[("AI", "openai"), address]), missing[1..]);
     assert!(Settings::from_pairs([("AI", "native"), address]).is_ok());
     assert_eq!(faults(&[("AI", "gpt")]), ["AI (environment): must be demo, native or openai, not `gpt`"]);

@@ -63,10 +63,11 @@ fn db(text: &str) -> Parsed<u32> {
     text.trim().parse().map_err(|_| "the number of a database, 0 to 15 unless Redis was told otherwise")
 }
 
-/// Braces would decide which slot of a cluster a key is in.
+/// Braces would decide which slot of a cluster a key is in, the others stand for any letter in patterns.
 fn key_prefix(text: &str) -> Parsed<String> {
-    let good = !text.contains(['{', '}']) && text.len() <= 64;
-    if good { Ok(text.to_owned()) } else { Err("a text of at most 64 bytes without braces") }
+    let bad = |letter: char| "{}*?[]".contains(letter) || letter.is_whitespace() || letter.is_control();
+    let good = !text.contains(bad) && text.len() <= 64;
+    if good { Ok(text.to_owned()) } else { Err("a text of at most 64 bytes without white space and {}*?[]") }
 }
 
 #[cfg(test)]
@@ -101,6 +102,9 @@ mod tests {
             [("REDIS_URL", "http://a"), ("REDIS_DB", "0")],
             [("REDIS_URL", "redis://"), ("REDIS_DB", "0")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "{c}")],
+            [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "c*")],
+            [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "c[1]")],
+            [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "a shop:")],
             [("REDIS_HOST", "a"), ("REDIS_CA_FILE", "ca.pem")],
             [("REDIS_URL", "redis://a"), ("REDIS_CA_FILE", "ca.pem")],
         ] {

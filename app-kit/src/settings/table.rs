@@ -106,7 +106,7 @@ table! {
         LOGIN_QUOTA = "5/60s", "Wrong passwords for a name in any such time, and four times as many from an address; `off`.";
     }
     "The AI" {
-        AI_API_URL = "", "The address of the AI service. For `openai` it mostly ends in `/v1`; `/chat/completions` is added.";
+        AI_API_URL = "" secret, "The address of the AI service. For `openai` it mostly ends in `/v1`; `/chat/completions` is added.";
         AI_API_KEY = "" secret, "Sent to the AI service as a bearer token.";
         AI_MODEL = "", "For `openai`: which model answers.";
         AI_SYSTEM_PROMPT = "", "For `openai`: what the model is told before all messages.";
@@ -139,7 +139,7 @@ table! {
         WORKER_PORT = "8001", "The port of the worker's /livez, /readyz and /metrics, on HOST; 0 for any free one, `off` for none.";
         ARCHIVE_DIR = "", "The directory of the handler `archive`: JSON lines in `<topic>-<partition>-<date>-<n>.jsonl`. Workers may share it.";
         ARCHIVE_MAX_BYTES = "64MiB", "How large a file of the archive becomes before the next one begins.";
-        WEBHOOK_URL = "", "Where the handler `webhook` posts events to.";
+        WEBHOOK_URL = "" secret, "Where the handler `webhook` posts events to.";
         WEBHOOK_SECRET = "" secret, "What it signs them with: `X-Chatcore-Signature` is `t=<unix seconds>,v1=<hex of HMAC-SHA256 of t.body>`.";
         MONGODB_URI = "" secret, "Where the handler `mongodb` keeps messages: `mongodb://user:password@host:27017/?options`. The build needs `--features mongodb`.";
         MONGODB_DATABASE = "chatcore", "The database for them.";

@@ -9,4 +9,4 @@ mod webhook;
 pub use archive::{Archive, ArchiveConfig};
 pub use counters::Counters;
 pub use log::Log;
-pub use webhook::{Webhook, WebhookConfig};
+pub use webhook::{Address, Webhook, WebhookConfig};

@@ -1,6 +1,6 @@
 //! What is done with events, with what each handler needs to be told.
 
-use crate::handlers::{ArchiveConfig, WebhookConfig};
+use crate::handlers::{Address, ArchiveConfig, WebhookConfig};
 use app_kit::settings::parse::{self, Parsed};
 use app_kit::settings::{Reader, Secret, table as t};
 use reqwest::Url;
@@ -117,10 +117,10 @@ fn mongodb_database(text: &str) -> Parsed<String> {
     named.then(|| text.to_owned()).ok_or(r#"1 to 63 bytes, without spaces and /\."$*<>:|?"#)
 }
 
-fn url(text: &str) -> Parsed<Url> {
+fn url(text: &str) -> Parsed<Address> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
-    url.ok_or("a URL of http or https, without user and password")
+    url.map(Address).ok_or("a URL of http or https, without user and password")
 }
 
 /// Names, each once; `none` for none.

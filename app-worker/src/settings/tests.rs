@@ -82,12 +82,12 @@ fn every_secret_is_printed_as_stars_and_no_debug_shows_one() {
         "REDIS_URL" => "redis://user:canary@localhost/0".to_owned(),
         "MONGODB_URI" => "mongodb://user:canary@localhost/".to_owned(),
         "OTEL_EXPORTER_OTLP_HEADERS" => "authorization=canary".to_owned(),
+        "AI_API_URL" | "WEBHOOK_URL" => "https://hooks.example/canary?key=canary".to_owned(),
         _ => "canary-of-more-than-thirty-two-bytes".to_owned(),
     };
     let secrets: Vec<_> = t::all().filter(|spec| spec.secret).map(|spec| (spec.name, value(spec.name))).collect();
     let used = [
         ("WORKER_HANDLERS", "log,webhook"),
-        ("WEBHOOK_URL", "https://hooks.example/chat"),
         ("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),
         ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
         ("KAFKA_SASL_USERNAME", "user"),
