@@ -23,6 +23,8 @@ const LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 struct Counts {
     answered: AtomicUsize,
     told_to_go: AtomicUsize,
+    /// How often a server said that it is not ready.
+    seen_leaving: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -70,7 +72,9 @@ async fn a_rolling_restart_breaks_off_no_request() {
     })
     .await;
     let told = counts.told_to_go.load(Ordering::SeqCst);
-    println!("{} answers, {told} times told to go elsewhere", counts.answered.load(Ordering::SeqCst));
+    let seen = counts.seen_leaving.load(Ordering::SeqCst);
+    println!("{} answers, {told} times told to go elsewhere, by {seen} looks", counts.answered.load(Ordering::SeqCst));
+    assert!(seen >= 4, "each of the four that ended said so before, while it still served: {seen}");
 }
 
 /// Asks one question of its session after the other. Refused, or not let in, it asks the same of the other server.
@@ -107,8 +111,9 @@ async fn talk(clients: [Client; 2], ready: Arc<[AtomicBool; 2]>, counts: Arc<Cou
 async fn balance(client: Client, ways: [String; 2], ready: Arc<[AtomicBool; 2]>, counts: Arc<Counts>) {
     while !counts.over.load(Ordering::SeqCst) {
         for (way, is_ready) in ways.iter().zip(ready.iter()) {
-            let is_well = client.try_look(&format!("{way}/readyz")).await.is_ok_and(|status| status == StatusCode::OK);
-            is_ready.store(is_well, Ordering::SeqCst);
+            let status = client.try_look(&format!("{way}/readyz")).await.ok();
+            counts.seen_leaving.fetch_add(usize::from(status == Some(BUSY)), Ordering::SeqCst);
+            is_ready.store(status == Some(StatusCode::OK), Ordering::SeqCst);
         }
         sleep(LOOKED_AT_EVERY).await;
     }
