@@ -14,6 +14,10 @@ use tokio::time::timeout;
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
+/// The owner's own quota, in the headers.
+pub const CHAT: &str = "chat";
+/// That of all guests of an address.
+pub const ADDRESS: &str = "address";
 /// How long an answer waits for what is left to be known: of a store that is away nothing is told.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -38,7 +42,7 @@ impl Limits {
     /// What every owner may do; what is left is not known yet.
     #[must_use]
     pub fn new(quota: Option<Quota>) -> Self {
-        Self { owner: quota.map(|quota| Limit { name: "chat", quota, left: None }), address: None, whose: None }
+        Self { owner: quota.map(|quota| Limit { name: CHAT, quota, left: None }), address: None, whose: None }
     }
 
     /// What is left for the address of a guest.
@@ -51,7 +55,7 @@ impl Limits {
         self.whose = Some(owner.clone());
         if owner.device_id().is_some() {
             let quota = state.guests.as_ref().and_then(GuestGate::quota);
-            self.address = quota.map(|quota| Limit { name: "address", quota, left: None });
+            self.address = quota.map(|quota| Limit { name: ADDRESS, quota, left: None });
         }
     }
 

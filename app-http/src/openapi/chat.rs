@@ -20,7 +20,7 @@ const CURSOR: &str = "^[0-7][0-9a-f]{47}$";
 const MARK: &str = "^[0-9]{1,19}-([0-9]{1,19}|end)$";
 
 pub(super) fn message(max_body: usize, guests: bool) -> Described {
-    let key = "Sent again with the same key and the same text, it is the same message: its one answer is given again. \
+    let key = "Sent again with the same key and the same text, it is the same message: its one answer is given again, as long as the session lives. \
                1 to 255 visible ASCII characters, bare or as a quoted string; the same as `client_message_id`, \
                where both are there.";
     let taken = [

@@ -3,6 +3,7 @@
 use super::examples::{ANSWERED_SESSION, QUESTION};
 use super::headers;
 use crate::problem::{Kind, MEDIA_TYPE};
+use crate::rate_limit::{ADDRESS, CHAT};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::openapi::content::ContentBuilder;
@@ -86,7 +87,7 @@ fn says_when(kind: Kind) -> bool {
 
 fn example(kind: Kind) -> Example {
     let mut value = json!({
-        "type": format!("urn:chatcore:problem:{}", kind.code()),
+        "type": kind.uri(),
         "title": kind.title(), "status": kind.status().as_u16(), "detail": kind.detail(), "code": kind.code(),
     });
     match kind {
@@ -94,6 +95,7 @@ fn example(kind: Kind) -> Example {
             value["message_id"] = QUESTION.into();
             value["session_id"] = ANSWERED_SESSION.into();
         }
+        Kind::QuotaExceeded => value["violated-policies"] = json!([CHAT]),
         Kind::ValidationFailed => {
             value["detail"] = "message is missing".into();
             value["errors"] = json!([{ "detail": "is missing", "pointer": "#/message" }]);
@@ -123,14 +125,19 @@ pub(super) fn schema() -> RefOr<Schema> {
         .items(Ref::from_schema_name("FieldFault"))
         .min_items(Some(1))
         .description(Some("What is wrong with which part of the request."));
+    let policies = ArrayBuilder::new()
+        .items(ObjectBuilder::new().schema_type(Type::String).enum_values(Some([CHAT, ADDRESS])))
+        .min_items(Some(1))
+        .description(Some("The policies of `RateLimit-Policy` that allow no more for now."));
     ObjectBuilder::new()
         .description(Some("What went wrong (RFC 9457)."))
-        .property("type", text("The kind of the problem, as a URN; it ends in the code."))
+        .property("type", text("The kind of the problem, as a URI."))
         .property("title", text("The kind in a few words, always the same."))
         .property("status", status.description(Some("The status of the answer.")))
         .property("detail", text("What went wrong this time, for people."))
         .property("code", text("The kind, for programs.").enum_values(Some(all().into_keys())))
         .property("errors", faults)
+        .property("violated-policies", policies)
         .property("message_id", id("The question of the turn that this is about."))
         .property("session_id", id("The session of the turn that this is about."))
         .required("type")

@@ -1,6 +1,7 @@
 //! What the core says, as problems.
 
 use super::{Kind, Place, Problem};
+use crate::rate_limit::{ADDRESS, CHAT};
 use chatcore::ChatError;
 use chatcore::chat::InvalidMessage;
 use chatcore::error::{AccessError, BackendError};
@@ -48,7 +49,7 @@ impl From<Refusal> for Problem {
             Refusal::NotYours => Self::new(Kind::AccessDenied),
             Refusal::SessionFull => Self::new(Kind::SessionFull),
             Refusal::TooManySessions => Self::new(Kind::TooManySessions),
-            Refusal::Throttled { retry_after } => Self::new(Kind::QuotaExceeded).with_retry(retry_after),
+            Refusal::Throttled { retry_after } => exceeded(CHAT, retry_after),
             Refusal::Overloaded => Self::new(Kind::OutboxFull),
             _ => Self::new(Kind::Overloaded),
         }
@@ -68,7 +69,7 @@ impl From<AccessError> for Problem {
 impl From<GuestError> for Problem {
     fn from(error: GuestError) -> Self {
         match error {
-            GuestError::Throttled { retry_after } => Self::new(Kind::QuotaExceeded).with_retry(retry_after),
+            GuestError::Throttled { retry_after } => exceeded(ADDRESS, retry_after),
             GuestError::Backend(error) => Self::from(error),
             GuestError::Chat(error) => Self::from(error),
             _ => Self::new(Kind::Overloaded),
@@ -99,6 +100,10 @@ impl From<BackendError> for Problem {
         tracing::warn!(%error, source = %error.source, "a request could not be served");
         Self::new(Kind::StoreUnavailable)
     }
+}
+
+fn exceeded(policy: &'static str, retry_after: Duration) -> Problem {
+    Problem::new(Kind::QuotaExceeded).with_retry(retry_after).with_policy(policy)
 }
 
 /// The rest of the lease is no hint: turns are short. Some jitter keeps those who wait from coming back together.

@@ -46,6 +46,17 @@ impl Kind {
         self.row().1
     }
 
+    /// Its name on the web: that of draft-ietf-httpapi-ratelimit-headers where that has one.
+    #[must_use]
+    pub fn uri(self) -> String {
+        const REGISTRY: &str = "https://iana.org/assignments/http-problem-types";
+        match self {
+            Self::QuotaExceeded => format!("{REGISTRY}#quota-exceeded"),
+            Self::Overloaded => format!("{REGISTRY}#temporary-reduced-capacity"),
+            other => format!("urn:chatcore:problem:{}", other.code()),
+        }
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(self) -> StatusCode {

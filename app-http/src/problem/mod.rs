@@ -29,6 +29,8 @@ pub struct Problem {
     errors: Vec<FieldFault>,
     turn: Option<TurnId>,
     retry: Option<Duration>,
+    /// The policies of `RateLimit-Policy` that it violates.
+    policies: Vec<&'static str>,
 }
 
 /// What is wrong with one part of a request.
@@ -57,7 +59,14 @@ impl Problem {
     /// A problem that says what its kind says.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        Self { kind, detail: kind.detail().into(), errors: Vec::new(), turn: None, retry: kind.retry() }
+        Self {
+            kind,
+            detail: kind.detail().into(),
+            errors: Vec::new(),
+            turn: None,
+            retry: kind.retry(),
+            policies: Vec::new(),
+        }
     }
 
     /// Faults of parts of the request; at least one.
@@ -103,6 +112,12 @@ impl Problem {
         Self { retry: Some(after), ..self }
     }
 
+    /// The same, naming the policy that allows no more.
+    #[must_use]
+    pub fn with_policy(self, name: &'static str) -> Self {
+        Self { policies: vec![name], ..self }
+    }
+
     /// Makes this the answer whose status and headers are given; other headers of it stay. Gives the body.
     pub fn write(&self, status: &mut StatusCode, headers: &mut HeaderMap) -> BoxBody {
         *status = self.kind.status();
@@ -119,12 +134,13 @@ impl Problem {
 
     fn body(&self) -> Body<'_> {
         Body {
-            r#type: format!("urn:chatcore:problem:{}", self.kind.code()),
+            r#type: self.kind.uri(),
             title: self.kind.title(),
             status: self.kind.status().as_u16(),
             detail: &self.detail,
             code: self.kind.code(),
             errors: &self.errors,
+            policies: &self.policies,
             message_id: self.turn.map(|turn| turn.message),
             session_id: self.turn.map(|turn| turn.session),
         }
@@ -140,6 +156,8 @@ struct Body<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldFault],
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    policies: &'a [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     message_id: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -154,7 +154,14 @@ impl Answer {
         let body = self.json();
         assert_eq!(body["code"], code, "{body}");
         assert_eq!(body["status"], status, "{body}");
-        assert_eq!(body["type"], format!("urn:chatcore:problem:{code}"));
+        // The draft of the headers of quotas names these two.
+        let name = match code {
+            "quota_exceeded" => "https://iana.org/assignments/http-problem-types#quota-exceeded".into(),
+            "overloaded" => "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity".into(),
+            _ => format!("urn:chatcore:problem:{code}"),
+        };
+        assert_eq!(body["type"], name);
+        assert_eq!(body.get("violated-policies").is_some(), code == "quota_exceeded", "{body}");
         assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
         body
     }

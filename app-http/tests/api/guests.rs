@@ -130,7 +130,7 @@ async fn the_guests_of_an_address_share_a_quota_that_only_stored_messages_count_
     }
     assert_eq!(ask("device-2", "1.1.1.1", "k", None).await.status, 200);
     let refused = ask("device-3", "1.1.1.1", "k", None).await;
-    refused.is_problem(429, "quota_exceeded");
+    assert_eq!(refused.is_problem(429, "quota_exceeded")["violated-policies"], json!(["address"]));
     assert_eq!(left(&refused).as_deref(), Some("\"address\";r=0"));
     assert!(refused.header("retry-after").is_some());
     // What was answered before is answered again, and costs nothing.
@@ -166,7 +166,7 @@ async fn every_answer_to_a_message_tells_the_quota_and_what_is_left() {
     told(&app.message(&json!({ "message": "hi" })).await, 1);
     told(&app.message(&json!({ "message": "hi" })).await, 0);
     let refused = app.message(&json!({ "message": "hi" })).await;
-    refused.is_problem(429, "quota_exceeded");
+    assert_eq!(refused.is_problem(429, "quota_exceeded")["violated-policies"], json!(["chat"]));
     told(&refused, 0);
     let post = |body: &'static str| app.authed(Method::POST, "/chat/message").body(body);
     let long: &'static str = "x".repeat(2000).leak();

@@ -4,6 +4,7 @@
 mod access;
 mod app;
 mod bad_input;
+mod canaries;
 mod contract;
 mod doctor;
 mod errors;

@@ -40,7 +40,11 @@ pub(crate) fn documented(method: &Method, path: &str, answer: &Answer) {
             response["headers"].as_object().unwrap().keys().any(|known| known.eq_ignore_ascii_case(name.as_str()));
         assert!(known || PLAIN.contains(&name.as_str()), "{told}: {name} is not in the document");
     }
-    assert!(answer.header("x-request-id").is_some());
+    for (name, header) in response["headers"].as_object().unwrap() {
+        let pointer = header["$ref"].as_str().unwrap_or("#").trim_start_matches('#');
+        let header = if pointer.is_empty() { header } else { DOCUMENT.pointer(pointer).unwrap() };
+        assert!(header["required"] != true || answer.header(name).is_some(), "{told}: {name} is not there");
+    }
     if !answer.text.is_empty() {
         let media_type = answer.header("content-type").unwrap().split(';').next().unwrap();
         let content = response["content"].get(media_type).or(response["content"].get("*/*"));

@@ -240,6 +240,26 @@ async fn sessions_and_tokens_survive_a_restart_and_the_secret_is_for_its_owner_o
 }
 
 #[tokio::test]
+async fn the_quota_is_exact_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = || Running::start(directory.path(), &[("MESSAGE_QUOTA", "3/1h")]);
+    let server = start();
+    let token = server.token().await;
+    let left = async |server: &Running| {
+        let answer = send(server.message(&token, &json!({ "message": "hi" }))).await;
+        let told = answer.header("ratelimit").unwrap().split(";t=").next().unwrap().to_owned();
+        (answer.status, told)
+    };
+    assert_eq!(left(&server).await, (200, "\"chat\";r=2".to_owned()));
+    assert_eq!(left(&server).await, (200, "\"chat\";r=1".to_owned()));
+    server.signal("KILL");
+    server.end();
+    let server = start();
+    assert_eq!(left(&server).await, (200, "\"chat\";r=0".to_owned()));
+    assert_eq!(left(&server).await, (429, "\"chat\";r=0".to_owned()));
+}
+
+#[tokio::test]
 async fn a_turn_whose_server_was_killed_is_closed_by_the_next_one() {
     let directory = tempfile::tempdir().unwrap();
     let server = Running::start(directory.path(), &[("AI_DEMO_DELAY", "20s"), ("TURN_LEASE", "500ms")]);

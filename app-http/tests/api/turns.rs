@@ -98,6 +98,22 @@ async fn only_wrong_passwords_count_toward_the_quota_of_logins() {
 }
 
 #[tokio::test]
+async fn wrong_passwords_from_an_address_count_whatever_the_name() {
+    let app = TestApp::with(&[("LOGIN_QUOTA", "1/60s"), ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let login = |address: &str, name: &str| {
+        let body = json!({ "username": name, "password": "wrong" });
+        send(app.request(Method::POST, "/auth/login").header("x-forwarded-for", address).json(&body))
+    };
+    for name in ["ann", "bob", "cid", "dan"] {
+        login("1.1.1.1", name).await.is_problem(401, "wrong_credentials");
+    }
+    let refused = login("1.1.1.1", "eve").await;
+    refused.is_problem(429, "too_many_logins");
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
+    login("2.2.2.2", "eve").await.is_problem(401, "wrong_credentials");
+}
+
+#[tokio::test]
 async fn full_sessions_and_too_many_sessions_are_told_apart() {
     let app = TestApp::with(&[("SESSION_MAX_MESSAGES", "2"), ("OWNER_MAX_SESSIONS", "1")]).await;
     let id = app.say("hi").await["session_id"].clone();
