@@ -11,6 +11,7 @@ mod errors;
 mod guests;
 mod idempotency;
 mod junk;
+mod numbers;
 mod openapi;
 mod outage;
 mod process;

@@ -1,0 +1,80 @@
+//! What `/metrics` tells when something is wrong.
+
+use crate::app::send;
+use crate::process::Running;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const BOARD: &str = include_str!("../../../observability/grafana/chatcore.json");
+
+async fn told(server: &Running) -> String {
+    server.client.get(format!("{}/metrics", server.url)).send().await.unwrap().text().await.unwrap()
+}
+
+/// The number behind this name with its labels.
+fn number(told: &str, name: &str) -> f64 {
+    let line = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0.0, |number| number.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers_and_the_boards_labels_are_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = [("AI_API_URL", "http://127.0.0.1:9/chat"), ("MESSAGE_QUOTA", "off")];
+    let server = Running::start(directory.path(), &pairs);
+    let token = server.token().await;
+    let say = async || send(server.message(&token, &json!({ "message": "hi" }))).await;
+    let mut asked = 0;
+    let (open, session) = loop {
+        let answer = say().await.json();
+        assert_eq!(answer["status"], "fallback");
+        let session = answer["session_id"].as_str().unwrap().to_owned();
+        asked += 1;
+        let told = told(&server).await;
+        if number(&told, "chatcore_ai_breaker_open") > 0.0 {
+            break (told, session);
+        }
+        assert!(asked < 600, "the breaker stays closed: {told}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(number(&open, "chatcore_ai_breaker_open"), 1.0);
+    assert_eq!(number(&open, "chatcore_turns_total{outcome=\"fallback\"}"), f64::from(asked));
+    let failures = "chatcore_store_failures_total{call=\"delete\"}";
+    assert_eq!(number(&open, failures), 0.0);
+    let blocker = rusqlite::Connection::open(directory.path().join("data/chat.db")).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    say().await.is_problem(503, "store_unavailable");
+    // Nobody gives up this call before the store does.
+    send(server.client.delete(format!("{}/chat/session/{session}", server.url)).bearer_auth(&token))
+        .await
+        .is_problem(503, "store_unavailable");
+    let locked = told(&server).await;
+    assert_eq!(number(&locked, failures), 1.0, "{locked}");
+    assert!(number(&locked, "chatcore_turns_total{outcome=\"unavailable\"}") >= 1.0, "{locked}");
+    let mut looked_at = 0;
+    for (name, labels) in queries() {
+        let mut lines = locked.lines().filter(|line| line.split(['{', ' ']).next() == Some(&name)).peekable();
+        // The others are the worker's.
+        if lines.peek().is_some() {
+            looked_at += labels.len();
+            let has = |line: &str| labels.iter().all(|label| line.contains(&format!("{label}=\"")));
+            assert!(lines.all(has), "{name} by {labels:?}: {locked}");
+        }
+    }
+    assert!(looked_at > 8, "{looked_at}");
+}
+
+/// Of each query of the board: the number, and the labels by which it is summed.
+fn queries() -> Vec<(String, Vec<String>)> {
+    let board: Value = serde_json::from_str(BOARD).unwrap();
+    let panels = board["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let by = regex::Regex::new(r"by \(([a-z_, ]+)\)").unwrap();
+    let name = regex::Regex::new("chatcore_[a-z_]+").unwrap();
+    let query = |target: &Value| {
+        let text = target["expr"].as_str().unwrap();
+        let labels = by.captures(text).map(|found| found[1].split(", ").map(str::to_owned).collect());
+        (name.find(text).unwrap().as_str().to_owned(), labels.unwrap_or_default())
+    };
+    targets.map(query).collect()
+}
