@@ -29,8 +29,8 @@ pub struct Problem {
     errors: Vec<FieldFault>,
     turn: Option<TurnId>,
     retry: Option<Duration>,
-    /// The policies of `RateLimit-Policy` that it violates.
-    policies: Vec<&'static str>,
+    /// The policy of `RateLimit-Policy` that it violates.
+    policy: Option<&'static str>,
 }
 
 /// What is wrong with one part of a request.
@@ -59,14 +59,7 @@ impl Problem {
     /// A problem that says what its kind says.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            detail: kind.detail().into(),
-            errors: Vec::new(),
-            turn: None,
-            retry: kind.retry(),
-            policies: Vec::new(),
-        }
+        Self { kind, detail: kind.detail().into(), errors: Vec::new(), turn: None, retry: kind.retry(), policy: None }
     }
 
     /// Faults of parts of the request; at least one.
@@ -115,7 +108,7 @@ impl Problem {
     /// The same, naming the policy that allows no more.
     #[must_use]
     pub fn with_policy(self, name: &'static str) -> Self {
-        Self { policies: vec![name], ..self }
+        Self { policy: Some(name), ..self }
     }
 
     /// Makes this the answer whose status and headers are given; other headers of it stay. Gives the body.
@@ -140,7 +133,7 @@ impl Problem {
             detail: &self.detail,
             code: self.kind.code(),
             errors: &self.errors,
-            policies: &self.policies,
+            policies: self.policy.as_slice(),
             message_id: self.turn.map(|turn| turn.message),
             session_id: self.turn.map(|turn| turn.session),
         }
