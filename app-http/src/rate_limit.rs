@@ -65,10 +65,14 @@ impl Limits {
         match told {
             Ok(left) => limit.left = left,
             Err(ChatError::Refused(Refusal::Throttled { retry_after })) => limit.left = Some(used_up(*retry_after)),
-            // The store has had its time.
-            Err(ChatError::Unavailable { .. }) => self.whose = None,
+            Err(ChatError::Unavailable { .. }) => self.are_not_known(),
             Err(_) => {}
         }
+    }
+
+    /// The store has had its time, and is not asked any more.
+    pub fn are_not_known(&mut self) {
+        self.whose = None;
     }
 
     /// Asks the store what is left for the owner, where nothing has told it.

@@ -68,6 +68,9 @@ async fn answer(
         measured::message(told);
         limits.told(told.map(|_| asked.as_ref().ok().and_then(|(_, said)| said.left())));
     }
+    if matches!(asked, Err(GuestError::Backend(_))) {
+        limits.are_not_known();
+    }
     let (found, said) = asked?;
     let mut response = match said {
         Said::Whole(answered) => HttpResponse::Ok().json(AnswerOut::new(&body.message, &answered)),
