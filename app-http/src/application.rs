@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How soon turns whose server died are looked for again, where the store failed.
-const SWEEP_AGAIN: Duration = Duration::from_millis(500);
+const SWEEP_AGAIN: Duration = Duration::from_millis(250);
 /// How often numbers are read from the store, and dependencies looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// What is kept of the grace for what comes after open turns have had theirs: 1 s in which those that are ended then store

@@ -1,14 +1,17 @@
-//! `close_orphans`: on one server a single look at all slots, in a cluster one at each; and a step for each orphan.
+//! `close_orphans`: on one server a single look at all slots, in a cluster one at each; and a step for each orphan, which waits for
+//! no other look.
 
 use super::script;
 use crate::Redis;
 use crate::keys::Partition;
 use crate::script::{Call, Script};
 use crate::value::{Read, fixed, items, micros, number, parsed, worded};
+use chatcore::error::BackendError;
 use chatcore::id::SessionId;
 use chatcore::turn::Swept;
 use deadpool_redis::redis::Value;
-use std::sync::atomic::Ordering;
+use futures_util::future::join_all;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 static SWEEP: Script = script!("sweep");
@@ -24,6 +27,13 @@ struct Look {
     /// Turns that had ended with their session.
     expired: usize,
     quiet: Option<Duration>,
+    failed: Option<BackendError>,
+}
+
+impl Look {
+    fn failed(error: BackendError) -> Self {
+        Self { quiet: Some(Duration::ZERO), failed: Some(error), ..Self::default() }
+    }
 }
 
 impl Redis {
@@ -32,7 +42,7 @@ impl Redis {
         let mut closed = 0;
         loop {
             match self.sweep_once(grace, max - closed).await {
-                Ok(Look { closed: more, expired, quiet }) => {
+                Ok(Look { closed: more, expired, quiet, .. }) => {
                     closed += more;
                     if expired == 0 || closed >= max {
                         return Ok(Swept { closed, quiet });
@@ -46,17 +56,33 @@ impl Redis {
 
     /// What fails keeps nobody else waiting; it is told if nothing was closed.
     async fn sweep_once(&self, grace: Duration, max: usize) -> Read<Look> {
-        let (mut due, mut failed, mut swept) = (Vec::new(), None, Look::default());
-        for looked in self.inner.client.call_all(&self.looks(grace, max)).await {
-            match looked.and_then(sessions) {
-                Ok((sessions, quiet)) => {
-                    due.extend(sessions);
-                    swept.quiet = swept.quiet.into_iter().chain(quiet).min();
-                }
-                Err(error) => failed = Some(error),
-            }
+        let (looks, room) = (self.looks(grace, max), AtomicUsize::new(max));
+        let swept = join_all(looks.iter().map(|look| self.sweep_there(look, grace, &room))).await;
+        let mut all = swept.into_iter().fold(Look::default(), |all, look| Look {
+            closed: all.closed + look.closed,
+            expired: all.expired + look.expired,
+            quiet: all.quiet.into_iter().chain(look.quiet).min(),
+            failed: all.failed.or(look.failed),
+        });
+        match all.failed.take() {
+            Some(error) if all.closed == 0 => Err(error),
+            _ => Ok(all),
         }
-        due.truncate(max);
+    }
+
+    /// Closes what a look finds, as far as there is room.
+    async fn sweep_there(&self, look: &Call, grace: Duration, room: &AtomicUsize) -> Look {
+        let (mut due, quiet) = match self.inner.client.call(look).await.and_then(sessions) {
+            Ok(found) => found,
+            Err(error) => return Look::failed(error),
+        };
+        if due.is_empty() {
+            return Look { quiet, ..Look::default() };
+        }
+        let left = |room: usize| Some(room.saturating_sub(due.len()));
+        let room = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).unwrap_or_default();
+        due.truncate(room);
+        let mut swept = Look { quiet: Some(Duration::ZERO), ..Look::default() };
         for some in due.chunks(TOGETHER) {
             let calls: Vec<Call> = some.iter().map(|session| self.close(session, grace)).collect();
             for answer in self.inner.client.call_all(&calls).await {
@@ -65,14 +91,11 @@ impl Redis {
                         swept.closed += usize::from(word == "CLOSED");
                         swept.expired += usize::from(word == "NONE");
                     }
-                    Err(error) => failed = Some(error),
+                    Err(error) => swept.failed = Some(error),
                 }
             }
         }
-        if failed.is_some() || !due.is_empty() {
-            swept.quiet = Some(Duration::ZERO);
-        }
-        failed.filter(|_| swept.closed == 0).map_or(Ok(swept), Err)
+        swept
     }
 
     fn looks(&self, grace: Duration, max: usize) -> Vec<Call> {
