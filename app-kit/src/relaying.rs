@@ -11,8 +11,18 @@ const BATCH: usize = 1000;
 /// How long the first is waited for before the relay looks again.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// The pause after a failure, doubled up to the longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
+/// The pauses after failures: each is twice the one before, up to the longest.
+struct Pauses(Duration);
+
+impl Pauses {
+    const FIRST: Self = Self(Duration::from_millis(100));
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    async fn next(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
+}
 
 /// What moves events from an outbox to a bus.
 #[derive(Debug, Clone)]
@@ -36,27 +46,25 @@ impl Relaying {
 
 /// Has the bus make what it needs before there is an event, as soon as it can be reached.
 async fn ready(bus: &dyn EventBus) {
-    let mut pause = PAUSES[0];
+    let mut pauses = Pauses::FIRST;
     while let Err(error) = bus.publish(&[]).await {
         tracing::debug!(%error, source = %error.source, "the bus cannot be made ready");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSES[1]);
+        pauses.next().await;
     }
 }
 
 async fn relay(relay: &Relay) {
-    let mut pause = PAUSES[0];
+    let mut pauses = Pauses::FIRST;
     loop {
         match relay.step().await {
             Ok(Moved { left: 0, .. }) => {
-                pause = PAUSES[0];
+                pauses = Pauses::FIRST;
                 continue;
             }
             // The bus has said why.
             Ok(Moved { .. }) => {}
             Err(error) => tracing::warn!(%error, source = %error.source, "events wait: the outbox or the bus failed"),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSES[1]);
+        pauses.next().await;
     }
 }

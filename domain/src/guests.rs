@@ -5,8 +5,8 @@ use crate::chat::{ChatError, Found, SendMessage};
 use crate::error::BackendError;
 use crate::policy::{Left, Quota};
 use crate::port::{Runtime, Taken, Throttle};
+use crate::task::in_task;
 use crate::turn::Refusal;
-use crate::watch::Watch;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,17 +44,6 @@ pub struct GuestGate {
 /// What became of a question, and what is left for its address where that is known.
 type Outcome<T> = (Option<Left>, Result<(Found, T), GuestError>);
 
-/// Made before the task: whatever becomes of that, its caller is told.
-struct Telling<T>(Arc<Watch<Option<Outcome<T>>>>);
-
-impl<T> Drop for Telling<T> {
-    fn drop(&mut self) {
-        self.0.update(|cell| {
-            cell.get_or_insert_with(|| (None, Err(ChatError::Stopping { turn: None }.into())));
-        });
-    }
-}
-
 impl GuestGate {
     /// A gate with this quota for each address; `None` lets everybody in.
     pub fn new(throttle: Arc<dyn Throttle>, runtime: Arc<dyn Runtime>, quota: Option<Quota>) -> Self {
@@ -78,15 +67,9 @@ impl GuestGate {
         T: Send + 'static,
         F: Future<Output = Result<(Found, T), ChatError>> + Send + 'static,
     {
-        let told = Arc::new(Watch::new(None));
-        let (gate, address, telling) = (self.clone(), address.to_owned(), Telling(told.clone()));
-        self.runtime.spawn(Box::pin(async move {
-            let outcome = gate.decide(&address, message, ask).await;
-            telling.0.update(|cell| *cell = Some(outcome));
-        }));
-        told.wait(|cell| cell.is_some().then_some(())).await;
-        let gone = || (None, Err(ChatError::Stopping { turn: None }.into()));
-        told.update(Option::take).unwrap_or_else(gone)
+        let (gate, address) = (self.clone(), address.to_owned());
+        let decided = in_task(&*self.runtime, async move { gate.decide(&address, message, ask).await }).await;
+        decided.unwrap_or_else(|| (None, Err(ChatError::Stopping { turn: None }.into())))
     }
 
     async fn decide<T, F>(

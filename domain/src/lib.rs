@@ -37,6 +37,7 @@ pub mod relay;
 pub mod session;
 pub mod stamp;
 pub mod sweep;
+mod task;
 pub mod turn;
 pub mod watch;
 

@@ -4,6 +4,7 @@ use crate::error::BackendError;
 use crate::id::UserId;
 use crate::policy::Quota;
 use crate::port::{Claims, Credentials, Runtime, Taken, Throttle, TokenError, TokenIssuer, User, UserDirectory};
+use crate::task::in_task;
 use crate::watch::Watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,21 +79,6 @@ pub struct LoginService {
 /// How many tries under each key of this process are counted and not decided.
 type Undecided = Watch<BTreeMap<String, usize>>;
 
-/// What became of a login, as its caller waits for it.
-type Outcome = Watch<Option<Result<LoggedIn, LoginError>>>;
-
-/// Made before the task: whatever becomes of that, its caller is told.
-struct Telling(Arc<Outcome>);
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        let died = || Err(BackendError::later("login", "the task ended").into());
-        self.0.update(|cell| {
-            cell.get_or_insert_with(died);
-        });
-    }
-}
-
 /// A try that is counted.
 struct Try {
     key: String,
@@ -116,14 +102,9 @@ impl LoginService {
     /// # Errors
     /// See [`LoginError`].
     pub async fn login(&self, credentials: &Credentials, address: &str) -> Result<LoggedIn, LoginError> {
-        let outcome = Arc::new(Outcome::default());
-        let telling = Telling(outcome.clone());
         let (service, credentials, address) = (self.clone(), credentials.clone(), address.to_owned());
-        self.runtime.spawn(Box::pin(async move {
-            let result = service.decide(&credentials, &address).await;
-            telling.0.update(|cell| *cell = Some(result));
-        }));
-        outcome.wait(Clone::clone).await
+        let decided = in_task(&*self.runtime, async move { service.decide(&credentials, &address).await }).await;
+        decided.unwrap_or_else(|| Err(BackendError::later("login", "the task ended").into()))
     }
 
     async fn decide(&self, credentials: &Credentials, address: &str) -> Result<LoggedIn, LoginError> {

@@ -7,20 +7,12 @@ use chatcore::port::SessionStore;
 use chatcore::session::SessionsPage;
 use chatcore::turn::{Cursor, Followed, NewTurn, Piece, Position, Target};
 use common::chat::{finish, question, start};
-use common::{Monitor, Server, config, open};
-use std::collections::BTreeMap;
+use common::{Monitor, Server, config, open, ran};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-
-/// How often commands were run since `before`, by clients and by scripts.
-fn run(server: &Server, before: &BTreeMap<String, u64>, names: &[&str]) -> Vec<u64> {
-    let now: BTreeMap<String, u64> = server.commands().into_iter().collect();
-    let count = |name: &&str| now.get(*name).unwrap_or(&0) - before.get(*name).unwrap_or(&0);
-    names.iter().map(count).collect()
-}
 
 #[tokio::test]
 async fn a_message_costs_two_scripts_and_the_read_of_its_window() {
@@ -50,7 +42,7 @@ async fn a_sweep_that_finds_nothing_is_one_script() {
     for _ in 0..10 {
         assert_eq!(store.close_orphans(Duration::from_secs(1), 100).await.unwrap().closed, 0);
     }
-    assert_eq!(run(&server, &before, &["evalsha", "zrange", "hmget", "xadd"]), [10, 160, 0, 0]);
+    assert_eq!(ran(&server, &before, &["evalsha", "zrange", "hmget", "xadd"]), [10, 160, 0, 0]);
 }
 
 #[tokio::test]
@@ -64,7 +56,7 @@ async fn what_nobody_follows_is_not_told() {
     let piece = Piece { offset: 0, text: "Mu".into() };
     store.extend_turn(&first.turn, &piece, Duration::from_secs(15)).await.unwrap();
     finish(&*store, &first).await;
-    assert_eq!(run(&server, &before, &["publish", "subscribe"]), [0, 0]);
+    assert_eq!(ran(&server, &before, &["publish", "subscribe"]), [0, 0]);
 }
 
 #[tokio::test]
@@ -83,7 +75,7 @@ async fn a_list_reads_the_index_of_its_owner_alone() {
     let before = server.commands().into_iter().collect();
     assert_eq!(store.sessions(&ann, &page).await.unwrap().len(), 10);
     let names = ["evalsha", "zrange", "hmget", "hkeys", "scan", "keys", "hgetall"];
-    assert_eq!(run(&server, &before, &names), [1, 1, 10, 1, 0, 0, 0]);
+    assert_eq!(ran(&server, &before, &names), [1, 1, 10, 1, 0, 0, 0]);
 }
 
 /// A caller, and how often it was woken.

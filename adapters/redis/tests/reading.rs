@@ -3,10 +3,14 @@
 mod common;
 
 use chatcore::message::NewerPage;
+use chatcore::owner::Owner;
 use chatcore::port::SessionStore;
-use chatcore::turn::{Cursor, Piece, Position, Target};
+use chatcore::turn::{Cursor, Piece, Position, Started, Target};
+use chatcore_redis::Redis;
 use common::chat::{finish, question, start};
-use common::{Server, config, open};
+use common::{Server, config, open, ran};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -15,24 +19,38 @@ const WAIT: Duration = Duration::from_secs(20);
 /// How many pieces are counted.
 const PIECES: usize = 10;
 
-/// How many commands of each name the server ran, those of scripts too.
-fn counts(server: &Server, names: [&str; 4]) -> [u64; 4] {
-    let all = server.commands();
-    names.map(|name| all.iter().find(|(other, _)| other == name).map_or(0, |(_, count)| *count))
+const COUNTED: [&str; 4] = ["evalsha", "publish", "subscribe", "unsubscribe"];
+
+/// A turn that has begun here, and a store elsewhere that reads.
+struct Field {
+    server: Server,
+    here: Arc<Redis>,
+    elsewhere: Arc<Redis>,
+    owner: Owner,
+    started: Started,
 }
 
-const COUNTED: [&str; 4] = ["evalsha", "publish", "subscribe", "unsubscribe"];
+impl Field {
+    async fn new() -> Self {
+        let server = Server::start();
+        let config = config(&[server.url()]);
+        let (here, elsewhere) = (open(&config).await, open(&config).await);
+        let new = question(Target::New, "k");
+        let started = start(&*here, &new).await;
+        Self { server, here, elsewhere, owner: new.owner, started }
+    }
+}
+
+/// Where a reader of the turn stands that knows of it and has no text yet.
+fn begin(started: &Started) -> Cursor {
+    Cursor { turn: started.turn.id, from: Position { fence: started.turn.fence, offset: 0 } }
+}
 
 #[tokio::test]
 async fn a_reader_of_a_turn_looks_once_for_each_piece_and_waits_for_nothing() {
-    let server = Server::start();
-    let config = config(&[server.url()]);
-    let (here, elsewhere) = (open(&config).await, open(&config).await);
-    let new = question(Target::New, "k");
-    let started = start(&*here, &new).await;
+    let Field { server, here, elsewhere, owner, started } = Field::new().await;
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut at = Cursor { turn: started.turn.id, from: Position::default() };
-    let owner = new.owner.clone();
     let reader = tokio::spawn(async move {
         loop {
             let followed = elsewhere.follow(&owner, &at, WAIT).await.unwrap();
@@ -43,32 +61,27 @@ async fn a_reader_of_a_turn_looks_once_for_each_piece_and_waits_for_nothing() {
             }
         }
     });
-    let mut before = [0; 4];
+    let mut before = BTreeMap::new();
     for number in 0..2 + PIECES {
         if number == 2 {
-            before = counts(&server, COUNTED);
+            before = server.commands().into_iter().collect();
         }
         let piece = Piece { offset: number, text: "M".into() };
         here.extend_turn(&started.turn, &piece, LEASE).await.unwrap();
         while told.recv().await.unwrap().is_empty() {}
     }
-    let ran: Vec<u64> = counts(&server, COUNTED).iter().zip(before).map(|(now, then)| now - then).collect();
     let pieces = PIECES as u64;
     // Whoever is told of a piece has not asked a second time for the next one when this is counted.
-    assert_eq!(ran, [2 * pieces, pieces, 0, 0], "{COUNTED:?}");
+    assert_eq!(ran(&server, &before, &COUNTED), [2 * pieces, pieces, 0, 0], "{COUNTED:?}");
     finish(&*here, &started).await;
     reader.await.unwrap();
 }
 
 #[tokio::test]
 async fn a_reader_of_a_session_looks_once_for_each_message() {
-    let server = Server::start();
-    let config = config(&[server.url()]);
-    let (here, elsewhere) = (open(&config).await, open(&config).await);
-    let new = question(Target::New, "k");
-    let started = start(&*here, &new).await;
+    let Field { server, here, elsewhere, owner, started } = Field::new().await;
     finish(&*here, &started).await;
-    let (session, owner) = (started.turn.id.session, new.owner.clone());
+    let session = started.turn.id.session;
     let (tell, mut told) = mpsc::unbounded_channel();
     let reader = tokio::spawn(async move {
         let mut page = NewerPage { after: 0, limit: 100 };
@@ -79,52 +92,42 @@ async fn a_reader_of_a_session_looks_once_for_each_message() {
         }
     });
     assert_eq!(told.recv().await.unwrap(), 2);
-    let mut before = [0; 4];
+    let mut before = BTreeMap::new();
     for number in 0..1 + PIECES {
         if number == 1 {
-            before = counts(&server, COUNTED);
+            before = server.commands().into_iter().collect();
         }
         let started = start(&*here, &question(Target::Existing(session), &format!("k{number}"))).await;
         assert_eq!(told.recv().await.unwrap(), 1, "the question");
         finish(&*here, &started).await;
         assert_eq!(told.recv().await.unwrap(), 1, "the answer");
     }
-    let ran: Vec<u64> = counts(&server, COUNTED).iter().zip(before).map(|(now, then)| now - then).collect();
     let messages = 2 * PIECES as u64;
     // Each message is told twice: to the session's readers, and to whoever carries its event on.
-    assert_eq!(ran, [2 * messages, 2 * messages, 0, 0], "{COUNTED:?}");
+    assert_eq!(ran(&server, &before, &COUNTED), [2 * messages, 2 * messages, 0, 0], "{COUNTED:?}");
     reader.abort();
 }
 
 #[tokio::test]
 async fn a_reader_who_waits_looks_once_and_is_told() {
-    let server = Server::start();
-    let config = config(&[server.url()]);
-    let (here, elsewhere) = (open(&config).await, open(&config).await);
-    let new = question(Target::New, "k");
-    let started = start(&*here, &new).await;
-    let at = Cursor { turn: started.turn.id, from: Position { fence: started.turn.fence, offset: 0 } };
+    let Field { server, elsewhere, owner, started, .. } = Field::new().await;
+    let at = begin(&started);
     let one_wait = Duration::from_millis(400);
-    elsewhere.follow(&new.owner, &at, one_wait).await.unwrap();
-    let before = counts(&server, COUNTED);
+    elsewhere.follow(&owner, &at, one_wait).await.unwrap();
+    let before = server.commands().into_iter().collect();
     for _ in 0..5 {
-        elsewhere.follow(&new.owner, &at, one_wait).await.unwrap();
+        elsewhere.follow(&owner, &at, one_wait).await.unwrap();
     }
-    let after = counts(&server, COUNTED);
-    assert_eq!([after[0] - before[0], after[2] - before[2]], [5, 0], "one look a wait, and one channel");
+    assert_eq!(ran(&server, &before, &["evalsha", "subscribe"]), [5, 0], "one look a wait, and one channel");
 }
 
 #[tokio::test]
 async fn a_reader_that_comes_back_misses_nothing_that_was_told_while_its_connection_was_lost() {
-    let server = Server::start();
-    let config = config(&[server.url()]);
-    let (here, elsewhere) = (open(&config).await, open(&config).await);
-    let new = question(Target::New, "k");
-    let started = start(&*here, &new).await;
-    let at = Cursor { turn: started.turn.id, from: Position { fence: started.turn.fence, offset: 0 } };
-    elsewhere.follow(&new.owner, &at, Duration::from_millis(200)).await.unwrap();
+    let Field { server, here, elsewhere, owner, started } = Field::new().await;
+    let at = begin(&started);
+    elsewhere.follow(&owner, &at, Duration::from_millis(200)).await.unwrap();
     assert_eq!(server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]), "1");
     here.extend_turn(&started.turn, &Piece { offset: 0, text: "Much".into() }, LEASE).await.unwrap();
-    let told = tokio::time::timeout(WAIT / 4, elsewhere.follow(&new.owner, &at, WAIT)).await;
+    let told = tokio::time::timeout(WAIT / 4, elsewhere.follow(&owner, &at, WAIT)).await;
     assert_eq!(told.expect("told before its time is over").unwrap().text, "Much");
 }

@@ -84,7 +84,7 @@ pub(super) fn question(openai: &OpenAi, prompt: &Prompt, asked: Asked) -> serde_
 
 /// Some services answer in one piece although they were asked for several. That is one event, and the end.
 pub(super) fn answer(response: Response, max_body: usize, spent: Arc<Spent>) -> Chunks {
-    let completion = Completion { spent, finish: None, has_choice: false, has_pieces: false, tokens: None };
+    let completion = Completion { spent, ..Completion::default() };
     if sse::is_stream(&response) {
         return read(sse::of(response, max_body), max_body, completion);
     }
@@ -115,6 +115,7 @@ fn fault(body: &Value) -> &Value {
 }
 
 /// An answer, as far as it was read.
+#[derive(Default)]
 struct Completion {
     spent: Arc<Spent>,
     finish: Option<String>,

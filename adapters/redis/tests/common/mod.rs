@@ -20,9 +20,17 @@ pub(crate) use wire::Wire;
 
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{Redis, RedisConfig};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+/// How often commands were run since `before`, by clients and by scripts.
+pub(crate) fn ran(server: &Server, before: &BTreeMap<String, u64>, names: &[&str]) -> Vec<u64> {
+    let now: BTreeMap<String, u64> = server.commands().into_iter().collect();
+    let count = |name: &&str| now.get(*name).unwrap_or(&0) - before.get(*name).unwrap_or(&0);
+    names.iter().map(count).collect()
+}
 
 /// A key prefix that no other test of this binary has.
 pub(crate) fn own_prefix() -> String {

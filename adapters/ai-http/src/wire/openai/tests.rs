@@ -18,8 +18,7 @@ struct Read {
 /// Reads events that come in these pieces.
 fn read_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Read {
     let spent = Arc::<Spent>::default();
-    let completion =
-        Completion { spent: spent.clone(), finish: None, has_choice: false, has_pieces: false, tokens: None };
+    let completion = Completion { spent: spent.clone(), ..Completion::default() };
     let pieces: Vec<_> = pieces.into_iter().map(|piece| Ok(piece.to_vec())).collect();
     let chunks = read(sse::events(stream::iter(pieces), 1024 * 1024), 1024 * 1024, completion).collect::<Vec<_>>();
     let (mut text, mut end) = (String::new(), None);
@@ -169,9 +168,10 @@ fn faults_of_a_question_are_told_from_those_of_the_service() {
 fn a_connection_that_breaks_after_the_reason_to_end_has_brought_all() {
     let broken = |data: &str| {
         let pieces = [Ok(format!("data: {data}\n\n").into_bytes()), Err(Failure::Broken("reset".into()))];
-        let completion =
-            Completion { spent: Arc::default(), finish: None, has_choice: false, has_pieces: false, tokens: None };
-        read(sse::events(stream::iter(pieces), 1024), 1024, completion).collect::<Vec<_>>().now_or_never().unwrap()
+        read(sse::events(stream::iter(pieces), 1024), 1024, Completion::default())
+            .collect::<Vec<_>>()
+            .now_or_never()
+            .unwrap()
     };
     assert!(matches!(broken(STOP).as_slice(), [Ok(AiChunk::Done(_))]));
     assert!(matches!(broken("{}").as_slice(), [Err(Failure::Broken(_))]));

@@ -1,0 +1,31 @@
+//! Work that goes on when whoever asked for it has gone.
+
+use crate::port::Runtime;
+use crate::watch::Watch;
+use std::sync::Arc;
+
+/// Made before the task: whatever becomes of that, its caller is told.
+struct Telling<T>(Arc<Watch<Option<Option<T>>>>);
+
+impl<T> Drop for Telling<T> {
+    fn drop(&mut self) {
+        self.0.update(|cell| {
+            cell.get_or_insert(None);
+        });
+    }
+}
+
+/// What a task of its own comes to; `None` where it ended without a result.
+pub(crate) async fn in_task<T: Send + 'static>(
+    runtime: &dyn Runtime,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let told = Arc::new(Watch::new(None));
+    let telling = Telling(told.clone());
+    runtime.spawn(Box::pin(async move {
+        let result = work.await;
+        telling.0.update(|cell| *cell = Some(Some(result)));
+    }));
+    told.wait(|cell| cell.is_some().then_some(())).await;
+    told.update(Option::take).flatten()
+}
