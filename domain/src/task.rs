@@ -3,6 +3,7 @@
 use crate::port::Runtime;
 use crate::watch::Watch;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Made before the task: whatever becomes of that, its caller is told.
 struct Telling<T>(Arc<Watch<Option<Option<T>>>>);
@@ -22,10 +23,12 @@ pub(crate) async fn in_task<T: Send + 'static>(
 ) -> Option<T> {
     let told = Arc::new(Watch::new(None));
     let telling = Telling(told.clone());
-    runtime.spawn(Box::pin(async move {
+    let task = async move {
         let result = work.await;
         telling.0.update(|cell| *cell = Some(Some(result)));
-    }));
+    };
+    // What it logs is its caller's.
+    runtime.spawn(Box::pin(task.in_current_span()));
     told.wait(|cell| cell.is_some().then_some(())).await;
     told.update(Option::take).flatten()
 }
