@@ -21,7 +21,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How long a client is waited for: until its next request is there, or until it has taken the next piece of its answer.
+/// How long a client is waited for: until its request is there, or until it has taken the next piece of its answer. Between an
+/// answer and the next request this comes on top of the time for which an idle connection is kept: whether some of that request
+/// is there already, only the framework knows, and who sends it byte by byte holds no more than who sends nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The pieces in which an answer goes out. Who takes less in the time above takes its answer too slowly.
 const PIECE: usize = 32 << 10;
@@ -32,40 +34,41 @@ pub struct Connection {
     /// A second handle of the socket: the first is the framework's.
     socket: Socket,
     runtime: Arc<dyn Runtime>,
-    /// `None` while the server is at work for the client.
-    awaited: Cell<Option<Duration>>,
+    /// How long it is kept without a request.
+    keep_alive: Duration,
+    /// When its client has taken too long, as the runtime's time; `None` while the server is at work for the client.
+    cut_at: Cell<Option<Duration>>,
     watch: OnceCell<JoinHandle<()>>,
 }
 
 impl Connection {
     /// Begins to watch a connection that has just come; `None` where that is none, or has no second handle any more, and is
     /// closed.
-    pub fn watched(io: &dyn Any, runtime: &Arc<dyn Runtime>) -> Option<Rc<Self>> {
+    pub fn watched(io: &dyn Any, runtime: &Arc<dyn Runtime>, keep_alive: Duration) -> Option<Rc<Self>> {
         let stream = SockRef::from(io.downcast_ref::<TcpStream>()?);
         let Ok(socket) = stream.try_clone() else {
             let _ = stream.shutdown(Shutdown::Both);
             return None;
         };
-        let (awaited, watch) = (Cell::new(Some(runtime.elapsed())), OnceCell::new());
-        let connection = Rc::new(Self { socket, runtime: runtime.clone(), awaited, watch });
+        let (cut_at, watch) = (Cell::new(Some(runtime.elapsed() + PATIENCE)), OnceCell::new());
+        let connection = Rc::new(Self { socket, runtime: runtime.clone(), keep_alive, cut_at, watch });
         let _ = connection.watch.set(spawn(watch_over(Rc::downgrade(&connection), runtime.clone())));
         Some(connection)
     }
 
     /// From now on the server is at work.
     pub fn is_served(&self) {
-        self.awaited.set(None);
+        self.cut_at.set(None);
     }
 
-    /// From now on the client is waited for.
-    fn is_awaited(&self) {
-        self.awaited.set(Some(self.runtime.elapsed()));
+    /// From now on the client is waited for, for so long.
+    fn is_awaited(&self, patience: Duration) {
+        self.cut_at.set(Some(self.runtime.elapsed() + patience));
     }
 
     /// How long its client may still take.
     fn left(&self) -> Duration {
-        let waited = self.awaited.get().map_or(Duration::ZERO, |since| self.runtime.elapsed().saturating_sub(since));
-        PATIENCE.saturating_sub(waited)
+        self.cut_at.get().map_or(PATIENCE, |at| at.saturating_sub(self.runtime.elapsed()))
     }
 
     /// What was not sent yet is forgotten: the system would keep it for minutes.
@@ -85,7 +88,7 @@ impl Drop for Connection {
 async fn watch_over(connection: Weak<Connection>, runtime: Arc<dyn Runtime>) {
     let mut left = PATIENCE;
     while !left.is_zero() {
-        runtime.sleep(left).await;
+        runtime.sleep(left.min(PATIENCE)).await;
         let Some(connection) = connection.upgrade() else { return };
         left = connection.left();
         if left.is_zero() {
@@ -128,7 +131,7 @@ impl MessageBody for Sent {
                 }
             }
         }
-        self.connection.iter().for_each(|connection| connection.is_awaited());
+        self.connection.iter().for_each(|connection| connection.is_awaited(PATIENCE));
         let piece = PIECE.min(self.rest.len());
         Poll::Ready(Some(Ok(self.rest.split_to(piece))))
     }
@@ -136,6 +139,6 @@ impl MessageBody for Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.connection.iter().for_each(|connection| connection.is_awaited());
+        self.connection.iter().for_each(|connection| connection.is_awaited(PATIENCE + connection.keep_alive));
     }
 }

@@ -108,7 +108,7 @@ impl State {
 /// # Errors
 /// The address cannot be listened on.
 pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Server, u16)> {
-    let (origins, runtime) = (settings.origins.clone(), state.runtime.clone());
+    let (origins, runtime, keep_alive) = (settings.origins.clone(), state.runtime.clone(), settings.keep_alive);
     let factory = move || {
         App::new()
             .app_data(state.clone())
@@ -122,10 +122,12 @@ pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Se
         .disable_signals()
         .shutdown_timeout(LAST_ANSWERS)
         .client_request_timeout(HEAD_TIME)
+        .keep_alive(keep_alive)
         .workers(workers)
         .max_connections(open_files::connections(settings.max_connections).div_ceil(workers))
         .on_connect(move |io, data| {
-            Connection::watched(io, &runtime).into_iter().for_each(|connection| drop(data.insert(connection)));
+            let connection = Connection::watched(io, &runtime, keep_alive);
+            connection.into_iter().for_each(|connection| drop(data.insert(connection)));
         })
         .bind((settings.host.as_str(), settings.port))?;
     let port = server.addrs().first().map_or(settings.port, std::net::SocketAddr::port);

@@ -13,10 +13,9 @@ pub(crate) struct Client {
     token: String,
 }
 
-/// What is compressed on its way stays so, whatever features another crate of the build asks for. An idle connection is given up
-/// before the server does so, which is after 5 s: a request that meets its end is broken off.
+/// What is compressed on its way stays so, whatever features another crate of the build asks for.
 fn http() -> reqwest::Client {
-    let builder = reqwest::Client::builder().no_gzip().pool_idle_timeout(Duration::from_secs(4));
+    let builder = reqwest::Client::builder().no_gzip();
     builder.timeout(Duration::from_secs(40)).build().unwrap()
 }
 

@@ -22,6 +22,8 @@ pub struct Server {
     pub workers: Option<usize>,
     /// Connections at once.
     pub max_connections: usize,
+    /// How long a connection is kept without a request.
+    pub keep_alive: Duration,
     /// How long stopping may take in all: open turns go on for all of it but 3.5 s, in which their answers go out.
     pub grace: Duration,
     /// How much of that requests are served as before, so that a load balancer learns of it.
@@ -41,6 +43,7 @@ impl Server {
         let debug = reader.get(&t::DEBUG, parse::boolean);
         let workers = reader.optional(&t::HTTP_WORKERS, workers);
         let max_connections = reader.get(&t::HTTP_MAX_CONNECTIONS, parse::size);
+        let keep_alive = reader.get(&t::HTTP_KEEP_ALIVE, parse::some_time);
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
         let delay = reader.get(&t::SHUTDOWN_DELAY, parse::duration);
         if grace.zip(delay).is_some_and(|(grace, delay)| delay > grace / 2) {
@@ -58,6 +61,7 @@ impl Server {
             port: port?,
             workers: workers?,
             max_connections: max_connections?,
+            keep_alive: keep_alive?,
             grace: grace?,
             delay: delay?,
             trusted: trusted?,

@@ -25,11 +25,6 @@ pub(crate) fn token_of(user: &str) -> String {
     issuer.issue(&Claims { subject, issued_at, expires_at: issued_at + Duration::from_secs(3600) }).unwrap()
 }
 
-/// Gives up an idle connection before the server does, which is after 5 s: a request that meets its end is broken off.
-fn client() -> Client {
-    Client::builder().pool_idle_timeout(Duration::from_secs(4)).build().unwrap()
-}
-
 /// A server in a thread of its own, as `main` would run it.
 pub(crate) struct TestApp {
     pub(crate) url: String,
@@ -79,7 +74,7 @@ impl TestApp {
             });
         });
         let url = format!("http://127.0.0.1:{}", port.await.unwrap());
-        Self { url, client: client(), token: token_of("user_123"), stop, thread, _data: data }
+        Self { url, client: Client::new(), token: token_of("user_123"), stop, thread, _data: data }
     }
 
     pub(crate) async fn login(&self, name: &str, password: &str) -> Answer {

@@ -47,6 +47,7 @@ table! {
         PORT = "8000", "The port to listen on; 0 for any free one.";
         HTTP_WORKERS = "", "Threads that serve HTTP; one for each core unless given.";
         HTTP_MAX_CONNECTIONS = "10000", "Connections at once; further ones wait until some are closed. Each takes two open files, of which the system may allow fewer: then the log says so.";
+        HTTP_KEEP_ALIVE = "75s", "How long a connection is kept without a request. Longer than a proxy in front keeps it, which would send a request just when it ends.";
         DATA_DIR = "./data", "The directory of the SQLite file and of a made-up JWT secret.";
         SHUTDOWN_GRACE = "30s", "How long the program may take to end after SIGTERM. Open turns go on for all of it but 3.5s, in which their answers go out.";
         SHUTDOWN_DELAY = "0s", "How much of that time HTTP is served as before, so that a load balancer sees /readyz fail before anybody is refused. Every answer then closes its connection.";
