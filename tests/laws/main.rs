@@ -22,6 +22,7 @@ mod busy;
 mod consumer;
 mod guests;
 mod logins;
+mod sweeper;
 mod threads;
 
 /// Says this many words, one every `gap`.

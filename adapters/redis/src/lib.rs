@@ -51,6 +51,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+use store::Sweeps;
 
 /// The store, the outbox, the local log of events and the throttle, on a server or a cluster that several processes share.
 ///
@@ -69,8 +70,7 @@ struct Inner {
     runtime: Arc<dyn Runtime>,
     /// Which partition a claim begins with.
     turn: AtomicUsize,
-    /// Which partition is swept first.
-    sweeps: AtomicUsize,
+    sweeps: Sweeps,
 }
 
 impl Redis {
@@ -93,7 +93,7 @@ impl Redis {
         let hub = Hub::new(client.nodes().clone(), runtime.clone());
         let keys = Keys::new(config.key_prefix, config.partitions);
         let (limits, come_back) = (config.limits, config.come_back);
-        let (turn, sweeps) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (turn, sweeps) = (AtomicUsize::new(0), Sweeps::default());
         let redis = Self { inner: Arc::new(Inner { client, hub, keys, limits, come_back, runtime, turn, sweeps }) };
         redis.look().await.map(|()| redis)
     }

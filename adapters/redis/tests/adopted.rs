@@ -1,6 +1,6 @@
 //! Sessions that were adopted lie in other slots than their owner's own: limits, quota and lists reach them all the same.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -171,9 +171,45 @@ async fn an_adoption_that_was_killed_anywhere_and_run_again_loses_no_session() {
     }
 }
 
+/// All steps of it.
+async fn adopt_all(store: &Redis, guest: &DeviceId, user: &UserId) {
+    for _ in 0..10 {
+        if store.adopt(guest, user).await.unwrap().rest != AdoptionRest::More {
+            return;
+        }
+    }
+    panic!("the adoption comes to no end");
+}
+
+#[tokio::test]
+async fn an_adoption_of_several_steps_that_was_killed_anywhere_has_each_session_in_one_list() {
+    const SESSIONS: usize = 230;
+    let server = Server::start();
+    let store = open(&config(&[server.url()])).await;
+    let (mut cut, mut halves, mut whole) = (0, 0, false);
+    while !whole {
+        let (guest, owner) = (format!("guest:phone{cut}"), format!("user:user{cut}"));
+        for number in 0..SESSIONS {
+            talk(&store, &guest, Target::New, &format!("k{number}")).await;
+        }
+        let phone = DeviceId::parse(format!("phone{cut}")).unwrap();
+        let user = UserId::parse(format!("user{cut}")).unwrap();
+        whole = killed_at(cut, adopt_all(&store, &phone, &user)).await;
+        let (had, left) = (listed(&store, &owner).await, listed(&store, &guest).await);
+        halves += usize::from(!had.is_empty() && !left.is_empty());
+        assert_eq!(had.len() + left.len(), SESSIONS, "killed at {cut}");
+        assert_eq!(had.iter().chain(&left).collect::<BTreeSet<_>>().len(), SESSIONS, "killed at {cut}");
+        adopt_all(&store, &phone, &user).await;
+        let (had, left) = (listed(&store, &owner).await, listed(&store, &guest).await);
+        assert_eq!((had.len(), left.len()), (SESSIONS, 0), "killed at {cut}");
+        cut += 1;
+    }
+    assert!(halves > 2, "it is killed between its steps as well: {halves} of {cut}");
+}
+
 /// The sessions of an owner.
 async fn listed(store: &Redis, owner: &str) -> Vec<SessionId> {
-    let page = SessionsPage { after: None, limit: 10 };
+    let page = SessionsPage { after: None, limit: 1000 };
     store.sessions(&owner.parse().unwrap(), &page).await.unwrap().iter().map(|session| session.id).collect()
 }
 

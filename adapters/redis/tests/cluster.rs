@@ -14,7 +14,9 @@ use chatcore_redis::{OpenError, Redis, RedisConfig};
 use common::chat::{answer, finish, one_of_each, question, start};
 use common::faults::{BACK, SOON, config, goes_on, is_back_soon, now};
 use common::{Cluster, NODE, Server, certificate, free_port, open};
+use futures_util::future::{Either, select};
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -167,6 +169,35 @@ async fn a_node_that_is_frozen() {
         is_back_soon(&field.store).await;
         finish(&*field.store, &field.turns[0][0].1).await;
     }
+}
+
+/// Nobody waits for it, and once it is back its servers come before the sweeper.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_node_keeps_no_orphan_of_another_open() {
+    let field = Field::of(Cluster::start(), All).await;
+    for (_, started) in field.turns.iter().flatten() {
+        let piece = Piece { offset: 0, text: "Mu".into() };
+        field.store.extend_turn(&started.turn, &piece, Duration::from_millis(1)).await.unwrap();
+    }
+    field.cluster.nodes[0].signal("STOP");
+    let others = async {
+        let page = MessagesPage { before: None, limit: 9 };
+        for (new, started) in field.but(0) {
+            let history = async || field.store.messages(&new.owner, &started.turn.id.session, &page).await.unwrap();
+            while history().await.len() < 2 {}
+        }
+    };
+    let sweep = field.store.close_orphans(Duration::ZERO, 100);
+    match select(pin!(others), pin!(sweep)).await {
+        Either::Left(((), sweep)) => assert_eq!(sweep.await.unwrap().closed, field.but(0).count()),
+        Either::Right((swept, _)) => panic!("orphans of others waited for the frozen node: {swept:?}"),
+    }
+    field.cluster.nodes[0].signal("CONT");
+    is_back_soon(&field.store).await;
+    let swept = field.store.close_orphans(Duration::ZERO, 100).await.unwrap();
+    assert!(swept.closed == 0 && swept.quiet.is_some_and(|quiet| !quiet.is_zero()), "{swept:?}");
+    let swept = field.store.close_orphans(Duration::ZERO, 100).await.unwrap();
+    assert_eq!(swept.closed, field.turns[0].len());
 }
 
 /// Whichever it is: also the one that says over how many slots the sessions are spread.

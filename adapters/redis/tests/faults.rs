@@ -33,6 +33,27 @@ async fn a_server_that_is_down() {
     goes_on(&store, Target::Existing(first.turn.id.session), "k1").await;
 }
 
+/// A lease was over before Redis was there again. Its server has the answer, and only has to find out that Redis is back.
+#[tokio::test]
+async fn after_an_outage_a_server_that_lives_comes_before_the_sweeper() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let config = config(server.url());
+    let (store, sweeping) = (open(&config).await, open(&config).await);
+    let lease = Duration::from_millis(100);
+    let new = |key| NewTurn { lease, ..question(Target::New, key) };
+    let (lives, _) = (start(&*store, &new("k0")).await, start(&*store, &new("k1")).await);
+    server.kill();
+    assert!(sweeping.close_orphans(Duration::ZERO, 9).await.is_err_and(|error| error.may_pass()));
+    tokio::time::sleep(lease).await;
+    server.run();
+    let swept = patiently(async || sweeping.close_orphans(Duration::ZERO, 9).await).await;
+    let quiet = swept.quiet.filter(|_| swept.closed == 0).unwrap_or_else(|| panic!("closed at once: {swept:?}"));
+    is_back_soon(&store).await;
+    finish(&*store, &lives).await;
+    tokio::time::sleep(quiet).await;
+    assert_eq!(sweeping.close_orphans(Duration::ZERO, 9).await.unwrap().closed, 1, "the other's server died");
+}
+
 /// While nobody lets it in, a process knocks now and then, and not for each of its callers.
 #[tokio::test]
 async fn a_server_that_lets_nobody_in_is_not_dialled_by_each_call() {

@@ -2,6 +2,7 @@
 //! nothing that was acknowledged is lost or doubled. A test for each fault, with its name.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
+mod cost;
 mod fastapi;
 mod one_session;
 mod rolling;

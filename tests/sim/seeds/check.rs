@@ -33,6 +33,9 @@ pub(crate) struct Findings {
     pub(crate) elapsed: Duration,
 }
 
+/// How long a turn may be open after its lease: the grace and the sweeper's rest, and an outage or two.
+const OVERDUE: Duration = Duration::from_secs(10);
+
 /// Checks a world at rest.
 ///
 /// # Errors
@@ -55,6 +58,7 @@ pub(crate) fn check(world: &World) -> Result<Findings, String> {
         }
         acknowledged(world, session)?;
     }
+    ensure(findings.overdue < OVERDUE, "I4", "a turn was open for too long after its lease")?;
     quota(&events)?;
     one_session(world)?;
     handled(world, &events)?;

@@ -22,6 +22,7 @@ use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
 use deadpool_redis::redis::Value;
 use std::time::Duration;
+pub(crate) use sweep::Sweeps;
 
 /// A script of the store, out of its file; `window` where it counts in one.
 macro_rules! script {

@@ -1,5 +1,5 @@
 //! `close_orphans`: on one server a single look at all slots, in a cluster one at each; and a step for each orphan, which waits for
-//! no other look.
+//! no other look. After an outage servers that live come before it.
 
 use super::script;
 use crate::Redis;
@@ -11,7 +11,9 @@ use chatcore::id::SessionId;
 use chatcore::turn::Swept;
 use deadpool_redis::redis::Value;
 use futures_util::future::join_all;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 static SWEEP: Script = script!("sweep");
@@ -19,6 +21,30 @@ static CLOSE: Script = script!("close");
 
 /// How many orphans are closed side by side.
 const TOGETHER: usize = 32;
+
+/// How long servers that live have, where a look failed before, to store what they hold: leases were over meanwhile. It is longer
+/// than they pause between two tries.
+const SERVERS_FIRST: Duration = Duration::from_millis(1500);
+
+/// What looks leave for the next ones.
+#[derive(Debug, Default)]
+pub(crate) struct Sweeps {
+    /// How many there were.
+    count: AtomicUsize,
+    /// Where they fail.
+    away: Mutex<BTreeSet<Partition>>,
+}
+
+impl Sweeps {
+    fn goes_wrong(&self, place: Partition) {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
+    }
+
+    /// Whether it went wrong there until now.
+    fn goes_well_again(&self, place: Partition) -> bool {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).remove(&place)
+    }
+}
 
 /// What a look came to.
 #[derive(Debug, Default)]
@@ -57,7 +83,7 @@ impl Redis {
     /// What fails keeps nobody else waiting; it is told if nothing was closed.
     async fn sweep_once(&self, grace: Duration, max: usize) -> Read<Look> {
         let (looks, room) = (self.looks(grace, max), AtomicUsize::new(max));
-        let swept = join_all(looks.iter().map(|look| self.sweep_there(look, grace, &room))).await;
+        let swept = join_all(looks.iter().map(|(place, look)| self.sweep_there(*place, look, grace, &room))).await;
         let mut all = swept.into_iter().fold(Look::default(), |all, look| Look {
             closed: all.closed + look.closed,
             expired: all.expired + look.expired,
@@ -71,11 +97,17 @@ impl Redis {
     }
 
     /// Closes what a look finds, as far as there is room.
-    async fn sweep_there(&self, look: &Call, grace: Duration, room: &AtomicUsize) -> Look {
+    async fn sweep_there(&self, place: Partition, look: &Call, grace: Duration, room: &AtomicUsize) -> Look {
         let (mut due, quiet) = match self.inner.client.call(look).await.and_then(sessions) {
             Ok(found) => found,
-            Err(error) => return Look::failed(error),
+            Err(error) => {
+                self.inner.sweeps.goes_wrong(place);
+                return Look::failed(error);
+            }
         };
+        if self.inner.sweeps.goes_well_again(place) {
+            return Look { quiet: quiet.map(|quiet| quiet.max(SERVERS_FIRST)), ..Look::default() };
+        }
         if due.is_empty() {
             return Look { quiet, ..Look::default() };
         }
@@ -98,16 +130,18 @@ impl Redis {
         swept
     }
 
-    fn looks(&self, grace: Duration, max: usize) -> Vec<Call> {
+    /// Where each fails if it does, and its call.
+    fn looks(&self, grace: Duration, max: usize) -> Vec<(Partition, Call)> {
         let mut places: Vec<Partition> = self.inner.keys.partitions().collect();
+        let is_cluster = self.inner.client.nodes().is_cluster();
+        let (server, together) = (places[0], if is_cluster { 1 } else { places.len() });
         // Each time another slot is the first, so that one with many orphans does not keep the others waiting.
-        let first = self.inner.sweeps.fetch_add(1, Ordering::Relaxed) % places.len().max(1);
+        let first = self.inner.sweeps.count.fetch_add(1, Ordering::Relaxed) % places.len();
         places.rotate_left(first);
-        let together = if self.inner.client.nodes().is_cluster() { 1 } else { places.len() };
         let look = |places: &[Partition]| {
             let others = places[1..].iter().map(|place| self.inner.keys.slot(*place));
             let call = self.at(places[0], &SWEEP, &["t".into()]).arg(micros(grace)).arg(max);
-            others.fold(call, Call::arg)
+            (if is_cluster { places[0] } else { server }, others.fold(call, Call::arg))
         };
         places.chunks(together).map(look).collect()
     }

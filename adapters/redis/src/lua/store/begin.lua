@@ -66,7 +66,6 @@ end
 -- All checks are done: writes only from here on, since a script that fails half-way is not undone.
 local S, M, I = of('s', sid), of('m', sid), of('i', sid)
 if new then
-  redis.call('DEL', M, I, of('l', sid))
   redis.call('HSET', S, 'o', owner, 'cr', stamp, 'fk', opened_by)
   redis.call('SET', first, sid)
   local old = redis.call('ZRANGE', ends, '-inf', stamp, 'BYSCORE', 'LIMIT', 0, 50)

@@ -1,0 +1,98 @@
+//! Laws of the sweeper: how soon it sees an orphan, and what it costs where there are none.
+
+use crate::{Bench, hello};
+use chat_sim::net::{Far, Net};
+use chatcore::chat::SendMessage;
+use chatcore::id::Key;
+use chatcore::message::{MessagesPage, Status};
+use chatcore::policy::ChatPolicy;
+use chatcore::port::{Runtime, SessionStore};
+use chatcore::sweep::Sweeper;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LEASE: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_secs(1);
+const BATCH: usize = 10;
+
+/// A sweeper in a server of its own, on a network of its own, which counts its looks.
+fn sweep(bench: &Bench) -> Net {
+    let net = Net::new(bench.sim.clone());
+    let store: Arc<dyn SessionStore> = Arc::new(Far::new(bench.store.clone(), net.clone()));
+    let (sweeper, runtime) = (Sweeper::new(store, LEASE, GRACE, BATCH), bench.sim.runtime(2));
+    bench.sim.spawn(2, async move {
+        loop {
+            let rest = sweeper.step().await.unwrap();
+            runtime.sleep(rest).await;
+        }
+    });
+    net
+}
+
+fn message(number: usize) -> SendMessage {
+    SendMessage { key: Some(Key::parse(format!("k{number}")).unwrap()), ..hello() }
+}
+
+/// Whenever its server died, and whatever the sweeper did then.
+#[test]
+fn an_orphan_is_closed_within_half_a_second_after_its_grace() {
+    for died in (0..60).map(|step| Duration::from_millis(600 * step)) {
+        let bench = Bench::new();
+        sweep(&bench);
+        let service = bench.service_of(3, ChatPolicy::default(), 1000, Duration::from_secs(60));
+        let (sim, runtime, store) = (bench.sim.clone(), bench.sim.runtime(0), bench.store.clone());
+        bench.run(async move {
+            runtime.sleep(died).await;
+            let Ok((begun, _)) = service.stream(hello()).await else { panic!("no turn") };
+            sim.kill(3);
+            runtime.sleep(LEASE + Duration::from_secs(2)).await;
+            let page = MessagesPage { before: None, limit: 9 };
+            let history = store.messages(&hello().owner, &begun.turn.session, &page).await.unwrap();
+            assert_eq!(history.last().map(|message| message.status), Some(Status::Failed), "died at {died:?}");
+        });
+        let overdue = bench.store.tally().overdue;
+        // A look itself takes some milliseconds.
+        let latest = GRACE + Duration::from_millis(550);
+        assert!(overdue >= GRACE && overdue <= latest, "a server died at {died:?}: open for {overdue:?} too long");
+    }
+}
+
+#[test]
+fn where_nothing_is_open_it_looks_once_a_lease() {
+    for busy in [false, true] {
+        let bench = Bench::new();
+        let net = sweep(&bench);
+        let service = bench.service(1, Duration::from_millis(100));
+        let runtime = bench.sim.runtime(0);
+        bench.run(async move {
+            for number in 0..300 {
+                if busy {
+                    assert!(service.send(message(number)).await.is_ok());
+                }
+                runtime.sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let (looks, leases) = (net.counts().0, bench.now().as_secs() / LEASE.as_secs());
+        assert!(looks <= 2 * leases && (busy || looks <= leases + 1), "{looks} looks in {leases} leases, {busy}");
+    }
+}
+
+#[test]
+fn more_orphans_than_it_closes_at_once_are_closed_one_batch_after_the_other() {
+    let bench = Bench::new();
+    let net = sweep(&bench);
+    let service = bench.service_of(3, ChatPolicy::default(), 1000, Duration::from_secs(60));
+    let (sim, runtime) = (bench.sim.clone(), bench.sim.runtime(0));
+    let orphans = 5 * BATCH - 1;
+    bench.run(async move {
+        for number in 0..orphans {
+            assert!(service.stream(message(number)).await.is_ok());
+        }
+        sim.kill(3);
+        runtime.sleep(LEASE + Duration::from_secs(3)).await;
+    });
+    let tally = bench.store.tally();
+    assert_eq!(tally.closed, orphans as u64);
+    assert!(tally.overdue <= GRACE + Duration::from_secs(1), "{:?}", tally.overdue);
+    assert!(net.counts().0 < 12, "{} looks", net.counts().0);
+}
