@@ -9,7 +9,6 @@ use actix_web::web::Data;
 use app_kit::metrics::Metrics;
 use app_kit::relaying::Relaying;
 use app_kit::settings::StoreKind;
-use app_kit::stop;
 use chatcore::sweep::Sweeper;
 use futures_util::future::{Either, select};
 use std::error::Error;
@@ -70,21 +69,12 @@ impl Application {
         self.port
     }
 
-    /// Serves until SIGTERM or SIGINT, then tells callers to go elsewhere for a while, refuses new work, lets open turns end, and
+    /// Serves until `stop` is done, then tells callers to go elsewhere for a while, refuses new work, lets open turns end, and
     /// comes back within the grace.
     ///
     /// # Errors
     /// The server ended by itself.
-    pub async fn run(self) -> io::Result<()> {
-        let stop = stop::signals()?;
-        self.run_until(stop).await
-    }
-
-    /// Serves until `stop` is done, then stops in the same way.
-    ///
-    /// # Errors
-    /// The server ended by itself.
-    pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let sweeper = tokio::spawn(sweep(self.sweeper));
         let relay = self.relay.map(|relay| tokio::spawn(relay.run()));
         let sampler = tokio::spawn(sample(self.sampled, self.state.dependencies.clone(), self.metrics));

@@ -14,7 +14,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use app_kit::traces;
 use chatcore::TRACES;
 use chatcore::id::RequestId;
@@ -38,7 +38,15 @@ const OFTEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// The id of a request, among its extensions.
 #[derive(Debug, Clone)]
-pub struct Id(pub String);
+pub struct Id(RequestId);
+
+impl Id {
+    /// That of a request, which it has where it came through here.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Option<RequestId> {
+        request.extensions().get::<Self>().map(|id| id.0.clone())
+    }
+}
 
 /// Among the extensions of an answer: it is no error that needs a shape.
 #[derive(Debug)]
@@ -96,8 +104,8 @@ pub async fn around(
 /// The caller's, if it is one; else a new one.
 fn request_id(request: &ServiceRequest, state: &State) -> Id {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let good = given.filter(|given| RequestId::parse(*given).is_ok());
-    Id(good.map_or_else(|| state.runtime.new_id().to_string(), str::to_owned))
+    let good = given.and_then(|given| RequestId::parse(given).ok());
+    Id(good.unwrap_or_else(|| RequestId::made(state.runtime.new_id())))
 }
 
 /// What a trace tells of a request; it goes on from where the caller was.
@@ -130,7 +138,7 @@ fn uniform(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
 }
 
 fn sign(response: &mut ServiceResponse<BoxBody>, id: &Id) {
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
+    if let Ok(value) = HeaderValue::from_str(id.0.as_str()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
 }

@@ -1,6 +1,7 @@
 //! The HTTP server: settings, logs, parts, run.
 
 use app_http::{Application, cli::Cli, settings::Settings};
+use app_kit::stop;
 use app_kit::telemetry::{self, Console};
 use std::error::Error;
 use std::io::Write;
@@ -26,5 +27,6 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
         return Ok(());
     }
     let _telemetry = telemetry::init(&settings.logs, settings.traces.as_ref(), Console::Stdout)?;
-    Ok(Application::build(settings).await?.run().await?)
+    let stop = stop::signals()?;
+    Ok(Application::build(settings).await?.run(stop).await?)
 }

@@ -5,7 +5,7 @@ use app_kit::probing;
 use async_trait::async_trait;
 use chatcore::chat::Found;
 use chatcore::error::{AccessError, BackendError};
-use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
@@ -211,6 +211,10 @@ impl MeasuredStore {
         Self { store, runtime, calls }
     }
 
+    fn numbers(&self, name: &str) -> Option<&Numbers> {
+        self.calls.iter().find(|numbers| numbers.call == name)
+    }
+
     async fn call<T, E>(
         &self,
         name: &'static str,
@@ -227,7 +231,7 @@ impl MeasuredStore {
         };
         let result = call.instrument(span.clone()).await;
         let took = self.runtime.elapsed().saturating_sub(start);
-        if let Some(numbers) = self.calls.iter().find(|numbers| numbers.call == name) {
+        if let Some(numbers) = self.numbers(name) {
             numbers.seconds.record(took.as_secs_f64());
             let failed = result.as_ref().is_err_and(is_failure);
             numbers.failures.increment(u64::from(failed));
@@ -236,6 +240,16 @@ impl MeasuredStore {
             }
         }
         result
+    }
+}
+
+/// Counts a question that is dropped before the store has answered: its caller's patience was over. Other calls are dropped where
+/// nobody needs them any more, which is no failure.
+struct GivenUp<'a>(Option<&'a Numbers>);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|numbers| numbers.failures.increment(1));
     }
 }
 
@@ -250,7 +264,10 @@ fn is_backend(error: &AccessError) -> bool {
 #[async_trait]
 impl SessionStore for MeasuredStore {
     async fn begin_turn(&self, new: &NewTurn) -> Result<Began, BackendError> {
-        self.call("begin_turn", self.store.begin_turn(new), always).await
+        let mut given_up = GivenUp(self.numbers("begin_turn"));
+        let began = self.call("begin_turn", self.store.begin_turn(new), always).await;
+        given_up.0 = None;
+        began
     }
 
     async fn extend_turn(&self, turn: &Turn, piece: &Piece, lease: Duration) -> Result<Extended, BackendError> {
@@ -304,8 +321,13 @@ impl SessionStore for MeasuredStore {
         self.call("newer", self.store.newer(owner, session, page, wait), is_backend).await
     }
 
-    async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {
-        self.call("delete", self.store.delete(owner, session), is_backend).await
+    async fn delete(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Result<(), AccessError> {
+        self.call("delete", self.store.delete(owner, session, request_id), is_backend).await
     }
 
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError> {

@@ -151,6 +151,14 @@ text_id! {
     DeviceId, "device id", 128, "1 to 128 bytes without control characters", |text| !text.contains(char::is_control)
 }
 
+impl RequestId {
+    /// The id of a request that came without one: a random id, which keeps the rule.
+    #[must_use]
+    pub fn made(id: Uuid) -> Self {
+        Self(id.to_string())
+    }
+}
+
 impl Key {
     /// The key of a message that came without one: a random id, which keeps the rule.
     pub(crate) fn made(id: Uuid) -> Self {

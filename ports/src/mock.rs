@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::event::Event;
-use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
@@ -51,7 +51,7 @@ mock! {
             page: &NewerPage,
             wait: Duration,
         ) -> Result<Vec<Message>, AccessError>;
-        async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError>;
+        async fn delete(&self, owner: &Owner, session: &SessionId, request_id: Option<RequestId>) -> Result<(), AccessError>;
         async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError>;
         async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError>;
     }

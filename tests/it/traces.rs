@@ -10,7 +10,8 @@ use axum::http::HeaderMap;
 use axum::routing::post;
 use axum::{Json, Router};
 use prost::Message;
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -48,6 +49,14 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
     let told = ask(&server, &format!("00-{trace}-{caller}-01"), "request-1").await;
     let unsampled = ask(&server, "00-11111111111111111111111111111111-2222222222222222-00", "request-2").await;
     let anew = ask(&server, "00-00000000000000000000000000000000-0000000000000000-01", "request-3").await;
+    let untraced = async |method: Method, path: &str| {
+        let request = reqwest::Client::new().request(method, server.url(path)).bearer_auth(&token);
+        let request = request.header("traceparent", format!("00-{trace}-{caller}-00"));
+        request.header("x-request-id", "request-4").send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let sessions = untraced(Method::GET, "/chat/sessions").await;
+    let deleted = format!("/chat/session/{}", sessions[0]["session_id"].as_str().unwrap());
+    untraced(Method::DELETE, &deleted).await;
     reqwest::get(server.url("/readyz")).await.unwrap();
     assert_eq!(server.end(), Some(0));
 
@@ -93,7 +102,7 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
     for (sampler, traced_too) in [("traceidratio", "00"), ("parentbased_traceidratio", "01")] {
         let sampled = [("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", "0"), ("AI_API_URL", &ai)];
         let other = Server::start(&[&traced[..], &sampled].concat());
-        let told = ask(&other, &format!("00-{trace}-{caller}-01"), "request-4").await;
+        let told = ask(&other, &format!("00-{trace}-{caller}-01"), "request-5").await;
         let told = told["traceparent"].to_str().unwrap();
         assert!(told.starts_with(&format!("00-{trace}-")) && told.ends_with(traced_too), "{sampler}: {told}");
     }
@@ -104,7 +113,7 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
     let _worker = Worker::start(server.folder(), &[&traced[..], &hooked].concat());
     let of_worker = || {
         let spans: Vec<Span> = world.spans().into_iter().filter(|span| span.name == "webhook").collect();
-        (spans.len() == 6).then_some(spans)
+        (spans.len() == 7).then_some(spans)
     };
     let handled = eventually(of_worker, || shown(&world.spans())).await;
     let spans = world.spans();
@@ -112,7 +121,8 @@ async fn a_request_is_one_trace_from_its_caller_to_the_ai_and_its_events_name_it
         let event = spans.iter().find(|event| event.id() == span.parent()).unwrap();
         assert_eq!((event.name.as_str(), text(event, "outcome")), ("event", "Handled".into()));
         assert_eq!(text(event, "service.name"), "app-worker");
-        assert!(text(event, "request_id").starts_with("request-") && text(event, "event_type").starts_with("chat."));
+        let (by, kind) = (text(event, "request_id"), text(event, "event_type"));
+        assert!(by.starts_with("request-") && (by == "request-4") == (kind == "session.deleted"), "{by}: {kind}");
         let passed = format!("00-{}-{}-01", span.trace(), span.id());
         assert!(world.hook.lock().unwrap().iter().any(|headers| headers["traceparent"] == passed), "{passed}");
     }

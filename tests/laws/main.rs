@@ -216,7 +216,7 @@ fn a_deletion_ends_a_turn_of_its_server_at_once() {
     let service = bench.service(0, Duration::from_secs(20));
     bench.run(async move {
         let Ok((begun, events)) = service.stream(hello()).await else { panic!("no turn") };
-        assert!(service.delete(&hello().owner, &begun.turn.session).await.is_ok());
+        assert!(service.delete(&hello().owner, &begun.turn.session, None).await.is_ok());
         let events: Vec<_> = events.collect().await;
         assert!(matches!(&events[..], [TurnEvent::Error(ChatError::Refused(Refusal::NotFound))]), "{events:?}");
     });

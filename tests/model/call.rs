@@ -78,7 +78,7 @@ impl Call {
                 messages.extend(store.newer(owner, session, &newer, Duration::ZERO).await?);
                 Reply::Messages(messages)
             }
-            Self::Delete(owner, session) => store.delete(owner, session).await.map(|()| Reply::Done)?,
+            Self::Delete(owner, session) => store.delete(owner, session, None).await.map(|()| Reply::Done)?,
             _ => Reply::Done,
         })
     }

@@ -94,10 +94,10 @@ async fn the_limit_of_sessions_counts_adopted_ones_while_they_live() {
     assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
     talk(&store, "guest:watch", Target::New, "k").await;
     assert_eq!(adopt(&store, "watch").await, Adopted { moved: 0, rest: AdoptionRest::NoRoom });
-    store.delete(&ann, &sessions[0]).await.unwrap();
+    store.delete(&ann, &sessions[0], None).await.unwrap();
     assert_eq!(adopt(&store, "watch").await, Adopted { moved: 1, rest: AdoptionRest::Nothing }, "there is room again");
     assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
-    store.delete(&ann, &sessions[1]).await.unwrap();
+    store.delete(&ann, &sessions[1], None).await.unwrap();
     assert_eq!(refused(&store, &next).await, None, "there is room again");
 }
 
@@ -299,7 +299,7 @@ async fn an_adoption_that_comes_back_too_late_gives_back_no_more_than_it_has() {
     let (store, wire, adoption) = held_up(&server).await;
     give_up_waiting(&server, "ann");
     for session in listed(&store, "guest:phone").await {
-        store.delete(&"guest:phone".parse().unwrap(), &session).await.unwrap();
+        store.delete(&"guest:phone".parse().unwrap(), &session, None).await.unwrap();
     }
     let next = |key| new("user:ann", Target::New, key, None);
     assert_eq!(refused(&store, &next("k0")).await, None, "what was reserved is free again");

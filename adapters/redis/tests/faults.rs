@@ -124,7 +124,7 @@ async fn no_call_of_a_silent_server_lasts_longer_than_its_deadline() {
         ("sessions", store.sessions(&owner, &sessions).map(is_refused).boxed()),
         ("messages", store.messages(&owner, &session, &messages).map(is_refused).boxed()),
         ("newer", store.newer(&owner, &session, &newer, lease).map(is_refused).boxed()),
-        ("delete", store.delete(&owner, &session).map(is_refused).boxed()),
+        ("delete", store.delete(&owner, &session, None).map(is_refused).boxed()),
         ("adopt", store.adopt(&phone, &ann).map(is_refused).boxed()),
         ("sweep", store.close_orphans(lease, 9).map(is_refused).boxed()),
         ("throttle", store.take("ann", &quota).map(is_refused).boxed()),

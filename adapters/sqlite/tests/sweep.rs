@@ -35,7 +35,7 @@ async fn what_has_expired_leaves_nothing_behind() {
     store.extend_turn(&open, &piece, Duration::from_secs(60)).await.unwrap();
     let deleted = start(&store, &brief(Target::New, "deleted")).await.unwrap().turn;
     store.extend_turn(&deleted, &piece, Duration::from_secs(60)).await.unwrap();
-    store.delete(&ann(), &deleted.id.session).await.unwrap();
+    store.delete(&ann(), &deleted.id.session, None).await.unwrap();
     let long = start(&store, &brief(Target::New, "long")).await.unwrap().turn;
     finish(&store, &long, "an answer").await.unwrap();
     store.take("somebody", &Quota { limit: 1, window: BRIEF }).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_long_history_goes_in_pieces() {
         SELECT m.place - 1 + n, m.session, m.turn, m.content, m.status, m.at FROM n, messages m WHERE m.key = 'k'";
     file.execute(many, []).unwrap();
     let kept = start(&store, &question(Target::New, "kept")).await.unwrap().turn;
-    store.delete(&ann(), &turn.id.session).await.unwrap();
+    store.delete(&ann(), &turn.id.session, None).await.unwrap();
     for left in [3001, 1001, 1, 1] {
         store.close_orphans(Duration::ZERO, 100).await.unwrap();
         let messages: i64 = file.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();

@@ -1,13 +1,14 @@
 //! Looking at sessions, and deleting them.
 
 use super::query::{Query, SessionPath, cursor_text};
+use crate::around::Id;
 use crate::auth::Caller;
 use crate::dto::{MessageOut, SessionOut};
 use crate::problem::Problem;
 use crate::startup::State;
-use actix_web::HttpResponse;
 use actix_web::http::header::LINK;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use chatcore::message::MessagesPage;
 use chatcore::session::{Session, SessionsCursor, SessionsPage};
 use serde_json::json;
@@ -60,9 +61,10 @@ pub(super) async fn list(Caller(owner): Caller, mut query: Query, state: Data<St
 pub(super) async fn delete(
     Caller(owner): Caller,
     SessionPath(id): SessionPath,
+    request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
-    state.chat.delete(&owner, &id).await?;
+    state.chat.delete(&owner, &id, Id::of(&request)).await?;
     Ok(HttpResponse::Ok().json(json!({ "message": "Session deleted successfully" })))
 }
 

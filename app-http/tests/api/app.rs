@@ -70,7 +70,7 @@ impl TestApp {
             tokio::runtime::Runtime::new().unwrap().block_on(async {
                 let app = Application::build(settings).await.unwrap();
                 tell_port.send(app.port()).unwrap();
-                app.run_until(async { drop(stopped.await) }).await.unwrap();
+                app.run(async { drop(stopped.await) }).await.unwrap();
             });
         });
         let url = format!("http://127.0.0.1:{}", port.await.unwrap());

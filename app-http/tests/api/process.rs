@@ -1,7 +1,7 @@
 //! The program as a process: its arguments, its files, its logs, its end.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
-use crate::app::send;
+use crate::app::{SECRET, send};
 use crate::wire::{exchange, no_requests};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -178,6 +178,21 @@ async fn a_hashed_password_lets_its_user_in() {
     let demo = json!({ "username": "testuser", "password": "testpass" });
     let demo = send(server.client.post(format!("{}/auth/login", server.url)).json(&demo)).await;
     assert_eq!(demo.status, 401, "the demo user is gone once there are users");
+}
+
+/// Its Redis lets it in and says nothing, so that it takes as long to start as it may.
+#[test]
+fn sigterm_while_the_server_starts_ends_it_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let pairs = [("PORT", "0"), ("REDIS_URL", &url), ("JWT_SECRET_KEY", SECRET)];
+    let mut child = command(directory.path(), &pairs).stdout(Stdio::null()).spawn().unwrap();
+    let _connection = silent.accept().unwrap();
+    let told = Instant::now();
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
 }
 
 #[tokio::test]

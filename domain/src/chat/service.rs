@@ -5,7 +5,7 @@ use super::newer::Newer;
 use super::tail::Tail;
 use super::{Answered, Begun, ChatError, Core, SendMessage, TurnEvent};
 use crate::error::{AccessError, BackendError};
-use crate::id::{DeviceId, SessionId, UserId};
+use crate::id::{DeviceId, RequestId, SessionId, UserId};
 use crate::message::{Message, MessagesPage};
 use crate::owner::Owner;
 use crate::policy::{ChatPolicy, Left, Quota};
@@ -157,12 +157,17 @@ impl ChatService {
         self.core.store.messages(owner, session, page).await
     }
 
-    /// Deletes a session. A turn that runs in it ends, at once where it runs here.
+    /// Deletes a session. A turn that runs in it ends, at once where it runs here. The event of it names the request that asks.
     ///
     /// # Errors
     /// See [`AccessError`].
-    pub async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {
-        self.core.store.delete(owner, session).await?;
+    pub async fn delete(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Result<(), AccessError> {
+        self.core.store.delete(owner, session, request_id).await?;
         self.core.running.poke_session(*session);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Where sessions live.
 
 use crate::error::{AccessError, BackendError};
-use crate::id::{DeviceId, SessionId, UserId};
+use crate::id::{DeviceId, RequestId, SessionId, UserId};
 use crate::message::{Answer, Message, MessagesPage, NewerPage};
 use crate::owner::Owner;
 use crate::policy::{Left, Quota};
@@ -102,8 +102,13 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         wait: Duration,
     ) -> Result<Vec<Message>, AccessError>;
 
-    /// Deletes a session and ends its turn; an event tells of it.
-    async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError>;
+    /// Deletes a session and ends its turn; an event tells of it, and which request asked.
+    async fn delete(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Result<(), AccessError>;
 
     /// Makes some of a guest's sessions a user's. Repeated until nothing is left; it may be cut off anywhere.
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError>;

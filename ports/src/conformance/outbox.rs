@@ -62,7 +62,7 @@ pub async fn a_message_and_its_event_are_written_together(harness: &StoreHarness
     told(&open, &chat, session, &["k1", "k1", "k2", "k2", "k3", "k3"]).await;
     resumed_and_swept(harness, &open, &chat).await;
     always(harness, &open).await;
-    chat.store.delete(&chat.owner, &session).await.expect("its owner deletes it");
+    chat.store.delete(&chat.owner, &session, None).await.expect("its owner deletes it");
     let last = events(&open.outbox).await.pop().expect("an event");
     let expected = (session, &chat.owner, 7, &EventBody::SessionDeleted);
     assert_eq!((last.session, &last.owner, last.seq, &last.body), expected, "the event of a deletion");
@@ -263,7 +263,7 @@ pub async fn a_full_queue_refuses_questions_alone(harness: &StoreHarness) {
     let resumed = chat.ask(Target::New, "running").await.turn;
     assert_eq!(resumed.id, running.id, "a question that was taken before is not refused");
     chat.stored(&resumed, &completed("stored")).await;
-    chat.store.delete(&chat.owner, &ended.id.session).await.expect("a deletion is written");
+    chat.store.delete(&chat.owner, &ended.id.session, None).await.expect("a deletion is written");
     let entries = claim(&open.outbox, 100).await;
     assert_eq!(entries.len(), 5, "answers and deletions are written beyond the limit");
     settle(&open.outbox, entries.into_iter().take(2).map(|entry| entry.id)).await;

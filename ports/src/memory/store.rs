@@ -5,7 +5,7 @@ use super::plant::Plant;
 use super::tables::{Dump, Now, Tables, Tally};
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
-use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota, StoreLimits};
@@ -149,9 +149,14 @@ impl SessionStore for MemoryStore {
         self.watch(wait, look, is_news).await
     }
 
-    async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {
+    async fn delete(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Result<(), AccessError> {
         let now = self.now();
-        self.tables.update(|tables| tables.delete(owner, *session, now))
+        self.tables.update(|tables| tables.delete(owner, *session, request_id, now))
     }
 
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError> {

@@ -73,7 +73,7 @@ fn nothing_is_left_of_what_has_expired() {
             new.quota = Some(chatcore::policy::Quota { limit: 5, window: TTL });
             let Began::Started(started) = store.begin_turn(&new).await.unwrap() else { panic!("refused") };
             if number % 2 == 0 {
-                store.delete(&new.owner, &started.turn.id.session).await.unwrap();
+                store.delete(&new.owner, &started.turn.id.session, None).await.unwrap();
             }
         }
         assert_eq!(store.dump().len(), 10);

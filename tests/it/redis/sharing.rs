@@ -5,9 +5,11 @@ use super::{ANSWERED_WITHIN, durable};
 use crate::client::Client;
 use crate::process::Server;
 use crate::writers::{open, questions, within};
+use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// A server over this Redis, whose AI thinks so long.
 fn start(redis: &Redis, delay: &str) -> Server {
@@ -41,6 +43,42 @@ async fn two_servers_share_sessions_and_tokens() {
     assert_eq!(here.sessions().await, [0; 0]);
     let (status, ..) = here.try_ask(&json!({"message": "phone", "session_id": session})).await.unwrap();
     assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+/// So many messages at once, each at the next of these servers.
+fn ask_at_once(clients: &[Client; 2], count: usize) -> Vec<JoinHandle<Option<StatusCode>>> {
+    let ask = |number: usize| {
+        let client = clients[number % 2].clone();
+        // A server that dies tells nothing.
+        async move { client.try_ask(&json!({ "message": number.to_string() })).await.ok().map(|(status, ..)| status) }
+    };
+    (0..count).map(|number| tokio::spawn(ask(number))).collect()
+}
+
+async fn told(asked: Vec<JoinHandle<Option<StatusCode>>>, status: StatusCode) -> usize {
+    let told = join_all(asked).await;
+    told.into_iter().filter(|told| *told.as_ref().unwrap() == Some(status)).count()
+}
+
+/// Each message opens a session, so that the list shows what was stored, whatever was told of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quota_is_exact_over_two_servers_and_restarts() {
+    const LIMIT: usize = 40;
+    let mut redis = durable();
+    let (url, quota) = (redis.url(), format!("{LIMIT}/1h"));
+    let settings = [("REDIS_URL", &*url), ("MESSAGE_QUOTA", &quota), ("AI_DEMO_DELAY", "1s")];
+    let (one, mut two) = (Server::start(&settings), Server::start(&settings));
+    let here = Client::login(&one).await;
+    let clients = [here.clone(), here.at(&two)];
+    let asked = ask_at_once(&clients, LIMIT / 2);
+    within(Duration::from_secs(10), async { while here.sessions().await.len() < LIMIT / 2 {} }).await;
+    two.kill();
+    redis.kill();
+    redis.run();
+    two.restart();
+    assert_eq!(told(asked, StatusCode::OK).await, LIMIT / 4, "those of the server that lives");
+    let refused = told(ask_at_once(&clients, 2 * LIMIT), StatusCode::TOO_MANY_REQUESTS).await;
+    assert_eq!((here.sessions().await.len(), refused), (LIMIT, 2 * LIMIT - LIMIT / 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

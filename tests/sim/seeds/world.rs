@@ -295,7 +295,7 @@ impl World {
 
     async fn delete(&self, owner: &Owner, session: SessionId) {
         let store = Far::new(self.store.clone(), self.net.clone());
-        while store.delete(owner, &session).await.is_err() {
+        while store.delete(owner, &session, None).await.is_err() {
             self.nap(50, 500).await;
         }
         self.lock().deleted.push(session);

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::event::Event;
-use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
@@ -190,8 +190,13 @@ impl SessionStore for Far<MemoryStore> {
         far!(self, |port, owner, session, page| port.newer(&owner, &session, &page, wait))
     }
 
-    async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {
-        far!(self, |port, owner, session| port.delete(&owner, &session))
+    async fn delete(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Result<(), AccessError> {
+        far!(self, |port, owner, session, request_id| port.delete(&owner, &session, request_id))
     }
 
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError> {

@@ -13,7 +13,7 @@ use crate::script::{Call, Script};
 use crate::value::{Read, worded};
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
-use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, OutboxFull, Quota};
@@ -97,8 +97,13 @@ impl SessionStore for Redis {
         self.newer_messages(owner, session, page, wait).await
     }
 
-    async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {
-        self.delete_session(owner, session).await
+    async fn delete(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Result<(), AccessError> {
+        self.delete_session(owner, session, request_id).await
     }
 
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError> {

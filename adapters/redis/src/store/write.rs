@@ -7,7 +7,7 @@ use crate::record::{beside, message_of};
 use crate::script::Script;
 use crate::value::{Read, first, micros, number};
 use chatcore::error::AccessError;
-use chatcore::id::SessionId;
+use chatcore::id::{RequestId, SessionId};
 use chatcore::message::{Answer, Message};
 use chatcore::owner::Owner;
 use chatcore::stamp::from_micros;
@@ -74,12 +74,18 @@ impl Redis {
         }
     }
 
-    pub(super) async fn delete_session(&self, owner: &Owner, session: &SessionId) -> Access<()> {
+    pub(super) async fn delete_session(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Access<()> {
         let others = [format!("u:{owner}"), format!("e:{owner}"), "t".into(), "ox".into()];
         let call = self
             .at_session(session, &DELETE, "smil", &others)
             .arg(owner.to_string())
             .arg(session.to_string())
+            .arg(request_id.as_ref().map_or("", RequestId::as_str))
             .arg(self.followers());
         match self.say(&self.log_args(call)).await?.0.as_str() {
             "DELETED" => Ok(()),

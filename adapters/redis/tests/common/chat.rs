@@ -57,5 +57,5 @@ pub(crate) async fn one_of_each(store: &dyn SessionStore) {
     finish(store, &start(store, &question(here, "k1")).await).await;
     assert_eq!(store.sessions(&owner, &SessionsPage { after: None, limit: 9 }).await.unwrap().len(), 1);
     store.close_orphans(Duration::ZERO, 9).await.unwrap();
-    store.delete(&owner, &first.turn.id.session).await.unwrap();
+    store.delete(&owner, &first.turn.id.session, None).await.unwrap();
 }

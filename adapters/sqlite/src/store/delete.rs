@@ -7,7 +7,7 @@ use crate::tx::Tx;
 use crate::wake::Topics;
 use chatcore::error::AccessError;
 use chatcore::event::{Event, EventBody};
-use chatcore::id::SessionId;
+use chatcore::id::{RequestId, SessionId};
 use chatcore::owner::Owner;
 use chatcore::session::{Adopted, AdoptionRest};
 use chatcore::stamp::from_micros;
@@ -25,7 +25,7 @@ pub(super) const OF_GUEST: &str = "SELECT no, id FROM sessions
 const MOVE: &str = "UPDATE sessions SET owner = ?2 WHERE no = ?1";
 
 /// Ends a session. A tombstone stays until its time is over, so that nothing opens it again.
-pub(super) fn delete(step: &Tx<'_>, owner: &Owner, id: &SessionId) -> Access<()> {
+pub(super) fn delete(step: &Tx<'_>, owner: &Owner, id: &SessionId, request_id: Option<RequestId>) -> Access<()> {
     let session = match Stored::by_id(step, id)? {
         Some(session) if session.deleted && session.owner == *owner => return Ok(Ok(())),
         Some(session) if session.deleted => return Ok(Err(AccessError::NotFound)),
@@ -41,7 +41,7 @@ pub(super) fn delete(step: &Tx<'_>, owner: &Owner, id: &SessionId) -> Access<()>
     step.run(THROW_AWAY, params![session.no])?;
     owners::remove(step, &owner.to_string(), 1)?;
     let (owner, seq, at) = (owner.clone(), session.messages + 1, from_micros(step.now));
-    let event = Event { session: *id, owner, seq, at, request_id: None, body: EventBody::SessionDeleted };
+    let event = Event { session: *id, owner, seq, at, request_id, body: EventBody::SessionDeleted };
     log::append(step, &event).map(Ok)
 }
 

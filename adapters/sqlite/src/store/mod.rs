@@ -16,7 +16,7 @@ use crate::tx::Tx;
 use crate::wake::Topics;
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
-use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
 use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
@@ -122,9 +122,14 @@ impl SessionStore for Sqlite {
         self.watch((Topics::session(&session), wait), look, list::is_news).await?
     }
 
-    async fn delete(&self, owner: &Owner, session: &SessionId) -> Result<(), AccessError> {
+    async fn delete(
+        &self,
+        owner: &Owner,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Result<(), AccessError> {
         let (owner, session) = (owner.clone(), *session);
-        self.write(move |step| delete::delete(step, &owner, &session)).await?
+        self.write(move |step| delete::delete(step, &owner, &session, request_id.clone())).await?
     }
 
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError> {

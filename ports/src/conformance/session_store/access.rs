@@ -43,7 +43,7 @@ async fn calls(chat: &Chat, turn: &TurnId) -> Vec<(&'static str, Option<AccessEr
         ("request_stop", store.request_stop(owner, turn).await.err()),
         ("follow", store.follow(owner, &cursor, Duration::from_millis(10)).await.err()),
         ("newer", store.newer(owner, session, &newer, Duration::from_millis(10)).await.err()),
-        ("delete", store.delete(owner, session).await.err()),
+        ("delete", store.delete(owner, session, None).await.err()),
     ]
 }
 

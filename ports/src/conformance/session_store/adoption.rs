@@ -25,7 +25,7 @@ pub async fn an_adoption_moves_every_session_once(harness: &StoreHarness) {
     sessions.insert(running.id.session);
     guest.held(&running, 0, "half", LONG).await;
     let deleted = guest.talk(Target::New, "deleted").await.0.id.session;
-    guest.store.delete(&guest.owner, &deleted).await.expect("its owner deletes it");
+    guest.store.delete(&guest.owner, &deleted, None).await.expect("its owner deletes it");
     let moved = adopt_all(&guest, &user, &sessions).await;
     assert_eq!(moved, sessions.len(), "every living session is moved once");
     assert_eq!(listed(&user).await, sessions.iter().copied().chain([own]).collect(), "the user's list");

@@ -161,7 +161,7 @@ async fn delete_at_once(open: &OpenStore, user: &Chat, session: SessionId) {
     let turn = user.ask(Target::Existing(session), "last").await.turn;
     let elsewhere = user.at(&open.elsewhere);
     let finish = tokio::spawn(async move { elsewhere.finish(&turn, &completed("the end")).await });
-    user.store.delete(&user.owner, &session).await.expect("its owner deletes it");
+    user.store.delete(&user.owner, &session, None).await.expect("its owner deletes it");
     let finished = finish.await.expect("finish_turn does not panic");
     assert_ne!(finished, Finished::Fenced, "nobody took the turn");
     let told = events(&open.outbox).await;

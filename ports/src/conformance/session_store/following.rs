@@ -127,7 +127,7 @@ async fn ends_with_its_session(harness: &StoreHarness, chat: &Chat, elsewhere: &
     let cursor = Cursor { turn: turn.id, from: Position { fence: turn.fence, offset: 0 } };
     let delete = async {
         harness.wait(Duration::from_millis(20)).await;
-        chat.store.delete(&chat.owner, &turn.id.session).await
+        chat.store.delete(&chat.owner, &turn.id.session, None).await
     };
     let (followed, _) = tokio::join!(elsewhere.store.follow(&chat.owner, &cursor, LONG), delete);
     assert!(matches!(followed, Err(AccessError::NotFound)), "the session was deleted meanwhile: {followed:?}");
@@ -158,7 +158,7 @@ pub async fn each_newer_message_comes_once(harness: &StoreHarness) {
     nothing_newer(harness, &elsewhere, session).await;
     let delete = async {
         harness.wait(Duration::from_millis(20)).await;
-        chat.store.delete(&chat.owner, &session).await
+        chat.store.delete(&chat.owner, &session, None).await
     };
     let page = NewerPage { after: 8, limit: 1 };
     let (newer, _) = tokio::join!(elsewhere.store.newer(&chat.owner, &session, &page, LONG), delete);

@@ -65,7 +65,7 @@ pub async fn an_owner_only_so_many_sessions(harness: &StoreHarness) {
     ));
     Chat::new(&open.store, "bob").ask(Target::New, "another-owner").await;
     let Began::Started(started) = &began[first] else { return };
-    chat.store.delete(&chat.owner, &started.turn.id.session).await.expect("its owner deletes it");
+    chat.store.delete(&chat.owner, &started.turn.id.session, None).await.expect("its owner deletes it");
     let brief = NewTurn { ttl: SHORT, ..chat.question(Target::New, "brief") };
     chat.start(&brief).await;
     harness.pass(SHORT + Duration::from_millis(20)).await;

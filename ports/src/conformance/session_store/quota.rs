@@ -98,7 +98,7 @@ async fn what_counts(harness: &StoreHarness) {
     let chat = Chat::new(&open.store, "ann");
     let counted = |key: &str| NewTurn { quota: quota(2, LONG), ..chat.question(Target::New, key) };
     let deleted = chat.start(&counted("k1")).await.turn.id.session;
-    chat.store.delete(&chat.owner, &deleted).await.expect("its owner deletes it");
+    chat.store.delete(&chat.owner, &deleted, None).await.expect("its owner deletes it");
     let second = chat.start(&counted("k2")).await;
     assert_eq!(second.left.map(|left| left.remaining), Some(0), "a question counts although its session is deleted");
     let third = chat.begin(&counted("k3")).await;

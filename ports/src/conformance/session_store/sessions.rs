@@ -4,7 +4,7 @@ use crate::conformance::chat::{Chat, LONG, SHORT, completed, events};
 use crate::conformance::{OpenStore, StoreHarness};
 use chatcore::error::AccessError;
 use chatcore::event::EventBody;
-use chatcore::id::SessionId;
+use chatcore::id::{RequestId, SessionId};
 use chatcore::message::{MessagesPage, NewerPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, NewTurn, Position, Refusal, Started, Target, TurnId};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub async fn a_deleted_session_never_comes_back(harness: &StoreHarness) {
     let session = turn.id.session;
     chat.stored(&turn, &completed("one")).await;
     chat.talk(Target::Existing(session), "second").await;
-    elsewhere.store.delete(&chat.owner, &session).await.expect("its owner deletes it");
+    elsewhere.store.delete(&chat.owner, &session, None).await.expect("its owner deletes it");
     for (chat, when) in [(&chat, "a delete elsewhere"), (&elsewhere, "a delete")] {
         gone(chat, &turn.id, when).await;
         for retried in [first.clone(), chat.question(Target::New, "first"), NewTurn { body_hash: 9, ..first.clone() }] {
@@ -28,7 +28,7 @@ pub async fn a_deleted_session_never_comes_back(harness: &StoreHarness) {
         assert_eq!(refusal, Refusal::NotFound, "a known key after {when}");
         assert_eq!(chat.finish(&turn, &completed("one")).await, Finished::Gone, "a repeated finish after {when}");
     }
-    let stranger = elsewhere.store.delete(&Chat::new(&open.store, "bob").owner, &session).await;
+    let stranger = elsewhere.store.delete(&Chat::new(&open.store, "bob").owner, &session, None).await;
     assert!(matches!(stranger, Err(AccessError::NotFound)), "a stranger learns nothing of a tombstone: {stranger:?}");
     let other = chat.ask(Target::New, "another").await;
     assert_ne!(other.turn.id.session, session, "another first key opens another session");
@@ -38,7 +38,7 @@ pub async fn a_deleted_session_never_comes_back(harness: &StoreHarness) {
 async fn deleted_with_an_orphan(harness: &StoreHarness, chat: &Chat) {
     let turn = chat.ask_briefly(Target::New, "orphan").await.turn;
     harness.pass(SHORT).await;
-    chat.store.delete(&chat.owner, &turn.id.session).await.expect("its owner deletes it");
+    chat.store.delete(&chat.owner, &turn.id.session, None).await.expect("its owner deletes it");
     let closed = chat.store.close_orphans(Duration::ZERO, 10).await.expect("close_orphans answers").closed;
     assert_eq!(closed, 0, "the orphan of a deleted session was closed");
     gone(chat, &turn.id, "the delete of an orphan").await;
@@ -71,25 +71,31 @@ pub async fn a_delete_ends_a_running_turn(harness: &StoreHarness) {
     chat.held(&turn, 0, "so f", LONG).await;
     let session = turn.id.session;
     for round in 1..=2 {
-        chat.at(&open.elsewhere).store.delete(&chat.owner, &session).await.expect("a repeated delete says so again");
+        chat.at(&open.elsewhere)
+            .store
+            .delete(&chat.owner, &session, request(round))
+            .await
+            .expect("a repeated delete says so again");
         assert_eq!(chat.extend(&turn, 4, "ar", LONG).await, Extended::Gone, "text after delete {round}");
         assert_eq!(chat.extend(&turn, 0, "", LONG).await, Extended::Gone, "a renewal after delete {round}");
         assert_eq!(chat.finish(&turn, &completed("so far")).await, Finished::Gone, "an answer after delete {round}");
         assert_eq!(chat.refusal(&new).await, Refusal::NotFound, "the same attempt after delete {round}");
     }
     told_once(&open, session).await;
-    let unknown = chat.store.delete(&chat.owner, &SessionId::from(crate::conformance::chat::random())).await;
+    let unknown = chat.store.delete(&chat.owner, &SessionId::from(crate::conformance::chat::random()), None).await;
     assert!(matches!(unknown, Err(AccessError::NotFound)), "the delete of an unknown session: {unknown:?}");
+}
+
+fn request(number: u32) -> Option<RequestId> {
+    Some(RequestId::parse(format!("delete-{number}")).expect("an id"))
 }
 
 async fn told_once(open: &OpenStore, session: SessionId) {
     let told = events(&open.outbox).await;
     let kinds: Vec<_> = told.iter().filter(|event| event.session == session).map(|event| event.kind()).collect();
     assert_eq!(kinds, ["chat.requested", "session.deleted"], "the events of a session deleted twice");
-    assert!(
-        matches!(told.last(), Some(event) if event.seq == 2 && event.body == EventBody::SessionDeleted),
-        "{told:?}"
-    );
+    let last = told.last().map(|event| (event.seq, &event.body, event.request_id.clone()));
+    assert_eq!(last, Some((2, &EventBody::SessionDeleted, request(1))), "{told:?}");
 }
 
 /// With or without an open turn; and the time to live is that of the newest question.

@@ -4,7 +4,7 @@ use super::super::plant::Plant;
 use super::{Now, Tables};
 use chatcore::error::AccessError;
 use chatcore::event::{Event, EventBody};
-use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
 use chatcore::owner::Owner;
 use chatcore::session::{Adopted, AdoptionRest};
 use chatcore::stamp::micros;
@@ -14,7 +14,13 @@ const STEP: u64 = 100;
 
 impl Tables {
     /// Deletes a session; a tombstone stays until its time is over.
-    pub(in crate::memory) fn delete(&mut self, owner: &Owner, id: SessionId, now: Now) -> Result<(), AccessError> {
+    pub(in crate::memory) fn delete(
+        &mut self,
+        owner: &Owner,
+        id: SessionId,
+        request_id: Option<RequestId>,
+        now: Now,
+    ) -> Result<(), AccessError> {
         self.expire(now.elapsed);
         if self.sessions.get(&id).is_some_and(|session| session.deleted && session.owner == *owner) {
             return Ok(());
@@ -29,7 +35,7 @@ impl Tables {
             self.leases.remove(&(open.lease_until, id));
         }
         let (owner, body) = (owner.clone(), EventBody::SessionDeleted);
-        self.write_event(Event { session: id, owner, seq, at: now.wall, request_id: None, body });
+        self.write_event(Event { session: id, owner, seq, at: now.wall, request_id, body });
         Ok(())
     }
 

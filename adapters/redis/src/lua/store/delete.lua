@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Deletes a session. A tombstone stays until the session's time would have been over.
--- ARGV  2 owner  3 session  4 channel of followers  5 limit of the outbox  6 drop the oldest (0/1)  7 channel of the log
+-- ARGV  2 owner  3 session  4 request id  5 channel of followers  6 limit of the outbox  7 drop the oldest (0/1)  8 channel of the log
 local owner, sid = ARGV[2], ARGV[3]
 local S = of('s', sid)
 local s = redis.call('HMGET', S, 'o', 'n', 'x', 'ex', 'fo')
@@ -13,6 +13,6 @@ redis.call('PEXPIREAT', S, ms(s[4]))
 redis.call('ZREM', of('u', owner), sid)
 redis.call('ZREM', of('e', owner), sid)
 redis.call('ZREM', slot .. 't', sid)
-tell({ARGV[5], ARGV[6], ARGV[7]}, sid, owner, '', record(s[2] + 1, 'd', '', '', '', 0, NOTHING))
-wake(ARGV[4], sid, s[5])
+tell({ARGV[6], ARGV[7], ARGV[8]}, sid, owner, ARGV[4], record(s[2] + 1, 'd', '', '', '', 0, NOTHING))
+wake(ARGV[5], sid, s[5])
 return {'DELETED'}
