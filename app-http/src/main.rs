@@ -1,8 +1,7 @@
 //! The HTTP server: settings, logs, parts, run.
 
 use app_http::{Application, cli::Cli, settings::Settings};
-use app_kit::stop;
-use app_kit::telemetry::{self, Console};
+use app_kit::{stop, telemetry, telemetry::Console};
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
@@ -22,11 +21,10 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
     if cli.did_without_settings()? {
         return Ok(());
     }
-    let settings = Settings::load()?;
+    let (settings, stop) = (Settings::load()?, stop::signals()?);
     if cli.did_with_settings(&settings).await? {
         return Ok(());
     }
     let _telemetry = telemetry::init(&settings.logs, settings.traces.as_ref(), Console::Stdout)?;
-    let stop = stop::signals()?;
     Ok(Application::build(settings).await?.run(stop).await?)
 }
