@@ -31,8 +31,9 @@ fn is_trusted(address: &IpAddr, trusted: &[IpNet]) -> bool {
 
 /// The last address, from the nearest on, that no believed proxy has. What stands before it anybody may have written.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let values = headers.get_all(FORWARDED).filter_map(|value| value.to_str().ok());
-    let named: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+    // Bytes that are no text are in the name in which they are, and in no other.
+    let values = headers.get_all(FORWARDED).flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let named: Vec<&str> = values.map(|name| std::str::from_utf8(name).unwrap_or_default()).collect();
     let mut nearest = peer.to_canonical();
     for name in named.iter().rev() {
         if !is_trusted(&nearest, trusted) {
@@ -56,13 +57,16 @@ fn parse(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderValue;
     use actix_web::test::TestRequest;
 
-    fn of(peer: &str, forwarded: &[&'static str]) -> String {
+    fn of(peer: &str, forwarded: &[&str]) -> String {
         let trusted = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
         let mut request = TestRequest::default().peer_addr(peer.parse().unwrap());
         for value in forwarded {
-            request = request.append_header((FORWARDED, *value));
+            // As ISO 8859-1 has it, so that there are bytes that are no UTF-8.
+            let bytes: Vec<u8> = value.chars().map(|letter| letter as u8).collect();
+            request = request.append_header((FORWARDED, HeaderValue::from_bytes(&bytes).unwrap()));
         }
         address(&request.to_http_request(), &trusted)
     }
@@ -79,6 +83,8 @@ mod tests {
             ("[::1]:5", &["[2001:db8:1:2:3::4]:443"], "2001:db8:1:2::/64"),
             ("[::ffff:10.0.0.1]:5", &["9.9.9.9"], "9.9.9.9"),
             ("10.0.0.1:5", &["9.9.9.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1:5", &["\u{ff}, 9.9.9.9"], "9.9.9.9"),
+            ("10.0.0.1:5", &["9.9.9.9, \u{ff}"], "10.0.0.1"),
             ("10.0.0.1:5", &[], "10.0.0.1"),
         ] {
             assert_eq!(of(peer, forwarded), expected, "{peer} {forwarded:?}");

@@ -18,7 +18,7 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use app_kit::traces;
 use chatcore::TRACES;
 use chatcore::id::RequestId;
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use futures_util::{Stream, StreamExt};
 use std::cell::RefCell;
 use std::pin::{Pin, pin};
@@ -75,13 +75,14 @@ pub async fn around(
     let span = tracing::info_span!("request", request_id = %id.0);
     let served = next.call(request).instrument(span).instrument(trace.clone()).await?;
     let mut response = uniform(served.map_into_boxed_body());
-    if response.status() != StatusCode::REQUEST_TIMEOUT {
-        select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await;
-    }
+    let is_read = match response.status() {
+        StatusCode::REQUEST_TIMEOUT => false,
+        _ => matches!(select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await, Either::Left(_)),
+    };
     sign(&mut response, &id);
     protect(response.headers_mut(), over_tls);
-    if state.is_leaving() {
-        // A connection that is kept would end while its client sends the next request.
+    if state.is_leaving() || !is_read {
+        // A connection that is kept would end while its client sends the next request, or have to wait for the rest of a body.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let (status, took) = (response.status().as_u16(), state.runtime.elapsed().saturating_sub(since));

@@ -43,11 +43,23 @@ impl Cli {
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
+    /// The settings of the server that is to be run; `None` if something else was asked for, which is done then.
+    ///
+    /// # Errors
+    /// The settings have faults, or what was asked for failed.
+    pub async fn settings(self) -> Result<Option<Settings>, Box<dyn Error + Send + Sync>> {
+        if self.did_without_settings()? {
+            return Ok(None);
+        }
+        let settings = Settings::load()?;
+        Ok((!self.did_with_settings(&settings).await?).then_some(settings))
+    }
+
     /// Does what needs no settings; `true` if that was all.
     ///
     /// # Errors
     /// There is no password, or it cannot be hashed; stdout is closed.
-    pub fn did_without_settings(&self) -> Result<bool, Box<dyn Error + Send + Sync>> {
+    fn did_without_settings(&self) -> Result<bool, Box<dyn Error + Send + Sync>> {
         if self.env_example {
             write!(stdout(), "{}", env_example())?;
         } else if self.readme_table {
@@ -64,14 +76,18 @@ impl Cli {
     /// Does what needs no server; `true` if that was all. Settings without faults have come so far.
     ///
     /// # Errors
-    /// Stdout is closed, the server that was asked for is not alive, or the doctor has found something.
-    pub async fn did_with_settings(&self, settings: &Settings) -> io::Result<bool> {
+    /// Stdout is closed, the file of users has faults, the server that was asked for is not alive, or the doctor has found
+    /// something.
+    async fn did_with_settings(&self, settings: &Settings) -> Result<bool, Box<dyn Error + Send + Sync>> {
         if let Some(Command::Doctor) = self.command {
             let is_well = doctor::examine(settings, &mut stdout()).await?;
-            return is_well.then_some(true).ok_or_else(|| io::Error::other("there is something to mend"));
+            return is_well.then_some(true).ok_or_else(|| "there is something to mend".into());
+        }
+        if self.config.check_config {
+            compose::users(&settings.logins)?;
         }
         let Server { host, port, .. } = &settings.server;
-        self.config.answer(&settings.printed, &settings.warnings, Some((host, *port)))
+        Ok(self.config.answer(&settings.printed, &settings.warnings, Some((host, *port)))?)
     }
 }
 

@@ -205,7 +205,11 @@ fn wire(settings: &settings::Ai) -> Option<Wire> {
     }
 }
 
-fn users(settings: &Logins) -> Result<Arc<dyn UserDirectory>, Box<dyn Error + Send + Sync>> {
+/// Who may log in.
+///
+/// # Errors
+/// The file of users cannot be read, or has faults; the error tells all of them.
+pub(crate) fn users(settings: &Logins) -> Result<Arc<dyn UserDirectory>, Box<dyn Error + Send + Sync>> {
     Ok(match &settings.users {
         Some(path) => Arc::new(UsersFile::open(path)?),
         None if settings.demo_user => Arc::new(UsersFile::demo()),

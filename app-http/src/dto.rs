@@ -13,6 +13,7 @@ use chatcore::port::Credentials;
 use chatcore::session::Session;
 use chatcore::stamp::rfc3339;
 use serde::Serialize;
+use std::fmt;
 use utoipa::ToSchema;
 
 /// The longest user name, in bytes.
@@ -93,8 +94,8 @@ impl FromMembers for MessageIn {
     }
 }
 
-/// The answer of `POST /auth/login`.
-#[derive(Debug, Serialize, ToSchema)]
+/// The answer of `POST /auth/login`. `Debug` does not show the token.
+#[derive(Serialize, ToSchema)]
 #[schema(as = Token)]
 pub struct TokenOut {
     /// The token, for the header `Authorization: Bearer`.
@@ -104,6 +105,12 @@ pub struct TokenOut {
     pub token_type: &'static str,
     /// How long it is good for, in seconds.
     pub expires_in: u64,
+}
+
+impl fmt::Debug for TokenOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenOut").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
 }
 
 /// The answer of `POST /chat/message`.

@@ -1,9 +1,11 @@
 //! The HTTP server: settings, logs, parts, run.
 
-use app_http::{Application, cli::Cli, settings::Settings};
-use app_kit::{stop, telemetry, telemetry::Console};
+use app_http::{Application, cli::Cli};
+use app_kit::stop;
+use app_kit::telemetry::{self, Console};
 use std::error::Error;
 use std::io::Write;
+use std::pin::pin;
 use std::process::ExitCode;
 
 /// A turn makes some hundreds of small allocations, on several threads.
@@ -18,13 +20,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
-    if cli.did_without_settings()? {
-        return Ok(());
-    }
-    let (settings, stop) = (Settings::load()?, stop::signals()?);
-    if cli.did_with_settings(&settings).await? {
-        return Ok(());
-    }
+    let Some(settings) = cli.settings().await? else { return Ok(()) };
     let _telemetry = telemetry::init(&settings.logs, settings.traces.as_ref(), Console::Stdout)?;
-    Ok(Application::build(settings).await?.run(stop).await?)
+    let mut stop = pin!(stop::signals()?);
+    let Some(built) = stop::unless(&mut stop, Application::build(settings)).await else { return Ok(()) };
+    Ok(built?.run(stop).await?)
 }

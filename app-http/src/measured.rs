@@ -243,13 +243,20 @@ impl MeasuredStore {
     }
 }
 
-/// Counts a question that is dropped before the store has answered: its caller's patience was over. Other calls are dropped where
-/// nobody needs them any more, which is no failure.
-struct GivenUp<'a>(Option<&'a Numbers>);
+/// Counts a question that is dropped before the store has answered, which is when its caller's patience is over. Why another call
+/// is dropped cannot be told: most often its caller has gone.
+struct GivenUp<'a> {
+    store: &'a MeasuredStore,
+    since: Duration,
+    is_over: bool,
+}
 
 impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
-        self.0.iter().for_each(|numbers| numbers.failures.increment(1));
+        if let Some(numbers) = self.store.numbers("begin_turn").filter(|_| !self.is_over) {
+            numbers.seconds.record(self.store.runtime.elapsed().saturating_sub(self.since).as_secs_f64());
+            numbers.failures.increment(1);
+        }
     }
 }
 
@@ -264,9 +271,9 @@ fn is_backend(error: &AccessError) -> bool {
 #[async_trait]
 impl SessionStore for MeasuredStore {
     async fn begin_turn(&self, new: &NewTurn) -> Result<Began, BackendError> {
-        let mut given_up = GivenUp(self.numbers("begin_turn"));
+        let mut given_up = GivenUp { store: self, since: self.runtime.elapsed(), is_over: false };
         let began = self.call("begin_turn", self.store.begin_turn(new), always).await;
-        given_up.0 = None;
+        given_up.is_over = true;
         began
     }
 
@@ -335,6 +342,8 @@ impl SessionStore for MeasuredStore {
     }
 
     async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError> {
-        self.call("close_orphans", self.store.close_orphans(grace, max), always).await
+        let swept = self.call("close_orphans", self.store.close_orphans(grace, max), always).await?;
+        counter!(TURNS, "outcome" => "failed").increment(swept.closed as u64);
+        Ok(swept)
     }
 }

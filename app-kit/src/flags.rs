@@ -8,7 +8,7 @@ use std::io::{self, Write, stderr, stdout};
 pub struct ConfigFlags {
     /// Tells what is wrong with the settings, and ends.
     #[arg(long)]
-    check_config: bool,
+    pub check_config: bool,
     /// Prints every setting as it would be used, secrets as ***, and ends.
     #[arg(long)]
     print_config: bool,

@@ -18,3 +18,11 @@ pub fn signals() -> io::Result<impl Future<Output = ()>> {
         }
     })
 }
+
+/// What work comes to; `None` where `stop` is done before it.
+pub async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(stop), pin!(work)).await {
+        Either::Left(_) => None,
+        Either::Right((done, _)) => Some(done),
+    }
+}

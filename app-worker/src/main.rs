@@ -5,6 +5,7 @@ use app_kit::telemetry::{self, Console};
 use app_worker::{Application, Cli, Settings};
 use std::error::Error;
 use std::io::Write;
+use std::pin::pin;
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -20,6 +21,7 @@ async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
         return Ok(());
     }
     let _telemetry = telemetry::init(&settings.logs, settings.traces.as_ref(), Console::Stderr)?;
-    let stop = stop::signals()?;
-    Application::build(&settings).await?.run(stop).await
+    let mut stop = pin!(stop::signals()?);
+    let Some(built) = stop::unless(&mut stop, Application::build(&settings)).await else { return Ok(()) };
+    built?.run(stop).await
 }

@@ -7,6 +7,7 @@ use crate::port::{Claims, Credentials, Runtime, Taken, Throttle, TokenError, Tok
 use crate::task::in_task;
 use crate::watch::Watch;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -30,8 +31,8 @@ impl Default for LoginPolicy {
     }
 }
 
-/// Somebody who has logged in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Somebody who has logged in. `Debug` does not show the token.
+#[derive(Clone, PartialEq, Eq)]
 pub struct LoggedIn {
     /// Who.
     pub user: User,
@@ -39,6 +40,15 @@ pub struct LoggedIn {
     pub token: String,
     /// How long the token is good for.
     pub expires_in: Duration,
+}
+
+impl fmt::Debug for LoggedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggedIn")
+            .field("user", &self.user)
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why somebody is not logged in.
@@ -54,7 +64,10 @@ pub enum LoginError {
         /// When the next try may be made.
         retry_after: Duration,
     },
-    /// The directory, the throttle or the issuer failed.
+    /// The directory of users failed, or has too much to do.
+    #[error(transparent)]
+    Users(BackendError),
+    /// The throttle or the issuer failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
@@ -130,7 +143,7 @@ impl LoginService {
             }
             Err(error) => {
                 self.give_back(tries).await;
-                Err(error.into())
+                Err(LoginError::Users(error))
             }
         }
     }

@@ -18,6 +18,10 @@ use std::time::Duration;
 const WALK: &str = "<!-- walk -->\n```sh\n";
 /// Marks the answer that the README shows.
 const ANSWER: &str = "<!-- walk: answer -->\n```json\n";
+/// Marks the block of shell that makes users.
+const USERS: &str = "<!-- walk: users -->\n```sh\n";
+/// Before that block: what cargo runs is built.
+const BUILT: &str = r#"cargo() { while [ "$1" != -- ]; do shift; done; shift; "$PROGRAM" "$@"; }"#;
 /// What is another each time.
 const VARIES: [&str; 3] = ["message_id", "session_id", "timestamp"];
 /// Where the walk looks for the server.
@@ -28,7 +32,7 @@ pub(crate) fn walk() -> Result<(), String> {
     let readme = read("README.md")?;
     install(&["curl", "jq", "chromium", "redis-server", "java", "mvn"])?;
     step(&mut cargo(&["build", "--workspace", "--all-features", "--bins"]))?;
-    drop(on(&readme, &[])?);
+    users(&readme, &on(&readme, &[])?)?;
     browser::browse(&readme, &program()?)?;
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = free.map_err(|error| format!("no free port: {error}"))?.port();
@@ -56,7 +60,7 @@ pub(crate) fn walk() -> Result<(), String> {
 
 /// A walk that succeeded.
 struct Walked {
-    _server: Started,
+    server: Started,
     /// To the README's question.
     answer: Value,
 }
@@ -73,9 +77,19 @@ fn on(readme: &str, settings: &[(&str, &str)]) -> Result<Walked, String> {
     let answer = fs::read_to_string(server.folder.join("answer.json")).map_err(|error| error.to_string())?;
     let (shown, answer) = (json(shown)?, json(&answer)?);
     match without_ids(&shown) == without_ids(&answer) {
-        true => Ok(Walked { _server: server, answer }),
+        true => Ok(Walked { server, answer }),
         false => Err(format!("README.md shows\n{shown}\nbut the answer was\n{answer}")),
     }
+}
+
+/// Makes users, beside a server that has none.
+fn users(readme: &str, walked: &Walked) -> Result<(), String> {
+    let folder = walked.server.folder.join("users");
+    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let script = format!("{BUILT}\n{}", block(readme, USERS)?);
+    let mut shell = Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", &script]).env("PROGRAM", program()?);
+    step(shell.current_dir(folder))
 }
 
 /// The server, which cargo puts beside this program.

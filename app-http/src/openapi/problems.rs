@@ -45,7 +45,8 @@ pub(super) const MESSAGE: [Kind; 9] = [
     Kind::Stopping,
 ];
 /// Beside those of a body, what a login can get.
-pub(super) const LOGIN: [Kind; 3] = [Kind::WrongCredentials, Kind::TooManyLogins, Kind::StoreUnavailable];
+pub(super) const LOGIN: [Kind; 4] =
+    [Kind::WrongCredentials, Kind::TooManyLogins, Kind::StoreUnavailable, Kind::Overloaded];
 
 /// The responses for these kinds, one for each status.
 pub(super) fn responses(kinds: impl IntoIterator<Item = Kind>) -> BTreeMap<u16, ResponseBuilder> {

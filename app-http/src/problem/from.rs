@@ -82,6 +82,10 @@ impl From<LoginError> for Problem {
         match error {
             LoginError::WrongCredentials => Self::new(Kind::WrongCredentials),
             LoginError::Throttled { retry_after } => Self::new(Kind::TooManyLogins).with_retry(retry_after),
+            LoginError::Users(error) => {
+                tracing::warn!(%error, source = %error.source, "a password could not be checked");
+                Self::new(Kind::Overloaded)
+            }
             LoginError::Backend(error) => Self::from(error),
             _ => Self::new(Kind::Overloaded),
         }

@@ -50,6 +50,11 @@ async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers_and_the_boards_lab
         .is_problem(503, "store_unavailable");
     let locked = told(&server).await;
     assert_eq!(number(&locked, failures), 1.0, "{locked}");
+    assert_eq!(
+        number(&locked, &failures.replace("delete", "begin_turn")),
+        1.0,
+        "what is given up has failed: {locked}"
+    );
     assert!(number(&locked, "chatcore_turns_total{outcome=\"unavailable\"}") >= 1.0, "{locked}");
     let mut looked_at = 0;
     for (name, labels) in queries() {

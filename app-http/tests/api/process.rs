@@ -1,7 +1,7 @@
 //! The program as a process: its arguments, its files, its logs, its end.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
-use crate::app::{SECRET, send};
+use crate::app::send;
 use crate::wire::{exchange, no_requests};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ fn check_config_tells_all_faults_and_ends() {
 }
 
 #[test]
-fn check_config_tells_a_log_file_and_a_host_that_cannot_be_used() {
+fn check_config_tells_a_host_and_files_that_cannot_be_used() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(".env"), "HOST=\"no such host\"\n").unwrap();
     std::fs::write(directory.path().join("a-file"), "kept").unwrap();
@@ -117,6 +117,8 @@ fn check_config_tells_a_log_file_and_a_host_that_cannot_be_used() {
         let (good, _, stderr) = output(directory.path(), &pairs, &["--check-config"]);
         assert_eq!(good.status.code(), Some(0), "{file}, {host}: {stderr}");
     }
+    let (bad, _, stderr) = output(directory.path(), &[("USERS_FILE", "a-file"), ("HOST", "::1")], &["--check-config"]);
+    assert!(bad.status.code() == Some(1) && stderr.contains("line 1") && !stderr.contains("kept"), "{stderr}");
     assert_eq!(std::fs::read_to_string(directory.path().join("a-file")).unwrap(), "kept");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "nothing was made");
 }
@@ -186,7 +188,7 @@ fn sigterm_while_the_server_starts_ends_it_with_0() {
     let directory = tempfile::tempdir().unwrap();
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
-    let pairs = [("PORT", "0"), ("REDIS_URL", &url), ("JWT_SECRET_KEY", SECRET)];
+    let pairs = [("PORT", "0"), ("REDIS_URL", &url)];
     let mut child = command(directory.path(), &pairs).stdout(Stdio::null()).spawn().unwrap();
     let _connection = silent.accept().unwrap();
     let told = Instant::now();

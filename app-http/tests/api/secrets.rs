@@ -2,14 +2,19 @@
 
 use crate::app::send;
 use crate::process::{Running, output};
+use app_http::dto::TokenOut;
 use app_http::settings::Settings;
 use app_kit::settings::table::all;
+use chatcore::id::UserId;
+use chatcore::login::LoggedIn;
+use chatcore::port::User;
 use chatcore_ai_http::HttpAiConfig;
 use chatcore_auth::JwtConfig;
 use chatcore_redis::RedisConfig;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::fmt::Debug;
+use std::time::Duration;
 
 /// A part of every secret here.
 const CANARY: &str = "canary";
@@ -78,7 +83,12 @@ fn debug_shows_no_secret_of_any_settings_or_configuration() {
     ai.api_key = Some(chatcore_ai_http::Secret::new(CANARY));
     let redis = RedisConfig::new(format!("redis://:{CANARY}@{NOBODY}"));
     let jwt = JwtConfig { secret: CANARY.into(), issuer: None, audience: None };
-    let configurations: [(&str, &dyn Debug); 3] = [("ai", &ai), ("redis", &redis), ("jwt", &jwt)];
+    let (user, token) = (User { id: UserId::parse("user_1").unwrap(), name: "ann".into() }, CANARY.to_owned());
+    let expires_in = Duration::from_secs(9);
+    let token_out = TokenOut { access_token: token.clone(), token_type: "bearer", expires_in: 9 };
+    let logged_in = LoggedIn { user, token, expires_in };
+    let configurations: [(&str, &dyn Debug); 5] =
+        [("ai", &ai), ("redis", &redis), ("jwt", &jwt), ("a login", &logged_in), ("its answer", &token_out)];
     for (name, configuration) in configurations {
         shows_none(name, &format!("{configuration:?} {configuration:#?}"));
     }

@@ -1,6 +1,7 @@
 //! Turns while they run: busy sessions, limits, and callers that leave.
 
 use crate::app::{TestApp, send};
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -95,6 +96,15 @@ async fn only_wrong_passwords_count_toward_the_quota_of_logins() {
     refused.is_problem(429, "too_many_logins");
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
     assert_eq!(app.login("somebody", "else").await.status, 401, "another name still may");
+}
+
+/// What is hashed is answered with 401; the others are refused without a look at their password.
+#[tokio::test]
+async fn of_two_hundred_wrong_passwords_at_once_five_are_looked_at() {
+    let app = TestApp::with(&[("LOGIN_QUOTA", "5/60s")]).await;
+    let told = join_all((0..200).map(|_| app.login("testuser", "wrong"))).await;
+    let count = |status: u16| told.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(401), count(429)), (5, 195));
 }
 
 #[tokio::test]

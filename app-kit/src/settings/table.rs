@@ -103,7 +103,7 @@ table! {
         JWT_TTL = "24h", "How long a token is good for.";
         JWT_ISSUER = "", "The `iss` that tokens carry and must carry; none unless given.";
         JWT_AUDIENCE = "", "The `aud` that tokens carry and must carry; none unless given.";
-        USERS_FILE = "", "The file of users. Without it, and unless DEBUG is false, there is the demo user `testuser`.";
+        USERS_FILE = "", "The file of users, as in `anna:user_7:<hash>`; `app-http hash-password` makes the hash. Without it, and unless DEBUG is false, there is the demo user `testuser`.";
         LOGIN_QUOTA = "5/60s", "Wrong passwords for a name in any such time, and four times as many from an address; `off`.";
     }
     "The AI" {
