@@ -19,7 +19,7 @@ const SHOWN: usize = 300;
 
 /// Plants each whose name holds this word in a copy of the project; all have to be found.
 pub(crate) fn mutants(word: &str) -> Result<(), String> {
-    install(&["redis-server"])?;
+    install(&["redis-server", "java", "mvn"])?;
     let copy = root().join("target/mutants/project");
     let mut missed = Vec::new();
     for mutant in MUTANTS.iter().filter(|mutant| mutant.name.contains(word)) {
@@ -46,6 +46,8 @@ fn plant(copy: &Path, mutant: &Mutant) -> Result<(), String> {
 
 /// How long a test may take to find a bug, in seconds.
 const LIMIT: u64 = 30;
+/// How long one may that starts a broker, and may have to fetch it.
+const KAFKA_LIMIT: u64 = 120;
 /// How long the storm may: its faults come by chance, and most often it needs a fifth of that.
 const STORM_LIMIT: u64 = 100;
 
@@ -63,8 +65,12 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let told = |law: &&str| said.lines().find(|line| line.contains(*law));
     // A test that fails for another reason has found nothing.
     let finding = LAWS.iter().find_map(told).map(|line| line.trim().to_owned());
-    let limit = Duration::from_secs(if let Finder::Storm = mutant.finder { STORM_LIMIT } else { LIMIT });
-    Ok(finding.filter(|_| !output.status.success() && start.elapsed() < limit))
+    let limit = match mutant.finder {
+        Finder::Storm => STORM_LIMIT,
+        Finder::KafkaSuite(_) => KAFKA_LIMIT,
+        Finder::Simulation | Finder::SqliteSuite | Finder::KafkaUnit(_) => LIMIT,
+    };
+    Ok(finding.filter(|_| !output.status.success() && start.elapsed() < Duration::from_secs(limit)))
 }
 
 /// What builds the finder, and what runs it.
@@ -72,6 +78,8 @@ fn commands(copy: &Path, finder: Finder) -> (Command, Command) {
     let tests: &[&str] = match finder {
         Finder::Simulation => &["test", "--package", "chat-sim", "--test", "sim", "invariants"],
         Finder::SqliteSuite => &["test", "--package", "chatcore-sqlite", "--test", "conformance"],
+        Finder::KafkaSuite(law) => &["test", "--package", "chatcore-kafka", "--test", "conformance", law],
+        Finder::KafkaUnit(test) => &["test", "--package", "chatcore-kafka", "--lib", test],
         Finder::Storm => {
             let mut storm = Command::new(storm::program(&built(finder).join("debug")));
             storm.args(STORM).stdin(Stdio::null());
@@ -114,8 +122,8 @@ fn in_copy(copy: &Path, finder: Finder, words: &[&str]) -> Command {
 /// are built already where the project itself is built.
 fn built(finder: Finder) -> PathBuf {
     match (finder, run::built().ok().as_deref().and_then(Path::parent)) {
-        (Finder::SqliteSuite | Finder::Storm, Some(target)) => target.to_owned(),
-        _ => root().join("target/mutants/target"),
+        (Finder::Simulation, _) | (_, None) => root().join("target/mutants/target"),
+        (_, Some(target)) => target.to_owned(),
     }
 }
 

@@ -16,6 +16,10 @@ pub(super) enum Finder {
     Simulation,
     /// The conformance suite of the SQLite adapter.
     SqliteSuite,
+    /// This law of the Kafka adapter's conformance suite, on a real broker.
+    KafkaSuite(&'static str),
+    /// This test of the Kafka adapter without a broker.
+    KafkaUnit(&'static str),
     /// The kill storm over Redis.
     Storm,
 }
@@ -124,5 +128,40 @@ pub(super) const MUTANTS: &[Mutant] = &[
         from: "redis.call('ZADD', u_index, s[2], id)",
         to: "if moved == 0 then redis.call('ZADD', u_index, s[2], id) end",
         finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Kafka: an event's offset is committed before its effect",
+        file: "adapters/kafka/src/lanes.rs",
+        from: "tenure.shown = tenure.shown.max(record.offset + 1);",
+        to: "tenure.shown = tenure.shown.max(record.offset + 1);\ntenure.open.remove(&record.offset);\ntenure.dirty = true;",
+        finder: Finder::KafkaSuite("classic::an_unacked_delivery_comes_back"),
+    },
+    Mutant {
+        name: "Kafka: a lane commits beyond an event that another has in hand",
+        file: "adapters/kafka/src/lanes.rs",
+        from: "tenure.open.remove(&record.offset);",
+        to: "tenure.open.retain(|open| *open > record.offset);",
+        finder: Finder::KafkaSuite("classic::an_unacked_delivery_comes_back"),
+    },
+    Mutant {
+        name: "Kafka: a record that a partition refused is told published",
+        file: "adapters/kafka/src/publish.rs",
+        from: "Err(failed) => Published::Later(failed.into()),",
+        to: "Err(_) => Published::Done,",
+        finder: Finder::KafkaSuite("classic::once_an_event_of_a_session_fails"),
+    },
+    Mutant {
+        name: "Kafka: an answer goes out though its question did not",
+        file: "adapters/kafka/src/publish.rs",
+        from: "Published::Later(error) => Some(",
+        to: "Published::Later(error) if event.seq == 0 => Some(",
+        finder: Finder::KafkaSuite("classic::once_an_event_of_a_session_fails"),
+    },
+    Mutant {
+        name: "Kafka: a key's hash loses its sign another way than in Java",
+        file: "adapters/kafka/src/partition.rs",
+        from: "(murmur2(key) & i32::MAX) % partitions.max(1)",
+        to: "(murmur2(key).wrapping_abs() & i32::MAX) % partitions.max(1)",
+        finder: Finder::KafkaUnit("a_key_goes_where_a_java_producer_puts_it"),
     },
 ];

@@ -137,6 +137,6 @@ fn response(answer: &Value, session: &str) -> Value {
 
 /// The first of three ports that are free. None is an ephemeral one, nor one of those that the tests use.
 fn free_port() -> Result<u16, String> {
-    let free = |port: &u16| (0..3).all(|next| TcpListener::bind(("127.0.0.1", port + next)).is_ok());
+    let free = |port: &u16| (0..4).all(|next| TcpListener::bind(("127.0.0.1", port + next)).is_ok());
     (31_000..32_000).step_by(10).find(free).ok_or_else(|| "no free ports for a broker".into())
 }

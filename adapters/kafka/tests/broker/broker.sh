@@ -2,7 +2,8 @@
 # An Apache Kafka for tests: one node, KRaft, in a directory of its own. It needs a JDK (17 or newer) and Maven.
 #
 #   broker.sh run DIR PORT         runs a broker in DIR until its standard input ends, then removes DIR: plain text on PORT,
-#                                  its controller on PORT + 1, SASL_SSL on PORT + 2. The broker's own id is in DIR/pid.
+#                                  its controller on PORT + 1, SASL_SSL on PORT + 2. Who comes to PORT + 3 is told to go
+#                                  on at PORT + 4, where a test may stand in between. The broker's own id is in DIR/pid.
 #   broker.sh tool DIR NAME ARGS   one of Kafka's own tools: groups, topics, acls, configs, consume
 #
 # Everybody may do everything that no ACL forbids.
@@ -29,14 +30,15 @@ make_keys() { # DIR
 
 configure() { # DIR PORT
   local plain=127.0.0.1:$2 controller=127.0.0.1:$(($2 + 1)) secure=$(($2 + 2)) login=org.apache.kafka.common.security
+  local line=127.0.0.1:$(($2 + 3)) far=127.0.0.1:$(($2 + 4))
   cat >"$1/server.properties" <<P
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=$controller
-listeners=PLAINTEXT://$plain,CONTROLLER://$controller,SASL_SSL://127.0.0.1:$secure
-advertised.listeners=PLAINTEXT://$plain,CONTROLLER://$controller,SASL_SSL://localhost:$secure
+listeners=PLAINTEXT://$plain,CONTROLLER://$controller,SASL_SSL://127.0.0.1:$secure,LINE://$line
+advertised.listeners=PLAINTEXT://$plain,CONTROLLER://$controller,SASL_SSL://localhost:$secure,LINE://$far
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,LINE:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.sasl_ssl.plain.sasl.jaas.config=$login.plain.PlainLoginModule required user_plain="plain-secret";
@@ -114,5 +116,5 @@ tool() { # DIR NAME ARGS
 case ${1:-} in
   run) run "$2" "$3" ;;
   tool) tool "${@:2}" ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

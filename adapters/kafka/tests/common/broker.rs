@@ -80,6 +80,11 @@ impl Broker {
         panic!("the broker does not answer:\n{log}");
     }
 
+    /// Where the far end of a line to it is, for whoever comes by its last listener; that listener is one below.
+    pub(crate) fn line(&self) -> u16 {
+        self.port + 4
+    }
+
     /// The id of the broker's own process.
     pub(crate) fn pid(&self) -> String {
         std::fs::read_to_string(self.dir.join("pid")).expect("the broker runs").trim().to_owned()
@@ -136,13 +141,13 @@ fn script() -> PathBuf {
     scripts.into_iter().find(|script| script.exists()).expect("broker.sh is there")
 }
 
-/// The first of three ports that are free, and a new directory, by which no two brokers get the same ports while they
+/// The first of five ports that are free, and a new directory, by which no two brokers get the same ports while they
 /// start. A broker that is started again needs the same, so they are no ephemeral ones.
 fn free_place() -> (u16, PathBuf) {
     let first = u16::try_from(std::process::id() % 1000).unwrap() * 10 + 20_000;
     let dir = |port: u16| folder().join(format!("kafka-{port}"));
     let free = |port: &u16| {
-        let bound = (0..3).all(|next| TcpListener::bind(("127.0.0.1", port + next)).is_ok());
+        let bound = (0..5).all(|next| TcpListener::bind(("127.0.0.1", port + next)).is_ok());
         bound && std::fs::create_dir(dir(*port)).is_ok()
     };
     let port = (first..31_000).step_by(10).find(free).expect("free ports");

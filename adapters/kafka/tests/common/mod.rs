@@ -4,8 +4,10 @@
 #![expect(clippy::print_stderr, reason = "a test says why it is skipped")]
 
 mod broker;
+mod damage;
 
 pub(crate) use broker::{Broker, broker};
+pub(crate) use damage::{damage, open_line};
 
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{MessageId, SessionId, UserId};

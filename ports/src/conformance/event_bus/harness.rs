@@ -1,5 +1,6 @@
 //! How the suite gets at a bus.
 
+use super::member::new_session;
 use crate::conformance::law::{Wait, real_time};
 use chatcore::event::Event;
 use chatcore::id::SessionId;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 type Open = Arc<dyn Fn(Duration) -> BoxFuture<'static, OpenBus> + Send + Sync>;
 type Fail = Arc<dyn Fn(SessionId) -> BoxFuture<'static, ()> + Send + Sync>;
+type PartitionOf = Arc<dyn Fn(SessionId) -> u32 + Send + Sync>;
 type Inject = Arc<dyn Fn(SessionId, Vec<u8>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// How the suite gets at a bus.
@@ -30,6 +32,7 @@ pub struct OpenBus {
     /// Its dead letters.
     pub letters: Arc<dyn DeadLetters>,
     fail: Option<Fail>,
+    partition_of: Option<PartitionOf>,
     inject: Option<Inject>,
     refused: Option<Event>,
 }
@@ -37,7 +40,7 @@ pub struct OpenBus {
 impl OpenBus {
     /// A bus that takes every event and holds nothing but events.
     pub fn new(bus: Arc<dyn EventBus>, elsewhere: Arc<dyn EventBus>, letters: Arc<dyn DeadLetters>) -> Self {
-        Self { bus, elsewhere, letters, fail: None, inject: None, refused: None }
+        Self { bus, elsewhere, letters, fail: None, partition_of: None, inject: None, refused: None }
     }
 
     /// A bus of one type that holds both ports and whose clones share one state.
@@ -52,6 +55,12 @@ impl OpenBus {
         F: Future<Output = ()> + Send + 'static,
     {
         Self { fail: Some(Arc::new(move |session| Box::pin(fail(session)))), ..self }
+    }
+
+    /// A bus on which the sessions of a partition fail together: a function that tells which one a session is in.
+    #[must_use]
+    pub fn partitioned(self, partition_of: impl Fn(SessionId) -> u32 + Send + Sync + 'static) -> Self {
+        Self { partition_of: Some(Arc::new(partition_of)), ..self }
     }
 
     /// A bus to which others write too: a function that puts these bytes on it, with the session as their key.
@@ -76,6 +85,12 @@ impl OpenBus {
             None => return false,
         }
         true
+    }
+
+    /// A new session, which does not fail when this one does.
+    pub(super) fn apart_from(&self, session: SessionId) -> SessionId {
+        let apart = |other: &SessionId| self.partition_of.as_ref().is_none_or(|of| of(*other) != of(session));
+        std::iter::repeat_with(new_session).find(apart).expect("there are several partitions")
     }
 
     /// Puts bytes on the bus; answers whether it is a bus for which that can be done.

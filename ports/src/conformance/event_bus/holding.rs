@@ -5,9 +5,10 @@ use super::{BusHarness, OpenBus};
 use chatcore::port::{Acked, DeadLettersPage, Delivery};
 use std::time::Duration;
 
-/// What a member who is gone held comes to the others: at once where it closed, else a while after it died. A living
-/// one keeps what it holds for as long as its handler works.
+/// What a member who is gone held comes to the others: at once where it closed, else a while after it died, also where all
+/// that was published behind it is worked off. A living one keeps what it holds for as long as its handler works.
 pub async fn an_unacked_delivery_comes_back(harness: &BusHarness) {
+    also_if_all_behind_it_is_worked_off(harness).await;
     at_once_after_a_close(harness).await;
     after_its_holder_died(harness).await;
     not_while_its_holder_lives(harness).await;
@@ -28,6 +29,29 @@ fn same(again: &Delivery, delivery: &Delivery, why: &str) {
     assert_eq!((&again.key, &again.event), (&delivery.key, &delivery.event), "{why}");
     assert_eq!(again.place, delivery.place, "{why}: a record stands where it stood");
     assert!(again.attempt > delivery.attempt, "{why}: a second delivery counts: {again:?}");
+}
+
+/// So many sessions that some share whatever a bus counts by; of those others may come again too.
+async fn also_if_all_behind_it_is_worked_off(harness: &BusHarness) {
+    const SESSIONS: usize = 40;
+    let open = harness.open().await;
+    let all: Vec<_> = (0..SESSIONS).flat_map(|_| events(new_session(), 1)).collect();
+    publish(&open.bus, &all).await;
+    let holder = Member::join(&open.bus, "group").await;
+    let delivery = holder.next().await;
+    for _ in 1..SESSIONS {
+        holder.take().await;
+    }
+    holder.close().await;
+    let other = Member::join(&open.elsewhere, "group").await;
+    assert!(other.lag().await > 0, "what was in hand counts as worked off");
+    let mut again = other.next().await;
+    while again.key != delivery.key {
+        assert_eq!(other.ack(&again).await, Acked::Done);
+        again = other.next().await;
+    }
+    same(&again, &delivery, "after all behind it was worked off");
+    assert_eq!(other.ack(&again).await, Acked::Done);
 }
 
 async fn at_once_after_a_close(harness: &BusHarness) {

@@ -12,7 +12,8 @@ use std::time::Duration;
 /// again, the session's events come in order.
 pub async fn once_an_event_of_a_session_fails_no_later_one_of_that_session_is_published(harness: &BusHarness) {
     let open = harness.open().await;
-    let sessions = [new_session(), new_session()];
+    let first = new_session();
+    let sessions = [first, open.apart_from(first)];
     let pairs = (1..=4).flat_map(|seq| sessions.map(|session| event(session, seq)));
     let batch: Vec<Event> = pairs.collect();
     let failing = open.fail(sessions[0]).await;

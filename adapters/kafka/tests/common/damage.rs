@@ -1,0 +1,61 @@
+//! A bad line to the broker: what goes over it arrives, but for one request that arrives damaged.
+
+use super::Broker;
+use chatcore::id::SessionId;
+use std::collections::BTreeSet;
+use std::io::{Read, Result, Write, copy};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Mutex, PoisonError};
+use std::thread::spawn;
+
+/// Of each of these the next records are damaged, once.
+static DAMAGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// The next request with records of this session arrives damaged. The broker takes none of the records that it holds, which
+/// are those of one partition.
+pub(crate) fn damage(session: SessionId) {
+    DAMAGED.lock().unwrap_or_else(PoisonError::into_inner).insert(session.to_string());
+}
+
+/// Opens the line: the broker itself names its end to whoever comes by it.
+pub(crate) fn open_line(broker: &Broker) {
+    let (line, port) = (TcpListener::bind(("127.0.0.1", broker.line())).unwrap(), broker.line() - 1);
+    spawn(move || {
+        for client in line.incoming().map_while(Result::ok) {
+            // An end that goes away takes the other with it.
+            spawn(move || carry(&client, &TcpStream::connect(("127.0.0.1", port))?));
+        }
+    });
+}
+
+fn carry(client: &TcpStream, broker: &TcpStream) -> Result<()> {
+    for end in [client, broker] {
+        end.set_nodelay(true)?;
+    }
+    let (mut from, mut to) = (broker.try_clone()?, client.try_clone()?);
+    spawn(move || {
+        drop(copy(&mut from, &mut to));
+        to.shutdown(std::net::Shutdown::Both)
+    });
+    requests(client, broker).and(broker.shutdown(std::net::Shutdown::Both))
+}
+
+/// A request is its length and so many bytes.
+fn requests(mut client: &TcpStream, mut broker: &TcpStream) -> Result<()> {
+    let mut length = [0; 4];
+    while client.read_exact(&mut length).is_ok() {
+        let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+        client.read_exact(&mut request)?;
+        let mut damaged = DAMAGED.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.retain(|session| {
+            let key = request.windows(session.len()).position(|bytes| bytes == session.as_bytes());
+            key.is_none_or(|at| {
+                request[at] ^= 1;
+                false
+            })
+        });
+        drop(damaged);
+        broker.write_all(&[&length[..], &request].concat())?;
+    }
+    Ok(())
+}
