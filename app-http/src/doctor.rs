@@ -88,7 +88,7 @@ async fn dependency(Dependency { probe, required }: &Dependency) -> Finding {
 fn settings_of(dependency: &str) -> &'static str {
     match dependency {
         "redis" => "REDIS_URL, or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD",
-        "kafka" => "KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL",
+        "kafka" => "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
         "ai" => "AI_API_URL and AI_API_KEY",
         _ => "DATA_DIR",
     }

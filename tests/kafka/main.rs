@@ -22,6 +22,7 @@ mod printer;
 #[allow(dead_code, reason = "the scenarios use the rest")]
 mod process;
 mod records;
+mod secured;
 mod shared;
 #[path = "../it/stand_in.rs"]
 #[allow(dead_code, reason = "the scenarios use the rest")]

@@ -63,6 +63,13 @@ impl Link {
         Ok(self.within(timeout.min(self.timeout), work).await?.collect())
     }
 
+    /// Why no connection comes about. Calls try again until their time is over, and then know only that.
+    pub(crate) async fn why(&self, timeout: Duration) -> Option<Failed> {
+        let once = BackoffConfig { deadline: Some(Duration::ZERO), ..self.backoff() };
+        let work = async { Ok(self.builder().backoff_config(once).build().await.err()) };
+        within((&self.runtime, timeout), work).await.unwrap_or_else(|_: Failed| None).map(Failed::from)
+    }
+
     /// Makes a topic.
     pub(crate) async fn create(&self, topic: &str, partitions: i32, replication: i16) -> Result<(), Failed> {
         let patience = i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX);
@@ -125,14 +132,19 @@ impl Link {
         if let Some(client) = &*place {
             return Ok(client.clone());
         }
-        let mut builder = ClientBuilder::new(self.servers.clone()).client_id("chatcore").backoff_config(self.backoff());
+        let builder = self.builder().backoff_config(self.backoff());
+        Ok(place.insert(Arc::new(builder.build().await?)).clone())
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        let mut builder = ClientBuilder::new(self.servers.clone()).client_id("chatcore");
         if let Some(tls) = &self.tls {
             builder = builder.tls_config(tls.clone());
         }
         if let Some(sasl) = &self.sasl {
             builder = builder.sasl_config(sasl.clone());
         }
-        Ok(place.insert(Arc::new(builder.build().await?)).clone())
+        builder
     }
 
     /// Without a deadline it would retry for ever.

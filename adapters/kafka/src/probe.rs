@@ -1,4 +1,4 @@
-//! The `Probe`: whether a broker answers.
+//! The `Probe`: whether a broker answers, and what it says where it does not let us in.
 
 use crate::Kafka;
 use crate::error::NAME;
@@ -7,6 +7,9 @@ use chatcore::error::BackendError;
 use chatcore::port::{Health, Probe};
 use std::time::Duration;
 
+/// How long a broker that is well may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 #[async_trait]
 impl Probe for Kafka {
     fn name(&self) -> &'static str {
@@ -14,7 +17,10 @@ impl Probe for Kafka {
     }
 
     async fn check(&self) -> Result<Health, BackendError> {
-        self.inner.link.topics(Duration::from_secs(1)).await?;
-        Ok(Health::Well)
+        let link = &self.inner.link;
+        match link.topics(PATIENCE).await {
+            Ok(_) => Ok(Health::Well),
+            Err(failed) => Err(link.why(PATIENCE).await.unwrap_or(failed).into()),
+        }
     }
 }
