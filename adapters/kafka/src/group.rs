@@ -7,17 +7,19 @@ use crate::member::Member;
 use crate::record::Fetched;
 use crate::topic::{Part, Topic};
 use chatcore::error::BackendError;
-use krafka::admin::{AdminClient, ListConsumerGroupOffsetsOptions, ListOffsetsOptions, OffsetSpec};
+use krafka::admin::{
+    AdminClient, DescribeTopicsOptions, ListConsumerGroupOffsetsOptions, ListOffsetsOptions, OffsetSpec,
+};
 use krafka::auth::{AuthConfig, TlsConfig};
 use krafka::consumer::{
     AutoOffsetReset, Consumer, ConsumerRebalanceListener, ConsumerRecord, GroupProtocol as Protocol, OffsetAndMetadata,
-    PartitionAssignmentStrategy, TopicPartition,
+    PartitionAssignmentStrategy, PartitionLag, TopicPartition,
 };
 use krafka::error::{ErrorCode, KrafkaError};
 use krafka::{CloseOptions, Kafka};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// The broker answers a fetch after this time at the latest, and a poll ends.
@@ -34,6 +36,8 @@ pub(crate) struct Group {
     consumer: Consumer,
     admin: AdminClient,
     listener: Arc<Listener>,
+    /// Which topics these are: one that is deleted and made again has its name and another id.
+    ids: Mutex<BTreeMap<Topic, [u8; 16]>>,
 }
 
 /// Tells the member what it is given and what is taken from it. The client waits for it.
@@ -73,7 +77,9 @@ impl Group {
         };
         let consumer = consumer.build().await.map_err(failed)?;
         consumer.subscribe(Topic::ALL.map(|topic| config.topics.name(topic))).await.map_err(failed)?;
-        Ok(Self { id, config, consumer, admin: kafka.admin(), listener })
+        let group = Self { id, config, consumer, admin: kafka.admin(), listener, ids: Mutex::default() };
+        _ = group.made_anew(&Topic::ALL.into()).await?;
+        Ok(group)
     }
 
     /// From now on this member is told of changes.
@@ -87,10 +93,30 @@ impl Group {
         Ok(records.into_iter().filter_map(|record| fetched(&self.config, record)).collect())
     }
 
-    /// Partitions of which all that was there at the last fetch has been handed out.
-    pub(crate) async fn caught_up(&self) -> BTreeSet<Part> {
-        let lags = self.consumer.lag().await;
-        lags.iter().filter(|(_, lag)| lag.lag == Some(0)).filter_map(|(part, _)| part_of(&self.config, part)).collect()
+    /// Where each partition is read on, and whether all that was there at the last fetch has been handed out.
+    pub(crate) async fn places(&self) -> Vec<(Part, Option<i64>, bool)> {
+        let place = |(part, lag): (&TopicPartition, &PartitionLag)| {
+            Some((part_of(&self.config, part)?, lag.position, lag.lag == Some(0)))
+        };
+        self.consumer.lag().await.iter().filter_map(place).collect()
+    }
+
+    /// Which of these topics are others than they were when this was asked last. Those that cannot be told of are not.
+    pub(crate) async fn made_anew(&self, topics: &BTreeSet<Topic>) -> Result<Vec<Topic>, BackendError> {
+        let names = topics.iter().map(|topic| self.config.topics.name(*topic));
+        let options = DescribeTopicsOptions::default().timeout(self.config.call_timeout);
+        let described = self.admin.describe_topics(names, options).await.map_err(failed)?;
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let anew = |topic: &Topic| {
+            let told = described.get(self.config.topics.name(*topic))?.as_ref().ok()?;
+            ids.insert(*topic, told.topic_id).filter(|before| *before != told.topic_id).map(|_| *topic)
+        };
+        Ok(topics.iter().filter_map(anew).collect())
+    }
+
+    /// Reads a partition again from where its log starts.
+    pub(crate) async fn begin_anew(&self, part: Part) {
+        _ = self.consumer.seek_to_beginning(self.config.topics.name(part.topic), part.number).await;
     }
 
     /// Whether each partition has been answered since it was assigned. Without the right to read a topic none ever is, and

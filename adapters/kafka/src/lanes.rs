@@ -6,7 +6,7 @@
 use crate::attempts::Before;
 use crate::merge;
 use crate::record::Fetched;
-use crate::topic::Part;
+use crate::topic::{Part, Topic};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(crate) struct Lanes {
     last: u64,
     /// Since when partitions of a number wait for a sibling.
     pub(crate) waiting: BTreeMap<i32, Duration>,
+    /// Topics that the client went back in by itself: one may have been made anew.
+    pub(crate) went_back: BTreeSet<Topic>,
 }
 
 /// A partition, for as long as the member has it.
@@ -96,6 +98,9 @@ impl Lanes {
     pub(crate) fn fetched(&mut self, records: Vec<Fetched>, skip: impl Fn(&Fetched) -> bool) {
         for record in records {
             let Some(tenure) = self.parts.get_mut(&record.part).filter(|tenure| !tenure.leaving) else { continue };
+            if tenure.next.is_some_and(|next| record.offset < next) {
+                self.went_back.insert(record.part.topic);
+            }
             tenure.next = Some(record.offset + 1);
             if skip(&record) {
                 tenure.dirty = true;
@@ -105,6 +110,25 @@ impl Lanes {
             tenure.bytes += record.bytes();
             tenure.queue.push_back(Arc::new(record));
         }
+    }
+
+    /// Takes note of where the client goes on.
+    pub(crate) fn stands_at(&mut self, part: Part, position: i64) {
+        let Some(tenure) = self.parts.get_mut(&part) else { return };
+        if tenure.next.is_some_and(|next| position < next) {
+            tenure.next = Some(position);
+            self.went_back.insert(part.topic);
+        }
+    }
+
+    /// Another topic has this name now, and is read from its start. Answers in which partitions.
+    pub(crate) fn begin_anew(&mut self, topic: Topic) -> Vec<Part> {
+        let tenures = self.parts.iter_mut().filter(|(part, _)| part.topic == topic);
+        let anew = |(part, tenure): (&Part, &mut Tenure)| {
+            (tenure.next, tenure.shown, tenure.before) = (None, 0, Before::default());
+            *part
+        };
+        tenures.map(anew).collect()
     }
 
     /// Moves records from the queues into their lanes. Partitions without anything more to fetch are `caught_up`.

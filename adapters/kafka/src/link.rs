@@ -63,8 +63,11 @@ impl Link {
         Ok(self.within(timeout.min(self.timeout), work).await?.collect())
     }
 
-    /// Why no connection comes about. Calls try again until their time is over, and then know only that.
+    /// Why no connection comes about, where there is none. Calls try again until their time is over, and then know only that.
     pub(crate) async fn why(&self, timeout: Duration) -> Option<Failed> {
+        if self.client.try_lock().is_ok_and(|client| client.is_some()) {
+            return None;
+        }
         let once = BackoffConfig { deadline: Some(Duration::ZERO), ..self.backoff() };
         let work = async { Ok(self.builder().backoff_config(once).build().await.err()) };
         within((&self.runtime, timeout), work).await.unwrap_or_else(|_: Failed| None).map(Failed::from)

@@ -7,10 +7,12 @@ use crate::error::NAME;
 use crate::group::Group;
 use crate::lanes::{Lanes, Taken};
 use crate::record::{Fetched, REPLAY_FOR};
+use crate::topic::Topic;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
 use futures_util::future::select;
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -239,17 +241,44 @@ impl Member {
 
     /// From the queues to the lanes; and fetching stops or goes on.
     async fn hand_over(&self) {
-        let caught_up = self.group.caught_up().await;
-        let flow = {
+        let places = self.group.places().await;
+        let caught_up = places.iter().filter(|(_, _, all)| *all).map(|(part, ..)| *part).collect();
+        let (flow, went_back) = {
             let mut lanes = self.lanes();
+            for (part, position, _) in places {
+                position.into_iter().for_each(|position| lanes.stands_at(part, position));
+            }
             lanes.admit(&caught_up, self.runtime.elapsed());
             if lanes.is_ready() {
                 self.ready.notify_one();
             }
-            lanes.flow()
+            (lanes.flow(), lanes.went_back.clone())
         };
         for (part, pause) in flow {
             self.group.pause(part, pause).await;
+        }
+        if !went_back.is_empty() {
+            self.find_anew(&went_back).await;
+        }
+    }
+
+    /// A client whose place is not in the log goes to its end, where nothing is below that it has not read. In a topic that
+    /// was deleted and made again there is.
+    async fn find_anew(&self, topics: &BTreeSet<Topic>) {
+        let anew = match self.within(self.group.made_anew(topics)).await {
+            Ok(anew) => anew,
+            Err(error) => {
+                tracing::debug!(group = self.name, error = %error.source, "which topics these are is not known yet");
+                return;
+            }
+        };
+        self.lanes().went_back.retain(|topic| !topics.contains(topic));
+        for topic in anew {
+            tracing::warn!(group = self.name, ?topic, "a topic was made anew, and is read from its start");
+            let parts = self.lanes().begin_anew(topic);
+            for part in parts {
+                self.group.begin_anew(part).await;
+            }
         }
     }
 

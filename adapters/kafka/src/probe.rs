@@ -5,6 +5,7 @@ use crate::error::NAME;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::port::{Health, Probe};
+use futures_util::future::join;
 use std::time::Duration;
 
 /// How long a broker that is well may take.
@@ -18,9 +19,10 @@ impl Probe for Kafka {
 
     async fn check(&self) -> Result<Health, BackendError> {
         let link = &self.inner.link;
-        match link.topics(PATIENCE).await {
+        let (topics, why) = join(link.topics(PATIENCE), link.why(PATIENCE)).await;
+        match topics {
             Ok(_) => Ok(Health::Well),
-            Err(failed) => Err(link.why(PATIENCE).await.unwrap_or(failed).into()),
+            Err(failed) => Err(why.unwrap_or(failed).into()),
         }
     }
 }

@@ -141,3 +141,20 @@ fn a_question_waits_for_no_answer_but_an_answer_for_its_question() {
     lanes.admit(&BTreeSet::new(), Duration::from_secs(8));
     assert_eq!(take(&mut lanes).unwrap().1, 6, "it waits for a second at most");
 }
+
+#[test]
+fn a_client_that_goes_back_is_noticed() {
+    let mut lanes = with(&[ASKED, Topic::Responses]);
+    feed(&mut lanes, (0..3).map(|offset| record(ASKED, offset, "a", 1)).collect());
+    lanes.stands_at(part(ASKED), 3);
+    lanes.stands_at(part(Topic::Responses), 0);
+    assert_eq!(lanes.went_back, BTreeSet::new(), "each is where it was read up to");
+    lanes.stands_at(part(ASKED), 2);
+    assert_eq!(std::mem::take(&mut lanes.went_back), BTreeSet::from([ASKED]), "by its place");
+    feed(&mut lanes, vec![record(ASKED, 1, "b", 1)]);
+    assert_eq!(lanes.went_back, BTreeSet::from([ASKED]), "by a record");
+    assert_eq!(lanes.begin_anew(ASKED), [part(ASKED)]);
+    lanes.went_back.clear();
+    feed(&mut lanes, vec![record(ASKED, 0, "c", 1)]);
+    assert_eq!(lanes.went_back, BTreeSet::new(), "it was told to begin anew");
+}
