@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::field::{Field, LONG};
 use crate::printer::{Printed, Worker};
 use crate::process::free_port;
-use crate::talk::{Talks, say};
+use crate::talk::{TURNS, Talks, say};
 use reqwest::StatusCode;
 use serde_json::json;
 use std::process::Command;
@@ -146,9 +146,10 @@ impl Load {
     /// No message was refused, and of each session all events have come, in order.
     async fn end(self) {
         let turns = self.talks.end().await;
-        let count = 2 * turns.values().sum::<u64>();
-        println!("{count} events of {} sessions", turns.len());
-        self.printed.wait_for(usize::try_from(count).unwrap(), LONG).await;
+        let deleted = turns.values().filter(|turns| **turns == TURNS).count();
+        let count = 2 * usize::try_from(turns.values().sum::<u64>()).unwrap() + deleted;
+        println!("{count} events of {} sessions, {deleted} of them deleted", turns.len());
+        self.printed.wait_for(count, LONG).await;
         self.printed.are_those_of(&turns);
         assert!(self.field.letters().is_empty(), "nothing is parked");
     }

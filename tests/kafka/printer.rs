@@ -75,11 +75,11 @@ impl Printed {
         assert!(came.is_ok(), "{} of {count} events were printed within {limit:?}", self.count());
     }
 
-    /// Waits until each partition of the questions and of the answers is read from now on.
+    /// Waits until each partition of the three topics is read from now on.
     pub(crate) async fn wait_for_each_partition(&self, limit: Duration) {
         self.1.lock().unwrap().clear();
         let wait = async {
-            while self.1.lock().unwrap().len() < 2 * PARTITIONS as usize {
+            while self.1.lock().unwrap().len() < 3 * PARTITIONS as usize {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -94,17 +94,20 @@ impl Printed {
     }
 
     /// Sees that there are just the events of these sessions, which have so many turns each: all questions in order and all
-    /// answers in order. Between the topics there is no order while a relay catches up.
+    /// answers in order, and the deletion of some. Between the topics there is no order while a relay catches up.
     pub(crate) fn are_those_of(&self, turns: &BTreeMap<String, u64>) {
         let sessions = self.0.lock().unwrap();
         for (session, events) in &*sessions {
             let turns = turns.get(session).copied().unwrap_or_default();
+            let of = |kind: &str| events.iter().filter(|event| event.1 == kind).map(|event| event.0).collect();
             for (kind, first) in [("chat.requested", 1), ("chat.responded", 2)] {
-                let told: Vec<u64> = events.iter().filter(|event| event.1 == kind).map(|event| event.0).collect();
+                let told: Vec<u64> = of(kind);
                 let right: Vec<u64> = (0..turns).map(|turn| 2 * turn + first).collect();
                 assert_eq!(told, right, "{kind} of session {session}");
             }
-            assert_eq!(events.len() as u64, 2 * turns, "and nothing else of session {session}");
+            let deleted: Vec<u64> = of("session.deleted");
+            assert!(deleted.is_empty() || deleted == [2 * turns + 1], "{deleted:?} of session {session}");
+            assert_eq!(events.len() as u64, 2 * turns + deleted.len() as u64, "and nothing else of session {session}");
         }
         assert_eq!(sessions.len(), turns.len(), "of each session");
     }

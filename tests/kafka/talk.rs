@@ -1,4 +1,5 @@
-//! Clients that chat without a pause, and send nothing twice: each message has to be answered at once.
+//! Clients that chat without a pause, and send nothing twice: each message has to be answered at once. A session that is over
+//! is deleted.
 
 use crate::client::Client;
 use reqwest::StatusCode;
@@ -10,8 +11,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// How many turns a session has.
-const TURNS: u64 = 10;
+/// How many turns a session has that is over.
+pub(crate) const TURNS: u64 = 5;
 
 /// How many turns each session has had.
 pub(crate) type Turns = BTreeMap<String, u64>;
@@ -73,7 +74,13 @@ async fn talk(client: Client, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>)
         answered.fetch_add(1, Ordering::Relaxed);
         let had = turns.entry(id.clone()).or_insert(0);
         *had += 1;
-        session = (*had < TURNS).then_some(id);
+        session = match *had < TURNS {
+            true => Some(id),
+            false => {
+                assert_eq!(client.delete(&id).await, StatusCode::OK);
+                None
+            }
+        };
     }
     turns
 }

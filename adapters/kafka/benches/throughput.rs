@@ -1,5 +1,6 @@
 //! Events a second over a real Kafka, beside the bare clients on the same topics and with the same records: the relay beside a
-//! producer of rskafka, lanes that acknowledge each event beside a loop of krafka that only polls.
+//! producer of rskafka, lanes that acknowledge each event beside a loop of krafka that only polls. Fails where one is less than
+//! half as fast.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and ends at a fault")]
 
 #[path = "../tests/common/mod.rs"]
@@ -22,6 +23,7 @@ use rskafka::client::producer::aggregator::RecordAggregator;
 use rskafka::client::producer::{BatchProducer, BatchProducerBuilder};
 use rskafka::record::Record;
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,6 +35,8 @@ const TURNS: u64 = 20;
 /// What a relay and a worker of the programs take at once.
 const BATCH: usize = 1000;
 const LANES: usize = 64;
+/// Of the speed of the bare clients so much is left at least.
+const SHARE: f64 = 0.5;
 
 /// An outbox of which nothing is measured.
 #[derive(Debug)]
@@ -171,14 +175,16 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-fn tell(what: &str, count: usize, ours: Vec<Duration>, bare: Vec<Duration>) {
+/// The share of the bare client's speed.
+fn tell(what: &str, count: usize, ours: Vec<Duration>, bare: Vec<Duration>) -> f64 {
     let [ours, bare] = [ours, bare].map(|times| count as f64 / median(times).as_secs_f64());
     println!("{what}: {ours:.0} events/s beside {bare:.0}: {:.2}", ours / bare);
+    ours / bare
 }
 
 #[tokio::main(worker_threads = 2)]
-async fn main() {
-    let Some(broker) = common::broker().await else { return };
+async fn main() -> ExitCode {
+    let Some(broker) = common::broker().await else { return ExitCode::SUCCESS };
     let (mut relayed, mut produced, mut worked, mut polled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let events = events();
     for round in 0..ROUNDS {
@@ -191,6 +197,11 @@ async fn main() {
         worked.push(work(&bus, &format!("ours{round}"), events.len()).await);
         produced.push(produce(&config, &events).await);
     }
-    tell("relay beside a producer", events.len(), relayed, produced);
-    tell("worker beside a loop that polls", events.len(), worked, polled);
+    let relay = tell("relay beside a producer", events.len(), relayed, produced);
+    let worker = tell("worker beside a loop that polls", events.len(), worked, polled);
+    let is_fast = relay >= SHARE && worker >= SHARE;
+    if !is_fast {
+        println!("too slow: less than {SHARE} of the bare client's speed");
+    }
+    ExitCode::from(u8::from(!is_fast))
 }
