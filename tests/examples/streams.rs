@@ -6,10 +6,14 @@
 //! target/release/examples/streams --streams 1000 --seconds 20 --store redis
 //! ```
 //! The AI says 20 pieces a second, each with its number and the time at which it was said. It, the clients, the server and Redis
-//! share the machine. With `--streams 1` it tells the delay of the first piece at light load, over many turns.
+//! share the machine. With `--streams 1` it tells the delay of the first piece at light load, over many turns. With `--followed`
+//! each stream is read along at a second server. With `--check` it ends with 1 if a figure is missed, and says which: a quiet
+//! machine meets them all.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement")]
 #![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "it fails by a panic")]
 
+#[path = "../it/pieces.rs"]
+mod pieces;
 #[path = "../it/process.rs"]
 #[allow(dead_code, reason = "scenarios use the rest")]
 mod process;
@@ -19,134 +23,178 @@ mod servers;
 #[path = "../it/stand_in.rs"]
 mod stand_in;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use futures_util::stream::unfold;
+use pieces::{GAP, micros};
 use process::Server;
 use serde_json::{Value, json};
 use servers::Server as Redis;
-use stand_in::{serve, token};
-use std::convert::Infallible;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::{Instant, interval_at, sleep};
+use stand_in::token;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 
 const SECRET: &str = "wR6yH3dJ5gAcq8fK2mZ0pX7vL4nB9sT1";
-/// How often the AI says a piece.
-const GAP: Duration = Duration::from_millis(50);
+/// What clients send to Redis; the others are run inside of scripts.
+const SENT: [&str; 13] = [
+    "auth",
+    "client|setinfo",
+    "config|get",
+    "eval",
+    "evalsha",
+    "hello",
+    "info",
+    "lrange",
+    "ping",
+    "subscribe",
+    "unsubscribe",
+    "xlen",
+    "xrange",
+];
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| words.iter().position(|word| word == name).and_then(|place| words.get(place + 1));
     let number = |name: &str, default| value(name).map_or(default, |text| text.parse().unwrap());
+    let is_given = |name: &str| words.iter().any(|word| word == name);
     let (streams, seconds) = (number("--streams", 1000), number("--seconds", 20));
     let redis = value("--store").is_some_and(|store| store == "redis").then(Redis::start);
-    let pieces = seconds * 20;
-    let server = start(&ai(pieces).await, redis.as_ref());
+    let pieces = seconds as usize * 20;
+    let ai = pieces::ai(pieces).await;
+    let server = start(&ai, redis.as_ref());
+    let second = is_given("--followed").then(|| start(&ai, Some(redis.as_ref().expect("--store redis"))));
     let reader = Reader {
         client: reqwest::Client::new(),
-        url: server.url("/chat/message"),
+        url: server.url(""),
+        elsewhere: second.as_ref().map(|second| second.url("")),
         token: token(SECRET, "user_123"),
         pieces,
     };
-    if streams == 1 {
-        return reader.first_pieces().await;
+    let mut figures = Figures::default();
+    match streams {
+        1 => reader.first_pieces(&mut figures).await,
+        _ => many(streams, &reader, &server, redis.as_ref(), &mut figures).await,
     }
-    let before = (memory(&server), redis.as_ref().map(scripts));
+    figures.missed.iter().for_each(|missed| println!("missed: {missed}"));
+    ExitCode::from(u8::from(is_given("--check") && !figures.missed.is_empty()))
+}
+
+/// What was measured, and what of it is not as promised.
+#[derive(Default)]
+struct Figures {
+    missed: Vec<String>,
+}
+
+impl Figures {
+    fn tell(&mut self, what: &str, unit: &str, measured: f64, below: f64) {
+        println!("{what}: {measured:.2} {unit} (below {below})");
+        // What is no number is missed as well.
+        if !(measured < below) {
+            self.missed.push(format!("{what}: {measured:.2} {unit}, not below {below}"));
+        }
+    }
+}
+
+async fn many(streams: u32, reader: &Reader, server: &Server, redis: Option<&Redis>, figures: &mut Figures) {
+    let (before, commands, since) = (memory(server), redis.map(commands), Instant::now());
     let readers: Vec<_> = (0..streams)
         .map(|number| {
             let reader = reader.clone();
             tokio::spawn(async move {
                 // Nobody begins at the same instant.
-                sleep(GAP * 20 * u32::try_from(number).unwrap() / u32::try_from(streams).unwrap()).await;
+                sleep(GAP * 20 * number / streams).await;
                 reader.read().await
             })
         })
         .collect();
-    sleep(Duration::from_secs(seconds as u64 / 2)).await;
-    let during = memory(&server);
-    let mut delays = Vec::new();
+    sleep(GAP * reader.pieces as u32 / 2).await;
+    let during = memory(server);
+    let (mut delays, mut told) = (Vec::new(), Vec::new());
     for reader in readers {
-        delays.extend(reader.await.unwrap());
+        let (of_asker, of_follower) = reader.await.unwrap();
+        delays.extend(of_asker);
+        told.extend(of_follower);
     }
-    println!("{streams} streams of {pieces} pieces, 20 a second each: none lost, none doubled");
-    tell("delay of a piece", delays);
-    println!(
-        "memory of a stream: {:.1} kB (the server: {} kB, before: {})",
-        (during - before.0) as f64 / streams as f64,
-        during,
-        before.0
-    );
-    if let (Some(redis), Some(before)) = (&redis, before.1) {
-        let calls = (scripts(redis) - before) as f64 / (streams * seconds) as f64;
-        println!("calls of Redis: {calls:.1} a second for each stream");
+    println!("{streams} streams of {} pieces, 20 a second each: none lost, none doubled", reader.pieces);
+    let (_, p99) = tell("delay of a piece", delays);
+    figures.tell("99 % of the delays", "ms", p99, 100.0);
+    if !told.is_empty() {
+        tell("delay of a piece at the second server", told);
+    }
+    println!("memory of the server: {during} kB, before: {before} kB");
+    figures.tell("memory of a stream", "kB", (during - before) as f64 / f64::from(streams), 60.0);
+    if let (Some(redis), Some(before)) = (redis, commands) {
+        let all = f64::from(streams) * since.elapsed().as_secs_f64();
+        let rates = |(name, count): (String, u64)| {
+            let count = count - before.get(&name).copied().unwrap_or_default();
+            (count > 0).then(|| (name, count as f64 / all))
+        };
+        let rates: Vec<_> = self::commands(redis).into_iter().filter_map(rates).collect();
+        let (sent, in_scripts): (Vec<_>, Vec<_>) = rates.into_iter().partition(|(name, _)| SENT.contains(&&**name));
+        println!("sent to Redis, a second for each stream: {sent:.3?}; run inside of scripts: {in_scripts:.3?}");
+        figures.tell("commands of Redis a second for each stream", "", sent.iter().map(|(_, rate)| rate).sum(), 10.0);
     }
 }
 
 /// A server like any other, on a machine that has to do with as little as may be.
 fn start(ai: &str, redis: Option<&Redis>) -> Server {
     let url = redis.map(Redis::url);
-    let mut settings = vec![("AI", "openai"), ("AI_API_URL", ai), ("AI_MODEL", "words"), ("AI_TIMEOUT", "10m")];
+    let mut settings = pieces::settings(ai).to_vec();
     settings.extend([("MESSAGE_QUOTA", "off"), ("ANSWER_MAX_BYTES", "10MiB"), ("JWT_SECRET_KEY", SECRET)]);
     settings.push(url.as_deref().map_or(("STORE", "memory"), |url| ("REDIS_URL", url)));
     Server::start(&settings)
-}
-
-/// Says its pieces in the format of OpenAI. Answers where it is.
-async fn ai(pieces: usize) -> String {
-    serve(Router::new().route("/v1/chat/completions", post(move || async move { answer(pieces) }))).await + "/v1"
-}
-
-fn answer(pieces: usize) -> Response {
-    let ticks = interval_at(Instant::now() + GAP, GAP);
-    let said = unfold((0, ticks), move |(number, mut ticks)| async move {
-        let chunk = |delta: Value, end: Value| {
-            let choice = json!({ "index": 0, "delta": delta, "finish_reason": end });
-            format!("data: {}\n\n", json!({ "object": "chat.completion.chunk", "choices": [choice] }))
-        };
-        if number > pieces {
-            return None;
-        }
-        ticks.tick().await;
-        let text = match number == pieces {
-            true => chunk(json!({}), json!("stop")) + "data: [DONE]\n\n",
-            false => chunk(json!({ "content": format!("{number}:{} ", micros()) }), Value::Null),
-        };
-        Some((Ok::<_, Infallible>(Bytes::from(text)), (number + 1, ticks)))
-    });
-    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(said)).into_response()
 }
 
 #[derive(Clone)]
 struct Reader {
     client: reqwest::Client,
     url: String,
+    /// Another server, where each stream is read along.
+    elsewhere: Option<String>,
     token: String,
     pieces: usize,
 }
 
 impl Reader {
-    /// Reads a whole answer; how long each piece took.
-    async fn read(&self) -> Vec<Duration> {
+    /// Reads a whole answer, and perhaps reads it along elsewhere; how long each piece took.
+    async fn read(&self) -> (Vec<Duration>, Vec<Duration>) {
+        let (tell, turn) = oneshot::channel();
+        let ask = self.client.post(format!("{}/chat/message", self.url)).json(&json!({ "message": "say it" }));
+        let read_along = async {
+            let Some(elsewhere) = &self.elsewhere else { return Vec::new() };
+            let turn: Value = turn.await.unwrap();
+            let of = |name: &str| turn[name].as_str().unwrap();
+            let path = format!("/chat/session/{}/turns/{}/stream", of("session_id"), of("message_id"));
+            self.pieces_of(self.client.get(elsewhere.clone() + &path), None).await
+        };
+        tokio::join!(self.pieces_of(ask, Some(tell)), read_along)
+    }
+
+    async fn pieces_of(
+        &self,
+        request: reqwest::RequestBuilder,
+        mut tell: Option<oneshot::Sender<Value>>,
+    ) -> Vec<Duration> {
         let (mut delays, mut done) = (Vec::with_capacity(self.pieces), false);
-        let mut response = self.open().await;
+        let request = request.bearer_auth(&self.token).header("accept", "text/event-stream");
+        let mut response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
         let mut unread = String::new();
         while let Some(bytes) = response.chunk().await.unwrap() {
             let now = micros();
             unread += std::str::from_utf8(&bytes).unwrap();
             while let Some((event, rest)) = unread.split_once("\n\n") {
+                let data: Value = event.split_once("data: ").map_or(Value::Null, |(_, data)| data.parse().unwrap());
                 done |= event.starts_with("event: done");
                 if event.starts_with("event: delta") {
-                    let (_, data) = event.split_once("data: ").unwrap();
-                    let data: Value = serde_json::from_str(data).unwrap();
                     for piece in data["text"].as_str().unwrap().split_terminator(' ') {
                         let (number, said) = piece.split_once(':').unwrap();
                         assert_eq!(number.parse::<usize>().unwrap(), delays.len(), "each piece once, in order");
                         delays.push(Duration::from_micros(now.saturating_sub(said.parse().unwrap())));
                     }
+                } else if let Some(tell) = tell.take_if(|_| event.starts_with("event: turn")) {
+                    let _ = tell.send(data);
                 }
                 unread = rest.to_owned();
             }
@@ -156,31 +204,22 @@ impl Reader {
     }
 
     /// The delay of the first piece of many turns, one after the other.
-    async fn first_pieces(&self) {
+    async fn first_pieces(&self, figures: &mut Figures) {
         let mut first = Vec::new();
         for _ in 0..50 {
-            first.push(self.read().await[0]);
+            first.push(self.read().await.0[0]);
         }
-        tell("delay of the first piece at light load", first);
-    }
-
-    async fn open(&self) -> reqwest::Response {
-        let request = self.client.post(&self.url).bearer_auth(&self.token);
-        let request = request.header("accept", "text/event-stream").json(&json!({ "message": "say it" }));
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200, "{:?}", response.text().await);
-        response
+        let (median, _) = tell("delay of the first piece at light load", first);
+        figures.tell("median of the delays of first pieces", "ms", median, 5.0);
     }
 }
 
-fn tell(what: &str, mut delays: Vec<Duration>) {
+/// Answers the median and the 99th percentile, in milliseconds.
+fn tell(what: &str, mut delays: Vec<Duration>) -> (f64, f64) {
     delays.sort();
     let at = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize].as_secs_f64() * 1000.0;
     println!("{what}: median {:.2} ms, 99 % {:.2} ms, longest {:.2} ms", at(0.5), at(0.99), at(1.0));
-}
-
-fn micros() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
+    (at(0.5), at(0.99))
 }
 
 /// What a process has in memory, in kB.
@@ -190,7 +229,7 @@ fn memory(server: &Server) -> i64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// How many scripts were called.
-fn scripts(redis: &Redis) -> u64 {
-    redis.commands().iter().filter(|(name, _)| name == "evalsha").map(|(_, count)| count).sum()
+/// How often each command was run.
+fn commands(redis: &Redis) -> BTreeMap<String, u64> {
+    redis.commands().into_iter().collect()
 }

@@ -5,6 +5,7 @@ mod behind_nginx;
 mod client;
 mod observability;
 mod openai;
+mod pieces;
 mod process;
 mod redis;
 mod sse;

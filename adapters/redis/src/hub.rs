@@ -3,6 +3,7 @@
 //! whoever was told of something mostly waits for more.
 
 use crate::error::{NAME, failed};
+use crate::heard::Heard;
 use crate::known::Known;
 use crate::nodes::Nodes;
 use chatcore::error::BackendError;
@@ -66,17 +67,6 @@ struct Channel {
     known: Mutex<Known>,
 }
 
-/// What came on a channel.
-#[derive(Default)]
-struct Heard {
-    /// Grows with each message, and whenever one may have been missed.
-    count: u64,
-    /// The server has confirmed that it will tell.
-    ready: bool,
-    /// Why it cannot be listened to.
-    refused: Option<BackendError>,
-}
-
 /// Somebody who waits on a channel.
 pub(crate) struct Listening {
     channel: Arc<Channel>,
@@ -133,7 +123,12 @@ impl Listening {
 
     /// How much was heard, where every later message will be heard already.
     pub(crate) fn heard(&self) -> Option<u64> {
-        self.channel.heard.read(|heard| heard.ready.then_some(heard.count))
+        self.channel.heard.read(Heard::count)
+    }
+
+    /// What was heard since so much was, and how much that is now; `None` where some of it is not there any more.
+    pub(crate) fn since(&self, heard: u64) -> Option<(u64, Vec<Arc<[u8]>>)> {
+        self.channel.heard.read(|now| now.since(heard))
     }
 
     /// Waits until there is more than was heard before, or some of it may have been missed.
@@ -153,16 +148,6 @@ impl Listening {
 impl fmt::Debug for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Listening({})", self.channel.name)
-    }
-}
-
-impl Heard {
-    /// `None` while it is not known whether it is heard.
-    fn now(&self) -> Option<Result<u64, BackendError>> {
-        match &self.refused {
-            Some(why) => Some(Err(why.clone())),
-            None => self.ready.then_some(Ok(self.count)),
-        }
     }
 }
 
@@ -273,8 +258,7 @@ impl Ear {
                 Err(why) => Err(why),
             };
             self.desk.tell_all(|heard| {
-                heard.ready = false;
-                heard.refused = ended.as_ref().err().cloned();
+                heard.is_lost(ended.as_ref().err());
             });
             self.desk.runtime.sleep(if ended.is_err() { PAUSE } else { BREATH }).await;
         }
@@ -312,7 +296,7 @@ impl Ear {
                 }
             }
             match self.next(&mut line, asked).await {
-                Next::Message(channel) => self.desk.tell(&channel, |heard| heard.count += 1),
+                Next::Message(channel, text) => self.desk.tell(&channel, |heard| heard.hear(text.clone())),
                 Next::Asked => {}
                 Next::Quiet if self.desk.is_idle() => return,
                 Next::Quiet if self.in_time(line.is_alive()).await.is_ok() => {}
@@ -325,7 +309,10 @@ impl Ear {
         let change = pin!(self.desk.asked.wait(|now| (*now != asked).then_some(())));
         let quiet = self.desk.runtime.sleep(QUIET);
         match select(line.stream.next(), select(change, quiet)).await {
-            Either::Left((Some(message), _)) => Next::Message(message.get_channel_name().to_owned()),
+            Either::Left((Some(message), _)) => {
+                let text = message.get_payload_bytes().into();
+                Next::Message(message.get_channel_name().to_owned(), text)
+            }
             Either::Left((None, _)) => Next::Lost,
             Either::Right((Either::Left(_), _)) => Next::Asked,
             Either::Right((Either::Right(_), _)) => Next::Quiet,
@@ -341,7 +328,7 @@ impl Ear {
 }
 
 enum Next {
-    Message(String),
+    Message(String, Arc<[u8]>),
     Asked,
     Quiet,
     Lost,
@@ -368,11 +355,7 @@ impl Line {
             self.sink.subscribe(new).await.map_err(failed)?;
         }
         for channel in new {
-            desk.tell(channel, |heard| {
-                heard.count += u64::from(!heard.ready);
-                heard.ready = true;
-                heard.refused = None;
-            });
+            desk.tell(channel, Heard::is_ready);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Places behind which a look found nothing: a reader that comes back to one need not look again until it is told of more.
+//! Places that readers have read up to: one that comes back to its place need not look again until it is told of more.
 
 use chatcore::id::{Fence, MessageId};
 use chatcore::owner::Owner;
@@ -21,28 +21,28 @@ pub(crate) struct Place {
 
 /// The places of a session's readers.
 #[derive(Debug, Default)]
-pub(crate) struct Known(VecDeque<Seen>);
+pub(crate) struct Known(VecDeque<(Place, Seen)>);
 
-#[derive(Debug)]
-struct Seen {
-    place: Place,
-    /// How much had been heard before the look.
-    heard: u64,
+/// What is known of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// How much had been heard before the look that ended there, or what was heard since that led there.
+    pub(crate) heard: u64,
     /// Until when the server tells of more.
-    until: Duration,
+    pub(crate) until: Duration,
 }
 
 impl Known {
-    /// A look found nothing behind this place.
-    pub(crate) fn note(&mut self, place: Place, heard: u64, until: Duration) {
-        self.0.retain(|seen| seen.place != place);
+    /// There is nothing behind this place but what will be heard.
+    pub(crate) fn note(&mut self, place: Place, seen: Seen) {
+        self.0.retain(|(known, _)| *known != place);
         self.0.truncate(MOST - 1);
-        self.0.push_front(Seen { place, heard, until });
+        self.0.push_front((place, seen));
     }
 
-    /// Until when whatever comes behind this place will be told, if nothing was told since a look found nothing there.
-    pub(crate) fn told_until(&self, place: &Place, heard: u64) -> Option<Duration> {
-        self.0.iter().find(|seen| seen.place == *place && seen.heard == heard).map(|seen| seen.until)
+    /// What is known of a place.
+    pub(crate) fn of(&self, place: &Place) -> Option<Seen> {
+        self.0.iter().find(|(known, _)| known == place).map(|(_, seen)| *seen)
     }
 }
 
@@ -55,14 +55,15 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_known_until_more_is_told_and_as_long_as_few_others_come() {
-        let (mut known, until) = (Known::default(), Duration::from_secs(7));
-        known.note(place(1), 3, until);
-        assert_eq!(known.told_until(&place(1), 3), Some(until));
-        assert_eq!((known.told_until(&place(1), 4), known.told_until(&place(2), 3)), (None, None));
-        (2..=MOST as u64).for_each(|after| known.note(place(after), 3, until));
-        assert!(known.told_until(&place(1), 3).is_some());
-        known.note(place(99), 3, until);
-        assert!(known.told_until(&place(1), 3).is_none());
+    fn a_place_is_known_as_long_as_few_others_come() {
+        let mut known = Known::default();
+        let [one, two] = [3, 4].map(|heard| Seen { heard, until: Duration::from_secs(7) });
+        known.note(place(1), one);
+        assert_eq!([1, 2].map(|after| known.of(&place(after))), [Some(one), None]);
+        (2..=MOST as u64).for_each(|after| known.note(place(after), one));
+        known.note(place(2), two);
+        assert_eq!([1, 2].map(|after| known.of(&place(after))), [Some(one), Some(two)]);
+        known.note(place(99), one);
+        assert_eq!(known.of(&place(1)), None);
     }
 }

@@ -21,6 +21,7 @@ mod client;
 mod config;
 mod error;
 mod event;
+mod heard;
 mod hub;
 mod keys;
 mod known;

@@ -5,11 +5,17 @@ mod monitor;
 
 use super::durable;
 use super::servers::Server;
+use crate::client::Client as Reader;
+use crate::pieces;
 use crate::process::Server as App;
+use crate::sse;
 use crate::stand_in::token;
+use futures_util::future::join_all;
 use monitor::{Monitor, Ran};
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::time::Instant;
 
 const SECRET: &str = "wR6yH3dJ5gAcq8fK2mZ0pX7vL4nB9sT1";
 const MESSAGES: usize = 100;
@@ -62,4 +68,79 @@ async fn a_message_of_a_user_costs_two_scripts_and_a_guests_one_more() {
         assert_eq!(often, [MESSAGES].repeat(each), "{sent:?}");
         assert!(others < MESSAGES / 10, "{sent:?}");
     }
+}
+
+/// How many streams there are, and how many pieces each has: six seconds.
+const STREAMS: usize = 20;
+const PIECES: usize = 120;
+/// How many commands a second a stream may cost.
+const MOST: f64 = 10.0;
+
+/// What a reader of a stream waits for.
+struct Stream {
+    response: Response,
+    unread: Vec<u8>,
+    text: String,
+}
+
+impl Stream {
+    /// Reads until this event has come; its data.
+    async fn until(&mut self, name: &str) -> Value {
+        loop {
+            let bytes = self.response.chunk().await.unwrap().expect("a stream goes on to its end");
+            self.unread.extend(bytes);
+            let mut found = None;
+            for event in sse::take(&mut self.unread) {
+                assert_ne!(event.name, "restart");
+                self.text += event.data["text"].as_str().unwrap_or_default();
+                found = found.or_else(|| (event.name == name).then_some(event.data));
+            }
+            if let Some(data) = found {
+                return data;
+            }
+        }
+    }
+
+    async fn of(reader: &Reader, path: &str, message: Option<&Value>) -> Self {
+        Self { response: reader.stream(path, message, &[]).await, unread: Vec::new(), text: String::new() }
+    }
+}
+
+/// Asks on one server, reads along on the other; what both have read.
+async fn followed(here: &Reader, there: &Reader, number: usize) -> [String; 2] {
+    let message = json!({ "message": "say it", "client_message_id": number.to_string() });
+    let mut asker = Stream::of(here, "/chat/message", Some(&message)).await;
+    let turn = asker.until("turn").await;
+    let of = |name: &str| turn[name].as_str().unwrap();
+    let path = format!("/chat/session/{}/turns/{}/stream", of("session_id"), of("message_id"));
+    let mut follower = Stream::of(there, &path, None).await;
+    let (done, told) = tokio::join!(asker.until("done"), follower.until("done"));
+    assert_eq!(done, told);
+    assert_eq!(done["ai_response"], *asker.text);
+    [asker.text, follower.text]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_followed_at_another_server_costs_less_than_ten_commands_a_second() {
+    let redis = durable();
+    let (ai, url) = (pieces::ai(PIECES).await, redis.url());
+    let settings = [&pieces::settings(&ai)[..], &[("MESSAGE_QUOTA", "off"), ("REDIS_URL", &url)]].concat();
+    let (one, two) = (App::start(&settings), App::start(&settings));
+    let here = Reader::login(&one).await;
+    let there = here.at(&two);
+    followed(&here, &there, STREAMS).await;
+    let (monitor, since) = (Monitor::of(&redis), Instant::now());
+    let shown = join_all((0..STREAMS).map(|number| followed(&here, &there, number))).await;
+    let seconds = since.elapsed().as_secs_f64() * STREAMS as f64;
+    let (mut sent, mut in_scripts) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
+    for ran in monitor.seen(&redis) {
+        let counts = if ran.by_script { &mut in_scripts } else { &mut sent };
+        *counts.entry(ran.name).or_default() += 1;
+    }
+    let commands = sent.values().sum::<usize>() as f64 / seconds;
+    println!("{commands:.1} commands a second for each stream: {sent:?}; inside of scripts: {in_scripts:?}");
+    for [asked, read] in shown {
+        assert_eq!((asked.matches(' ').count(), &asked), (PIECES, &read), "each piece once");
+    }
+    assert!(commands < MOST, "{commands:.1} commands a second for each stream: {sent:?}");
 }

@@ -3,12 +3,15 @@
 //! A reader who finds nothing new listens on the session's channel, and then looks again with a mark in the session's hash
 //! that says until when it listens. Whoever writes afterwards sees the mark and tells of it; whoever wrote before is seen by
 //! that look. So what is behind the place where a look ended is told as well, and a reader that comes back to it soon waits for
-//! that first: a look for each piece. Where nobody follows there is no mark, and nothing is told.
+//! that first. Live text is told as it is, so no look is needed for a piece of it: only to set the mark again before it is over.
+//! Where nobody follows there is no mark, and nothing is told.
 
+use super::told::{self, Piece};
 use super::write::denial;
 use super::{Access, countable, script};
 use crate::Redis;
-use crate::known::Place;
+use crate::hub::Listening;
+use crate::known::{Place, Seen};
 use crate::record::{message_of, messages_of};
 use crate::script::Script;
 use crate::value::{Read, fixed, micros, number, text};
@@ -62,24 +65,53 @@ impl Redis {
                 heard
             }
         };
-        let told_until = listening.known().told_until(&reader.place(), heard);
-        if let Some(until) = told_until
-            && let Some(more) = self.until(end.min(until), listening.more(heard)).await?
-        {
-            heard = more;
+        let known = listening.known().of(&reader.place());
+        if let Some(seen) = known {
+            match self.told(&listening, reader, seen, end).await? {
+                Told::News(found) => return Ok(found),
+                Told::More(more) => heard = more,
+                Told::Over => {}
+            }
         }
         loop {
-            let marked = self.inner.runtime.elapsed() + wait;
+            let seen = Seen { heard, until: self.inner.runtime.elapsed() + wait };
             let found = reader.look(wait + LINGER).await?;
             if let Some(place) = reader.last_place(&found) {
-                listening.known().note(place, heard, marked);
+                listening.known().note(place, seen);
             }
             if R::is_news(&found) {
                 return Ok(found);
             }
-            match self.until(end, listening.more(heard)).await? {
-                Some(more) => heard = more,
-                None => return Ok(found),
+            match self.told(&listening, reader, seen, end).await? {
+                Told::News(found) => return Ok(found),
+                Told::More(more) => heard = more,
+                Told::Over => return Ok(found),
+            }
+        }
+    }
+
+    /// Waits for what is told behind the reader's place.
+    async fn told<R: Reader>(
+        &self,
+        listening: &Listening,
+        reader: &R,
+        mut seen: Seen,
+        end: Duration,
+    ) -> Read<Told<R::Found>> {
+        loop {
+            let Some(more) = self.until(end.min(seen.until), listening.more(seen.heard)).await? else {
+                return Ok(Told::Over);
+            };
+            let Some((heard, messages)) = listening.since(seen.heard) else { return Ok(Told::More(more)) };
+            seen.heard = heard;
+            let pieces: Option<Vec<Piece<'_>>> = messages.iter().map(|message| told::piece(message)).collect();
+            match pieces.map(|pieces| reader.told(&pieces)) {
+                Some(Heard::News(found, place)) => {
+                    listening.known().note(place, seen);
+                    return Ok(Told::News(found));
+                }
+                Some(Heard::Nothing) => listening.known().note(reader.place(), seen),
+                Some(Heard::Unclear) | None => return Ok(Told::More(heard)),
             }
         }
     }
@@ -92,6 +124,24 @@ impl Redis {
             Either::Right(_) => Ok(None),
         }
     }
+}
+
+/// What became of a wait.
+enum Told<F> {
+    News(F),
+    /// There is more to look for; so much was heard.
+    More(u64),
+    /// The time was over, or the server's to tell.
+    Over,
+}
+
+/// What live text is to a reader.
+enum Heard<F> {
+    /// What it waits for, and where it stands with it.
+    News(F, Place),
+    Nothing,
+    /// It has to look.
+    Unclear,
 }
 
 /// Somebody who reads a session.
@@ -108,6 +158,9 @@ trait Reader {
 
     /// Where it stands with what it found, if there is nothing more.
     fn last_place(&self, found: &Self::Found) -> Option<Place>;
+
+    /// What it makes of these pieces, which came after one another while it stood at its place.
+    fn told(&self, pieces: &[Piece<'_>]) -> Heard<Self::Found>;
 }
 
 struct TurnReader<'a> {
@@ -156,6 +209,17 @@ impl Reader for TurnReader<'_> {
     fn last_place(&self, found: &Followed) -> Option<Place> {
         found.end.is_none().then(|| self.at(found.to))
     }
+
+    fn told(&self, pieces: &[Piece<'_>]) -> Heard<Followed> {
+        match told::followed(pieces, self.owner, self.cursor) {
+            Some(found) if found.text.is_empty() => Heard::Nothing,
+            Some(found) => {
+                let place = self.at(found.to);
+                Heard::News(found, place)
+            }
+            None => Heard::Unclear,
+        }
+    }
 }
 
 struct SessionReader<'a> {
@@ -198,6 +262,11 @@ impl Reader for SessionReader<'_> {
     fn last_place(&self, found: &Vec<Message>) -> Option<Place> {
         let after = found.last().map_or(self.page.after, |last| last.seq);
         (found.len() < self.page.limit).then(|| self.at(after))
+    }
+
+    /// Live text is no message.
+    fn told(&self, _: &[Piece<'_>]) -> Heard<Vec<Message>> {
+        Heard::Nothing
     }
 }
 

@@ -5,6 +5,7 @@ mod begin;
 mod follow;
 mod list;
 mod sweep;
+mod told;
 mod write;
 
 use crate::Redis;

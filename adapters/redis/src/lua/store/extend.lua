@@ -2,7 +2,7 @@
 -- Keeps a piece of live text and renews the lease. It may when memory is out: the answer that it is part of will have to.
 -- ARGV  2 session  3 turn  4 fence  5 offset  6 text  7 lease  8 channel of followers
 local S, L = of('s', ARGV[2]), of('l', ARGV[2])
-local s = redis.call('HMGET', S, 'o', 'f', 'tm', 'st', 'x', 'ex', 'kx', 'fo', 'lt')
+local s = redis.call('HMGET', S, 'o', 'f', 'tm', 'st', 'x', 'ex', 'kx', 'fo', 'lt', 'n')
 if not s[1] or s[5] or tonumber(s[6]) <= now then return {'GONE'} end
 if s[2] ~= ARGV[4] or s[3] ~= ARGV[3] then return {'FENCED'} end
 if s[4] == s[3] then return {'STOP_REQUESTED'} end
@@ -16,7 +16,9 @@ if from <= held and held < from + #ARGV[6] then
     held = redis.call('SETRANGE', L, from, ARGV[6])
     redis.call('PEXPIREAT', L, s[7])
     if s[9] ~= '1' then redis.call('HSET', S, 'lt', '1') end
-    wake(ARGV[8], ARGV[2], s[8])
+    -- What is long is not worth sending to all: then they look.
+    wake(ARGV[8], ARGV[2], s[8], #ARGV[6] <= 4096 and
+      table.concat({ARGV[3], ARGV[4], s[1], s[10], ARGV[5], ARGV[6]}, '\n'))
   end
 end
 return {'HELD', held}
