@@ -2,13 +2,15 @@
 //!
 //! The framework limits the time for the first head of a connection, and how long it may be idle. Neither ends a client that
 //! sends a later head byte by byte, goes on with a body that nobody reads, or does not read its answer. So each connection has
-//! a watch beside it, which cuts it off when its client was waited for too long.
+//! a watch beside it, which cuts it off when its client was waited for too long. Of an answer that comes bit by bit, with pauses,
+//! that begins once the system has no room for more, which is seen with the next bit: after a heartbeat at the latest.
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::spawn;
 use actix_web::web::Bytes;
 use chatcore::port::Runtime;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, Socket};
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
@@ -27,6 +29,8 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The pieces in which an answer goes out. Who takes less in the time above takes its answer too slowly.
 const PIECE: usize = 32 << 10;
+/// How much of an answer the framework holds at most before it takes no more of it.
+const HELD: usize = 32 << 10;
 
 /// A connection, and since when its client is waited for. It is among the data of the connection that requests carry.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Connection {
     keep_alive: Duration,
     /// When its client has taken too long, as the runtime's time; `None` while the server is at work for the client.
     cut_at: Cell<Option<Duration>>,
+    /// While the system takes no more of an answer that comes bit by bit: how much of it has been handed over since.
+    behind: Cell<Option<usize>>,
     watch: OnceCell<JoinHandle<()>>,
 }
 
@@ -51,14 +57,49 @@ impl Connection {
             return None;
         };
         let (cut_at, watch) = (Cell::new(Some(runtime.elapsed() + PATIENCE)), OnceCell::new());
-        let connection = Rc::new(Self { socket, runtime: runtime.clone(), keep_alive, cut_at, watch });
-        let _ = connection.watch.set(spawn(watch_over(Rc::downgrade(&connection), runtime.clone())));
+        let (runtime, behind) = (runtime.clone(), Cell::new(None));
+        let connection = Rc::new(Self { socket, runtime: runtime.clone(), keep_alive, cut_at, behind, watch });
+        let _ = connection.watch.set(spawn(watch_over(Rc::downgrade(&connection), runtime)));
         Some(connection)
     }
 
     /// From now on the server is at work.
     pub fn is_served(&self) {
         self.cut_at.set(None);
+        self.behind.set(None);
+    }
+
+    /// A piece of an answer is on its way. Of a client that is behind it is no sign that it reads, until so much was handed over
+    /// that it must have taken some.
+    fn is_sent(&self, length: usize) {
+        let sent = self.behind.get().map(|before| before + length);
+        if sent.is_some_and(|sent| sent < HELD + PIECE) {
+            return self.behind.set(sent);
+        }
+        self.behind.set(sent.map(|_| 0));
+        self.is_awaited(PATIENCE);
+    }
+
+    /// An answer goes on later. The client is waited for if the system has no room for what it has not taken yet.
+    fn is_paused(&self) {
+        if self.has_room() {
+            self.is_served();
+        } else if self.behind.get().is_none() {
+            self.behind.set(Some(0));
+            self.is_awaited(PATIENCE);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let mut socket = [PollFd::new(&self.socket, PollFlags::OUT)];
+        // What cannot be asked is taken for one that has.
+        poll(&mut socket, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+    }
+
+    /// The client is waited for to send another request.
+    fn is_idle(&self) {
+        self.behind.set(None);
+        self.is_awaited(PATIENCE + self.keep_alive);
     }
 
     /// From now on the client is waited for, for so long.
@@ -91,6 +132,11 @@ async fn watch_over(connection: Weak<Connection>, runtime: Arc<dyn Runtime>) {
         runtime.sleep(left.min(PATIENCE)).await;
         let Some(connection) = connection.upgrade() else { return };
         left = connection.left();
+        // Nobody tells of a client that has caught up where nothing more is to be sent.
+        if left.is_zero() && connection.behind.get().is_some() && connection.has_room() {
+            connection.is_served();
+            left = PATIENCE;
+        }
         if left.is_zero() {
             connection.cut_off();
         }
@@ -126,19 +172,19 @@ impl MessageBody for Sent {
                 Poll::Ready(Some(Ok(next))) => self.rest = next,
                 Poll::Ready(end) => return Poll::Ready(end),
                 Poll::Pending => {
-                    self.connection.iter().for_each(|connection| connection.is_served());
+                    self.connection.iter().for_each(|connection| connection.is_paused());
                     return Poll::Pending;
                 }
             }
         }
-        self.connection.iter().for_each(|connection| connection.is_awaited(PATIENCE));
         let piece = PIECE.min(self.rest.len());
+        self.connection.iter().for_each(|connection| connection.is_sent(piece));
         Poll::Ready(Some(Ok(self.rest.split_to(piece))))
     }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.connection.iter().for_each(|connection| connection.is_awaited(PATIENCE + connection.keep_alive));
+        self.connection.iter().for_each(|connection| connection.is_idle());
     }
 }

@@ -153,6 +153,90 @@ async fn a_thousand_slow_clients_leave_others_unharmed_and_are_cut_off() {
     assert!(!alone_here || beside < 2 * alone, "{alone:?} alone, {beside:?} beside them");
 }
 
+/// A tab that reads a session along.
+struct Tab {
+    connection: TcpStream,
+    address: String,
+}
+
+impl Tab {
+    async fn of(app: &TestApp, session: &str) -> Self {
+        let address = app.url.trim_start_matches("http://").to_owned();
+        let head = format!("GET /chat/session/{session}/events HTTP/1.1\r\nHost: x\r\n");
+        let head = format!("{head}Authorization: Bearer {}\r\n\r\n", app.token());
+        let slow = Slow { at_once: head, then: Then::Reads(0) };
+        let mut connection = slow.connect(&address).await;
+        connection.write_all(slow.at_once.as_bytes()).await.unwrap();
+        Self { connection, address }
+    }
+
+    /// How much the system holds that the tab has not taken.
+    fn unread(&self) -> usize {
+        let port = |address: &str| format!("{:04X}", address.rsplit_once(':').unwrap().1.parse::<u16>().unwrap());
+        let (here, there) = (port(&self.address), port(&self.connection.local_addr().unwrap().to_string()));
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let of_tab = |line: &&str| {
+            let mut words = line.split_whitespace().skip(1).take(2);
+            words.next().is_some_and(|word| word.ends_with(&format!(":{here}")))
+                && words.next().is_some_and(|word| word.ends_with(&format!(":{there}")))
+        };
+        let line = table.lines().find(of_tab).unwrap();
+        usize::from_str_radix(line.split_whitespace().nth(4).unwrap().split_once(':').unwrap().0, 16).unwrap()
+    }
+
+    fn is_cut_off(&self) -> bool {
+        SockRef::from(&self.connection).take_error().unwrap().is_some()
+    }
+
+    /// Reads all that comes until it has seen this.
+    async fn read_until(&mut self, text: &str) {
+        let (mut read, mut last) = (vec![0; 1 << 16], Vec::new());
+        while !String::from_utf8_lossy(&last).contains(text) {
+            let count = timeout(LATE, self.connection.read(&mut read)).await.unwrap().unwrap();
+            assert!(count > 0, "it has ended");
+            last.drain(..last.len().saturating_sub(text.len()));
+            last.extend(&read[..count]);
+        }
+    }
+}
+
+/// Until when a tab that reads nothing is cut off. That it does not is seen with a heartbeat at the latest.
+const LATE: Duration = Duration::from_secs(40);
+
+/// Asks until the system has no room for what this tab does not read, and the server holds the rest.
+async fn fill(app: &TestApp, session: &str, tab: &Tab) {
+    let small = json!({ "message": "x".repeat(500), "session_id": session });
+    let (mut unread, mut same) = (0, 0);
+    while same < 6 {
+        assert_eq!(app.message(&small).await.status, 200);
+        let now = tab.unread();
+        same = if now > 0 && now == unread { same + 1 } else { 0 };
+        unread = now;
+    }
+    println!("the system holds {unread} bytes");
+}
+
+#[tokio::test]
+async fn a_tab_that_reads_nothing_is_cut_off_and_one_that_catches_up_is_not() {
+    let app = TestApp::with(&[("OWNER_MAX_SESSIONS", "1000000")]).await;
+    let [one, two] =
+        [app.say("hi").await, app.say("hi").await].map(|said| said["session_id"].as_str().unwrap().to_owned());
+    let mut late = Tab::of(&app, &one).await;
+    fill(&app, &one, &late).await;
+    let last = json!({ "message": "this is the last", "session_id": one });
+    late.read_until(app.message(&last).await.json()["message_id"].as_str().unwrap()).await;
+    let never = Tab::of(&app, &two).await;
+    fill(&app, &two, &never).await;
+    let since = Instant::now();
+    while !never.is_cut_off() {
+        assert!(since.elapsed() < LATE, "it is still there");
+        sleep(PAUSE).await;
+    }
+    println!("cut off after {:?}", since.elapsed());
+    // Now the other would have been cut off as well.
+    late.read_until(app.message(&last).await.json()["message_id"].as_str().unwrap()).await;
+}
+
 #[tokio::test]
 async fn an_idle_connection_is_kept_for_as_long_as_the_settings_say() {
     let app = TestApp::with(&[("HTTP_KEEP_ALIVE", "2s")]).await;
