@@ -4,6 +4,8 @@ use crate::process::Server;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// The demo user, logged in.
 #[derive(Clone)]
@@ -82,6 +84,20 @@ impl Client {
             }
         }
         panic!("no stream of {path}")
+    }
+
+    /// What comes in answer to a message, its head included, up to so many bytes; then the client is gone.
+    pub(crate) async fn cut_after(&self, message: &Value, bytes: usize) -> Vec<u8> {
+        let (address, body) = (self.base.trim_start_matches("http://"), message.to_string());
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let head =
+            format!("POST /chat/message HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n", self.token);
+        let head = head + "Accept: text/event-stream\r\nContent-Type: application/json\r\nConnection: close\r\n";
+        let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        drop(connection.take(bytes as u64).read_to_end(&mut answer).await);
+        answer
     }
 
     /// The same user with the same token, by another way and on connections of its own.

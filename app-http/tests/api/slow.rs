@@ -203,8 +203,8 @@ impl Tab {
 /// Until when a tab that reads nothing is cut off. That it does not is seen with a heartbeat at the latest.
 const LATE: Duration = Duration::from_secs(40);
 
-/// Asks until the system has no room for what this tab does not read, and the server holds the rest.
-async fn fill(app: &TestApp, session: &str, tab: &Tab) {
+/// Asks until the system has no room for what this tab does not read, and the server holds the rest; how much the system holds.
+async fn fill(app: &TestApp, session: &str, tab: &Tab) -> usize {
     let small = json!({ "message": "x".repeat(500), "session_id": session });
     let (mut unread, mut same) = (0, 0);
     while same < 6 {
@@ -213,7 +213,7 @@ async fn fill(app: &TestApp, session: &str, tab: &Tab) {
         same = if now > 0 && now == unread { same + 1 } else { 0 };
         unread = now;
     }
-    println!("the system holds {unread} bytes");
+    unread
 }
 
 #[tokio::test]
@@ -226,13 +226,13 @@ async fn a_tab_that_reads_nothing_is_cut_off_and_one_that_catches_up_is_not() {
     let last = json!({ "message": "this is the last", "session_id": one });
     late.read_until(app.message(&last).await.json()["message_id"].as_str().unwrap()).await;
     let never = Tab::of(&app, &two).await;
-    fill(&app, &two, &never).await;
+    let held = fill(&app, &two, &never).await;
     let since = Instant::now();
     while !never.is_cut_off() {
         assert!(since.elapsed() < LATE, "it is still there");
         sleep(PAUSE).await;
     }
-    println!("cut off after {:?}", since.elapsed());
+    println!("cut off {:?} after the system held {held} bytes", since.elapsed());
     // Now the other would have been cut off as well.
     late.read_until(app.message(&last).await.json()["message_id"].as_str().unwrap()).await;
 }
