@@ -4,6 +4,7 @@ use super::{PORT, Started, block, json};
 use crate::run::unseen;
 use serde_json::Value;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -14,40 +15,74 @@ use std::time::Duration;
 const SCRIPT: &str = "<!-- walk: browser -->\n```js\n";
 /// How long the browser may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What calls the script. Its first two streams break off; at the end it tells what it has shown.
+/// What calls the script. Its first streams break off, each after so many bytes; a number below 0 is so many behind the begin of
+/// the last event. At the end it tells what it has shown.
 const CALLER: &str = r#"
-const api = 'http://localhost:API', real = fetch, shown = []
-let streams = 0
+const api = 'http://localhost:API', real = fetch, shown = [], places = PLACES
+let streams = 0, broken = 0
 globalThis.fetch = async (...request) => {
-  const response = await real(...request)
-  if (++streams > 2) return response
-  let left = 500
-  const cut = new TransformStream({
-    transform(bytes, out) { (left -= bytes.length) < 0 ? out.error('cut') : out.enqueue(bytes) },
-  })
-  return new Response(response.body.pipeThrough(cut), response)
+  const response = await real(...request), place = places[streams++]
+  if (place === undefined) return response
+  const reader = response.body.getReader()
+  let left = place < 0 ? Infinity : place
+  const cut = {
+    async pull(out) {
+      if (left <= 0) return out.error(`cut ${++broken}`)
+      const { value, done } = await reader.read()
+      if (done) return out.close()
+      const last = new TextDecoder('latin1').decode(value).indexOf('event: done')
+      if (place < 0 && last >= 0) left = last - place
+      out.enqueue(value.subarray(0, left))
+      left -= Math.min(left, value.length)
+    },
+  }
+  return new Response(new ReadableStream(cut, { highWaterMark: 0 }), response)
 }
 const post = (url, body) => real(url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
 try {
   const login = await post(`${api}/auth/login`, { username: 'testuser', password: 'testpass' })
   const { access_token } = await login.json()
   const answer = await ask(api, access_token, { message: 'tai nghe dưới 3 triệu' }, (text) => shown.push(text))
-  await post('/told', { answer, shown, streams })
+  await post('/told', { answer, shown, streams, broken })
 } catch (error) {
   await post('/told', { error: String(error) })
 }
 "#;
 
+/// How many streams break off.
+const BROKEN: u64 = 4;
+
+/// `SEED=7` for the places of another run.
+#[expect(clippy::disallowed_methods, reason = "a setting of this run alone")]
+fn seed() -> Result<u64, String> {
+    match std::env::var("SEED") {
+        Ok(seed) => seed.parse().map_err(|_| format!("SEED={seed} is no number")),
+        Err(_) => Ok(RandomState::new().hash_one(0) % 1_000_000),
+    }
+}
+
+/// Where streams break off: anywhere in what is surely there, and within the last event.
+fn places(seed: u64) -> [i64; BROKEN as usize] {
+    let mut state = seed;
+    let mut below = |most: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % most) as i64
+    };
+    [below(600), below(300), below(150), -1 - below(100)]
+}
+
 /// Runs it against a server that takes its time.
 pub(super) fn browse(readme: &str, program: &Path) -> Result<(), String> {
     let script = block(readme, SCRIPT)?;
     let page = format!("<!doctype html><meta charset=utf-8><script type=module>\n{script}{CALLER}</script>");
-    let page = page.replace("localhost:API", &format!("localhost:{PORT}"));
+    let seed = seed()?;
+    let page =
+        page.replace("localhost:API", &format!("localhost:{PORT}")).replace("PLACES", &format!("{:?}", places(seed)));
     let mut server = Command::new(program);
-    let _server = Started::start(server.env_clear().env("AI_DEMO_DELAY", "1s"), PORT, super::Ends::Killed)?;
+    let _server = Started::start(server.env_clear().env("AI_DEMO_DELAY", "6s"), PORT, super::Ends::Killed)?;
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     let url = format!("http://{}/", listener.local_addr().map_err(|error| error.to_string())?);
-    println!("\n==> the README's script in a browser");
+    println!("\n==> the README's script in a browser, with SEED={seed}");
     let profile = std::env::temp_dir().join(format!("browser-{}", std::process::id()));
     let mut browser = Command::new("chromium")
         .args(unseen(&profile))
@@ -66,9 +101,9 @@ pub(super) fn browse(readme: &str, program: &Path) -> Result<(), String> {
 fn judge(told: &Value) -> Result<(), String> {
     let (shown, stored) = (&told["shown"], &told["answer"]["ai_response"]);
     let shown = shown.as_array().filter(|shown| shown.len() > 2 && shown.last() == Some(stored));
-    match (shown, told["streams"].as_u64()) {
-        (Some(shown), Some(streams @ 3..)) => {
-            println!("shown in {} steps, over {streams} streams: {stored}", shown.len());
+    match (shown, told["broken"].as_u64()) {
+        (Some(shown), Some(BROKEN)) => {
+            println!("shown in {} steps, over {} streams: {stored}", shown.len(), told["streams"]);
             Ok(())
         }
         _ => Err(format!("the browser told {told}")),
