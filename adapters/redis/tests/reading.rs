@@ -2,12 +2,14 @@
 
 mod common;
 
+use chatcore::error::AccessError;
 use chatcore::message::NewerPage;
 use chatcore::owner::Owner;
 use chatcore::port::SessionStore;
-use chatcore::turn::{Cursor, Piece, Position, Started, Target};
+use chatcore::turn::{Cursor, Followed, Piece, Position, Started, Target};
 use chatcore_redis::Redis;
 use common::chat::{finish, question, start};
+use common::faults::{now, patiently};
 use common::{Server, config, open, ran};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +34,10 @@ struct Field {
 
 impl Field {
     async fn new() -> Self {
-        let server = Server::start();
+        Self::on(Server::start()).await
+    }
+
+    async fn on(server: Server) -> Self {
         let config = config(&[server.url()]);
         let (here, elsewhere) = (open(&config).await, open(&config).await);
         let new = question(Target::New, "k");
@@ -114,19 +119,27 @@ async fn a_reader_of_a_session_does_not_look_for_live_text() {
     let session = started.turn.id.session;
     assert_eq!(elsewhere.newer(&owner, &session, &page, WAIT).await.unwrap().len(), 1, "the question");
     let page = NewerPage { after: 1, ..page };
-    let reader = {
-        let (elsewhere, owner) = (elsewhere.clone(), owner.clone());
-        tokio::spawn(async move { elsewhere.newer(&owner, &session, &page, WAIT).await.unwrap() })
+    let reader = tokio::spawn(async move { elsewhere.newer(&owner, &session, &page, WAIT).await.unwrap() });
+    // Its second look, with which it listens.
+    let marked = async {
+        while server.ask(&["EVAL", MARKS, "0"]) == "0" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     };
+    tokio::time::timeout(WAIT, marked).await.expect("a mark");
     let before = server.commands().into_iter().collect();
     for offset in 0..PIECES {
         here.extend_turn(&started.turn, &Piece { offset, text: "M".into() }, LEASE).await.unwrap();
     }
-    // It is told what comes in between as well, before it is told of the answer.
     finish(&*here, &started).await;
     assert_eq!(reader.await.unwrap().len(), 1, "the answer");
-    let calls = ran(&server, &before, &["evalsha"])[0];
-    assert!(calls <= PIECES as u64 + 3, "its first look, the answer and the look for it: {calls} calls");
+    // The answer is told to who carries events on as well.
+    let pieces = PIECES as u64;
+    assert_eq!(
+        ran(&server, &before, &["evalsha", "publish"]),
+        [pieces + 2, pieces + 2],
+        "the answer, and the look for it"
+    );
 }
 
 #[tokio::test]
@@ -165,4 +178,80 @@ async fn a_reader_that_comes_back_misses_nothing_that_was_told_while_its_connect
     here.extend_turn(&started.turn, &Piece { offset: 0, text: "Much".into() }, LEASE).await.unwrap();
     let told = tokio::time::timeout(WAIT / 4, elsewhere.follow(&owner, &at, WAIT)).await;
     assert_eq!(told.expect("told before its time is over").unwrap().text, "Much");
+}
+
+/// How many sessions are marked as followed.
+const MARKS: &str = "local marks = 0
+for _, key in ipairs(redis.call('KEYS', '*:s:*')) do marks = marks + redis.call('HEXISTS', key, 'fo') end
+return marks";
+/// Takes the marks away, so that nothing is told.
+const UNMARK: &str = "for _, key in ipairs(redis.call('KEYS', '*:s:*')) do redis.call('HDEL', key, 'fo') end";
+
+/// How long a call of this reader waits.
+const ONE_WAIT: Duration = Duration::from_secs(1);
+/// When text that was not told is there all the same: a wait later, and what a busy machine or a server that starts takes.
+const BOUND: Duration = Duration::from_secs(6);
+
+/// Follows as the core does: again where Redis is away.
+async fn follow(store: &Redis, owner: &Owner, at: &Cursor, wait: Duration) -> Followed {
+    loop {
+        match store.follow(owner, at, wait).await {
+            Err(AccessError::Backend(error)) if error.may_pass() => tokio::time::sleep(Duration::from_millis(20)).await,
+            followed => return followed.unwrap(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_that_is_not_told_is_late_by_one_wait_at_most_and_none_is_lost() {
+    let server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let Field { mut server, here, elsewhere, owner, started } = Field::on(server).await;
+    let unmark = |server: &mut Server| assert_eq!(server.ask(&["EVAL", UNMARK, "0"]), "");
+    let cut = |server: &mut Server| drop(server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]));
+    let forget = |server: &mut Server| drop(server.ask(&["SCRIPT", "FLUSH", "SYNC"]));
+    let restart = |server: &mut Server| {
+        server.kill();
+        server.run();
+    };
+    let empty = |server: &mut Server| {
+        unmark(server);
+        restart(server);
+    };
+    let faults: [(&str, &dyn Fn(&mut Server)); 5] = [
+        ("its mark is lost", &unmark),
+        ("its connection is lost", &cut),
+        ("scripts are lost", &forget),
+        ("the server is restarted", &restart),
+        ("the server is restarted without the mark", &empty),
+    ];
+    let (mut at, mut all) = (begin(&started), String::new());
+    for (round, (name, fault)) in faults.iter().cycle().take(3 * faults.len()).enumerate() {
+        // Its reader has looked, has set its mark, and comes back.
+        let nothing = follow(&elsewhere, &owner, &at, Duration::from_millis(50)).await;
+        assert_eq!(nothing.text, "");
+        let reader = {
+            let (elsewhere, owner) = (elsewhere.clone(), owner.clone());
+            tokio::spawn(async move {
+                loop {
+                    let followed = follow(&elsewhere, &owner, &at, ONE_WAIT).await;
+                    if !followed.text.is_empty() {
+                        return followed;
+                    }
+                }
+            })
+        };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        fault(&mut server);
+        let piece = Piece { offset: all.len(), text: format!("{round} ") };
+        patiently(async || here.extend_turn(&started.turn, &piece, LEASE).await).await;
+        let kept = now();
+        let followed = tokio::time::timeout(BOUND, reader).await;
+        let followed = followed.unwrap_or_else(|_| panic!("{name}: {round} is not there after {BOUND:?}")).unwrap();
+        println!("{name}: {:?}", kept.elapsed());
+        all += &piece.text;
+        assert_eq!((followed.text, followed.restarted), (piece.text, false), "{name}");
+        at.from = followed.to;
+    }
+    let whole = elsewhere.follow(&owner, &Cursor { from: Position::default(), ..at }, Duration::ZERO).await.unwrap();
+    assert_eq!(whole.text, all);
 }
