@@ -227,7 +227,8 @@ async fn text_that_is_not_told_is_late_by_one_wait_at_most_and_none_is_lost() {
     let (mut at, mut all) = (begin(&started), String::new());
     for (round, (name, fault)) in faults.iter().cycle().take(3 * faults.len()).enumerate() {
         // Its reader has looked, has set its mark, and comes back.
-        let nothing = follow(&elsewhere, &owner, &at, Duration::from_millis(50)).await;
+        let nothing = follow(&elsewhere, &owner, &at, Duration::from_millis(50));
+        let nothing = tokio::time::timeout(BOUND, nothing).await.expect("a wait ends");
         assert_eq!(nothing.text, "");
         let reader = {
             let (elsewhere, owner) = (elsewhere.clone(), owner.clone());
