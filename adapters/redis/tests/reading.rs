@@ -187,12 +187,16 @@ return marks";
 /// Takes the marks away, so that nothing is told.
 const UNMARK: &str = "for _, key in ipairs(redis.call('KEYS', '*:s:*')) do redis.call('HDEL', key, 'fo') end";
 
+/// What happens, and how it comes about.
+type Fault<'a> = (&'static str, &'a dyn Fn(&mut Server));
+
 /// How long a call of this reader waits.
 const ONE_WAIT: Duration = Duration::from_secs(1);
 /// When text that was not told is there all the same: a wait later, and what a busy machine or a server that starts takes.
 const BOUND: Duration = Duration::from_secs(6);
 
 /// Follows as the core does: again where Redis is away.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 async fn follow(store: &Redis, owner: &Owner, at: &Cursor, wait: Duration) -> Followed {
     loop {
         match store.follow(owner, at, wait).await {
@@ -217,7 +221,7 @@ async fn text_that_is_not_told_is_late_by_one_wait_at_most_and_none_is_lost() {
         unmark(server);
         restart(server);
     };
-    let faults: [(&str, &dyn Fn(&mut Server)); 5] = [
+    let faults: [Fault<'_>; 5] = [
         ("its mark is lost", &unmark),
         ("its connection is lost", &cut),
         ("scripts are lost", &forget),
