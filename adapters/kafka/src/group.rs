@@ -101,15 +101,16 @@ impl Group {
         self.consumer.lag().await.iter().filter_map(place).collect()
     }
 
-    /// Which of these topics are others than they were when this was asked last. Those that cannot be told of are not.
-    pub(crate) async fn made_anew(&self, topics: &BTreeSet<Topic>) -> Result<Vec<Topic>, BackendError> {
+    /// Whether each of these topics is another than it was when this was asked last; without those that cannot be told of.
+    pub(crate) async fn made_anew(&self, topics: &BTreeSet<Topic>) -> Result<BTreeMap<Topic, bool>, BackendError> {
         let names = topics.iter().map(|topic| self.config.topics.name(*topic));
         let options = DescribeTopicsOptions::default().timeout(self.config.call_timeout);
         let described = self.admin.describe_topics(names, options).await.map_err(failed)?;
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         let anew = |topic: &Topic| {
             let told = described.get(self.config.topics.name(*topic))?.as_ref().ok()?;
-            ids.insert(*topic, told.topic_id).filter(|before| *before != told.topic_id).map(|_| *topic)
+            let before = ids.insert(*topic, told.topic_id);
+            Some((*topic, before.is_some_and(|before| before != told.topic_id)))
         };
         Ok(topics.iter().filter_map(anew).collect())
     }
@@ -235,7 +236,7 @@ fn part_of(config: &KafkaConfig, named: &TopicPartition) -> Option<Part> {
 fn fetched(config: &KafkaConfig, record: ConsumerRecord) -> Option<Fetched> {
     let part = Part { number: record.partition, topic: config.topics.topic(&record.topic)? };
     let ConsumerRecord { offset, timestamp: at, key, value, headers, .. } = record;
-    Some(Fetched { part, offset, at, key, value, headers })
+    Some(Fetched { part, offset, life: 0, at, key, value, headers })
 }
 
 fn security(config: &KafkaConfig) -> AuthConfig {

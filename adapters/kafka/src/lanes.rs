@@ -48,6 +48,8 @@ pub(crate) struct Tenure {
     /// Behind the last one handed out.
     shown: i64,
     before: Before,
+    /// How often its topic was made anew meanwhile.
+    life: u32,
     dirty: bool,
     paused: bool,
     /// It moves to another member: nothing of it is handed out.
@@ -96,12 +98,13 @@ impl Lanes {
 
     /// Takes what was fetched; `skip` tells what is not for this group.
     pub(crate) fn fetched(&mut self, records: Vec<Fetched>, skip: impl Fn(&Fetched) -> bool) {
-        for record in records {
+        for mut record in records {
             let Some(tenure) = self.parts.get_mut(&record.part).filter(|tenure| !tenure.leaving) else { continue };
             if tenure.next.is_some_and(|next| record.offset < next) {
                 self.went_back.insert(record.part.topic);
             }
             tenure.next = Some(record.offset + 1);
+            record.life = tenure.life;
             if skip(&record) {
                 tenure.dirty = true;
                 continue;
@@ -121,11 +124,15 @@ impl Lanes {
         }
     }
 
-    /// Another topic has this name now, and is read from its start. Answers in which partitions.
+    /// Another topic has this name now, and is read from its start, which is committed. What is there of the one before is worked
+    /// off, and counts no more. Answers in which partitions.
     pub(crate) fn begin_anew(&mut self, topic: Topic) -> Vec<Part> {
         let tenures = self.parts.iter_mut().filter(|(part, _)| part.topic == topic);
         let anew = |(part, tenure): (&Part, &mut Tenure)| {
-            (tenure.next, tenure.shown, tenure.before) = (None, 0, Before::default());
+            tenure.open.clear();
+            (tenure.bytes, tenure.next, tenure.shown) = (0, Some(0), 0);
+            (tenure.before, tenure.dirty) = (Before::default(), true);
+            tenure.life += 1;
             *part
         };
         tenures.map(anew).collect()
@@ -158,9 +165,12 @@ impl Lanes {
         let record = lane.waiting.pop_front()?;
         lane.busy = true;
         let tenure = self.parts.get_mut(&record.part)?;
-        tenure.shown = tenure.shown.max(record.offset + 1);
+        let mut attempt = 1;
+        if tenure.life == record.life {
+            tenure.shown = tenure.shown.max(record.offset + 1);
+            attempt += tenure.before.of(record.offset);
+        }
         self.last += 1;
-        let attempt = tenure.before.of(record.offset) + 1;
         self.in_hand.insert(self.last, record.clone());
         Some(Taken { number: self.last, attempt, record })
     }
@@ -173,7 +183,7 @@ impl Lanes {
     /// It was worked off. Answers whether it was in hand.
     pub(crate) fn done(&mut self, number: u64) -> bool {
         let Some(record) = self.in_hand.remove(&number) else { return false };
-        if let Some(tenure) = self.parts.get_mut(&record.part) {
+        if let Some(tenure) = self.parts.get_mut(&record.part).filter(|tenure| tenure.life == record.life) {
             tenure.open.remove(&record.offset);
             tenure.bytes = tenure.bytes.saturating_sub(record.bytes());
             tenure.dirty = true;

@@ -272,13 +272,15 @@ impl Member {
                 return;
             }
         };
-        self.lanes().went_back.retain(|topic| !topics.contains(topic));
-        for topic in anew {
+        self.lanes().went_back.retain(|topic| !anew.contains_key(topic));
+        for topic in anew.into_iter().filter_map(|(topic, anew)| anew.then_some(topic)) {
             tracing::warn!(group = self.name, ?topic, "a topic was made anew, and is read from its start");
             let parts = self.lanes().begin_anew(topic);
             for part in parts {
                 self.group.begin_anew(part).await;
             }
+            // Else whoever has a partition next would go on where it was committed in the topic before.
+            self.dirty.notify_one();
         }
     }
 

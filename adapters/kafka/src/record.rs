@@ -38,6 +38,8 @@ pub(crate) fn time(millis: i64) -> DateTime<Utc> {
 pub(crate) struct Fetched {
     pub(crate) part: Part,
     pub(crate) offset: i64,
+    /// How often the topic had been made anew when it was fetched.
+    pub(crate) life: u32,
     /// Milliseconds since 1970.
     pub(crate) at: i64,
     pub(crate) key: Option<Bytes>,
@@ -102,7 +104,15 @@ mod tests {
 
     fn fetched(topic: Topic, value: &str) -> Fetched {
         let part = Part { number: 0, topic };
-        Fetched { part, offset: 7, at: 0, key: None, value: Some(value.to_owned().into()), headers: Vec::new() }
+        Fetched {
+            part,
+            offset: 7,
+            life: 0,
+            at: 0,
+            key: None,
+            value: Some(value.to_owned().into()),
+            headers: Vec::new(),
+        }
     }
 
     #[test]

@@ -7,12 +7,15 @@ use std::sync::Arc;
 /// How many bytes are kept of what was heard. Who is further behind than that looks.
 const MOST: usize = 16 << 10;
 
+/// What is told where there is something to look for.
+const LOOK: &str = "1";
+
 /// What came on a channel.
 #[derive(Default)]
 pub(crate) struct Heard {
     /// Grows with each message, and whenever one may have been missed.
     count: u64,
-    /// The latest messages without a gap, up to the newest.
+    /// The latest messages that say more than that there is something to look for, without a gap up to the newest.
     latest: VecDeque<Arc<[u8]>>,
     /// The server has confirmed that it will tell.
     ready: bool,
@@ -21,9 +24,13 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// A message came.
+    /// A message came. What only says that there is something to look for is not kept, nor what came before it.
     pub(crate) fn hear(&mut self, text: Arc<[u8]>) {
         self.count += 1;
+        if text.len() <= LOOK.len() {
+            self.latest.clear();
+            return;
+        }
         self.latest.push_back(text);
         while self.latest.iter().map(|text| text.len()).sum::<usize>() > MOST {
             self.latest.pop_front();
@@ -77,7 +84,7 @@ mod tests {
     fn what_was_heard_is_there_unless_some_of_it_may_have_been_missed_or_is_long_past() {
         let mut heard = Heard::default();
         heard.is_ready();
-        (0..3).for_each(|_| heard.hear(b"1".as_slice().into()));
+        (0..3).for_each(|_| heard.hear(b"a piece".as_slice().into()));
         assert_eq!(
             [0, 1, 3, 4, 5].map(|count| since(&heard, count)),
             [None, Some((4, 3)), Some((4, 1)), Some((4, 0)), None]
@@ -87,7 +94,14 @@ mod tests {
         heard.is_ready();
         assert_eq!([4, 5].map(|count| since(&heard, count)), [None, Some((5, 0))], "there was a gap");
         heard.hear(vec![b'x'; MOST].into());
-        heard.hear(b"1".as_slice().into());
+        heard.hear(b"a piece".as_slice().into());
         assert_eq!([5, 6].map(|count| since(&heard, count)), [None, Some((7, 1))]);
+        heard.hear(b"1".as_slice().into());
+        assert_eq!(
+            [6, 7, 8].map(|count| since(&heard, count)),
+            [None, None, Some((8, 0))],
+            "there is something to look for"
+        );
+        assert!(heard.latest.is_empty());
     }
 }

@@ -9,7 +9,7 @@ use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{Probe, SessionStore};
 use chatcore::session::{Adopted, AdoptionRest, SessionsCursor, SessionsPage};
-use chatcore::turn::{Began, NewTurn, Refusal, Target};
+use chatcore::turn::{Began, NewTurn, Piece, Refusal, Target};
 use chatcore_redis::Redis;
 use common::chat::{finish, question, start};
 use common::faults::patiently;
@@ -82,6 +82,42 @@ async fn the_quota_counts_questions_in_adopted_sessions_and_nothing_else() {
     }
     let replayed = store.begin_turn(&new("user:ann", here, "k1", Some(3))).await.unwrap();
     assert!(matches!(replayed, Began::Replayed(_)), "what was taken before is not refused: {replayed:?}");
+}
+
+/// It is counted in another slot than it is stored in, and the core asks again where it was told nothing.
+#[tokio::test]
+async fn a_question_whose_answer_is_cut_after_any_byte_counts_once() {
+    const LIMIT: u32 = 10_000;
+    let server = Server::start();
+    let wire = Wire::to(server.port).await;
+    let mut config = config(&[server.url()]);
+    let store = open(&config).await;
+    config.urls = vec![wire.url()];
+    let cut_off = open(&config).await;
+    let mut sessions = Vec::new();
+    for guest in ["phone", "tablet"] {
+        sessions.push(talk(&store, &format!("guest:{guest}"), Target::New, "k").await);
+        adopt(&store, guest).await;
+    }
+    let (quota, ann) = (Quota { limit: LIMIT, window: Duration::from_secs(60) }, "user:ann".parse().unwrap());
+    let mut cut = 0;
+    loop {
+        patiently(async || cut_off.check().await).await;
+        let here = Target::Existing(sessions[cut as usize % 2]);
+        let new = NewTurn { window: 2, ..new("user:ann", here, &format!("q{cut}"), Some(LIMIT)) };
+        wire.cut_after(cut);
+        let began = patiently(async || cut_off.begin_turn(&new).await).await;
+        let over = !wire.was_cut();
+        let Began::Started(started) = began else { panic!("{began:?}") };
+        let left = store.left(&ann, &quota).await.unwrap().remaining;
+        assert_eq!(left, LIMIT - 1 - cut as u32, "cut after {cut}");
+        finish(&*store, &started).await;
+        if over {
+            break;
+        }
+        cut += 1;
+    }
+    assert!(cut > 60, "a question in an adopted session is {cut} bytes of Redis");
 }
 
 #[tokio::test]
@@ -307,4 +343,46 @@ async fn an_adoption_that_comes_back_too_late_gives_back_no_more_than_it_has() {
     assert_eq!(adoption.await.unwrap(), Adopted { moved: 0, rest: AdoptionRest::Nothing });
     assert_eq!(refused(&store, &next("k1")).await, None);
     assert_eq!(refused(&store, &next("k2")).await, Some(Refusal::TooManySessions), "two are two");
+}
+
+/// What is left of all keys once their sessions are over: streams of events, and what quotas count for a minute.
+#[tokio::test]
+async fn nothing_of_a_session_outlives_it() {
+    let server = Server::start();
+    let store = open(&config(&[server.url()])).await;
+    let new =
+        |owner: &str, target, key: &str| NewTurn { ttl: Duration::from_secs(1), ..new(owner, target, key, Some(9)) };
+    let whole = start(&*store, &new("user:ann", Target::New, "whole")).await;
+    finish(&*store, &whole).await;
+    finish(&*store, &start(&*store, &new("user:ann", Target::Existing(whole.turn.id.session), "again")).await).await;
+    let open_one = start(&*store, &new("user:ann", Target::New, "open")).await;
+    let piece = Piece { offset: 0, text: "Mu".into() };
+    store.extend_turn(&open_one.turn, &piece, Duration::from_millis(100)).await.unwrap();
+    let deleted = start(&*store, &new("user:ann", Target::New, "deleted")).await;
+    store.delete(&"user:ann".parse().unwrap(), &deleted.turn.id.session, None).await.unwrap();
+    for guest in ["phone", "tablet"] {
+        let started = start(&*store, &new(&format!("guest:{guest}"), Target::New, "k")).await;
+        finish(&*store, &started).await;
+        adopt(&store, guest).await;
+        let here = Target::Existing(started.turn.id.session);
+        finish(&*store, &start(&*store, &new("user:ann", here, "adopted")).await).await;
+    }
+    // All but the one that the probe looks at.
+    let keys = || {
+        let keys = server.ask(&["KEYS", "*}:*"]);
+        keys.lines().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let kinds = || {
+        let kind = |key: &String| key.split_once("}:").unwrap().1.split(':').next().unwrap().to_owned();
+        keys().iter().map(kind).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(kinds().into_iter().collect::<String>(), "aehiklmoxqstu", "of each kind there is one");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    store.close_orphans(Duration::ZERO, 100).await.unwrap();
+    let lasting: BTreeSet<String> = ["a", "ox", "q"].map(str::to_owned).into();
+    assert_eq!(kinds(), lasting, "{:?}", keys());
+    for key in keys().iter().filter(|key| !key.ends_with(":ox")) {
+        let left: u64 = server.ask(&["PTTL", key]).parse().unwrap();
+        assert!(left <= 61_000, "{key} lives for {left} ms");
+    }
 }

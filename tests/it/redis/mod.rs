@@ -32,7 +32,7 @@ use writers::{REFUSED_WITHIN, Writers};
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 /// The lease of turns here, and how soon after it a question is answered that was in hand.
 const LEASE: Duration = Duration::from_secs(1);
-const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A server over this Redis, and four clients that go on through the fault.
 async fn server(urls: &str) -> (Server, Client) {

@@ -13,7 +13,7 @@ const ASKED: Topic = Topic::Requests;
 fn record(topic: Topic, offset: i64, key: &str, seq: u64) -> Fetched {
     let headers = vec![("event-id".to_owned(), Some(format!("{key}-{seq}").into()))];
     let (key, value) = (Some(key.to_owned().into()), Some("value".into()));
-    Fetched { part: part(topic), offset, at: offset, key, value, headers }
+    Fetched { part: part(topic), offset, life: 0, at: offset, key, value, headers }
 }
 
 fn with(topics: &[Topic]) -> Lanes {
@@ -157,4 +157,20 @@ fn a_client_that_goes_back_is_noticed() {
     lanes.went_back.clear();
     feed(&mut lanes, vec![record(ASKED, 0, "c", 1)]);
     assert_eq!(lanes.went_back, BTreeSet::new(), "it was told to begin anew");
+}
+
+#[test]
+fn what_is_in_hand_of_a_topic_that_was_made_anew_commits_nothing_in_the_new_one() {
+    let mut lanes = with(&[ASKED]);
+    feed(&mut lanes, (0..3).map(|offset| record(ASKED, 980 + offset, "a", offset as u64 + 1)).collect());
+    let (old, _) = take(&mut lanes).unwrap();
+    assert_eq!(lanes.begin_anew(ASKED), [part(ASKED)]);
+    assert_eq!(positions(&lanes.commits()), [0], "the start of the new one");
+    feed(&mut lanes, (0..2).map(|offset| record(ASKED, offset, "b", offset as u64 + 1)).collect());
+    assert!(lanes.done(old));
+    assert_eq!(positions(&lanes.commits()), [] as [i64; 0]);
+    while let Some((number, _)) = take(&mut lanes) {
+        assert!(lanes.done(number), "the rest of the old one is worked off as well");
+    }
+    assert_eq!(positions(&lanes.commits()), [2]);
 }

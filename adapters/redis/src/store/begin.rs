@@ -82,8 +82,9 @@ impl Redis {
         match taken {
             Taken::One { left, .. } if answer.is_new()? => began(answer, Some(left)),
             Taken::One { at, .. } => {
-                self.say(&self.at(home, &GIVE_BACK, &[format!("q:{}", new.owner)]).arg(new.owner.to_string()).arg(at))
-                    .await?;
+                let keys = [format!("q:{}", new.owner), format!("a:{}", new.attempt)];
+                let call = self.at(home, &GIVE_BACK, &keys).arg(new.owner.to_string()).arg(at);
+                self.say(&call.arg(new.attempt.to_string())).await?;
                 began(answer, None)
             }
             Taken::Free | Taken::Wait(_) => began(answer, None),
@@ -93,11 +94,12 @@ impl Redis {
     async fn take(&self, new: &NewTurn, home: Partition) -> Read<Taken> {
         let (limit, window) = quota(new);
         let call = self
-            .at(home, &HOME, &[format!("h:{}", new.owner), format!("q:{}", new.owner)])
+            .at(home, &HOME, &[format!("h:{}", new.owner), format!("q:{}", new.owner), format!("a:{}", new.attempt)])
             .arg(new.owner.to_string())
             .arg(limit)
             .arg(window)
-            .arg(micros(new.ttl));
+            .arg(micros(new.ttl))
+            .arg(new.attempt.to_string());
         let (word, rest) = self.say(&call).await?;
         let mut rest = rest.into_iter();
         let mut next = || rest.next().unwrap_or_default();
@@ -174,10 +176,10 @@ struct Answer {
 }
 
 impl Answer {
-    /// Whether a question was stored that was not there before.
+    /// Whether this attempt stored a question that was not there before, now or when its answer was lost.
     fn is_new(&self) -> Read<bool> {
-        let fresh = || self.rest.get(5).cloned().map_or(Ok(0), number::<u8>);
-        Ok(self.word == "STARTED" && fresh()? == 1)
+        let resumed = || self.rest.get(4).cloned().map_or(Ok(1), number::<u8>);
+        Ok(self.word == "STARTED" && resumed()? == 0)
     }
 }
 

@@ -11,9 +11,9 @@ use chatcore::id::SessionId;
 use chatcore::turn::Swept;
 use deadpool_redis::redis::Value;
 use futures_util::future::join_all;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 static SWEEP: Script = script!("sweep");
@@ -31,18 +31,28 @@ const SERVERS_FIRST: Duration = Duration::from_millis(1500);
 pub(crate) struct Sweeps {
     /// How many there were.
     count: AtomicUsize,
-    /// Where they fail.
-    away: Mutex<BTreeSet<Partition>>,
+    /// Where they failed: for now, or until when nothing is closed there, as the runtime's time.
+    away: Mutex<BTreeMap<Partition, Option<Duration>>>,
 }
 
 impl Sweeps {
     fn goes_wrong(&self, place: Partition) {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
+        self.away().insert(place, None);
     }
 
-    /// Whether it went wrong there until now.
-    fn goes_well_again(&self, place: Partition) -> bool {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner).remove(&place)
+    /// A look succeeded there; how long nothing may be closed yet.
+    fn goes_well(&self, place: Partition, now: Duration) -> Option<Duration> {
+        let mut away = self.away();
+        let until = *away.get_mut(&place)?.get_or_insert(now + SERVERS_FIRST);
+        let left = until.saturating_sub(now);
+        if left.is_zero() {
+            away.remove(&place);
+        }
+        Some(left).filter(|left| !left.is_zero())
+    }
+
+    fn away(&self) -> MutexGuard<'_, BTreeMap<Partition, Option<Duration>>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,8 +115,8 @@ impl Redis {
                 return Look::failed(error);
             }
         };
-        if self.inner.sweeps.goes_well_again(place) {
-            return Look { quiet: quiet.map(|quiet| quiet.max(SERVERS_FIRST)), ..Look::default() };
+        if let Some(left) = self.inner.sweeps.goes_well(place, self.inner.runtime.elapsed()) {
+            return Look { quiet: quiet.map(|quiet| quiet.max(left)), ..Look::default() };
         }
         if due.is_empty() {
             return Look { quiet, ..Look::default() };
