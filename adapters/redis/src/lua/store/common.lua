@@ -72,7 +72,9 @@ local function listen(S, followed, time)
   if tonumber(time) > 0 and tonumber(followed or 0) < now + time then redis.call('HSET', S, 'fo', now + time) end
 end
 
--- Without such a mark nothing is sent. Text is sent along where there is no more to know than that: see told.rs.
-local function wake(channel, session, followed, told)
-  if followed and tonumber(followed) > now then redis.call('PUBLISH', channel .. session, told or '1') end
+-- Without such a mark nothing is sent.
+local function is_followed(followed) return followed and tonumber(followed) > now end
+
+local function wake(channel, session, followed)
+  if is_followed(followed) then redis.call('PUBLISH', channel .. session, '1') end
 end

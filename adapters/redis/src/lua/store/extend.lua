@@ -16,9 +16,11 @@ if from <= held and held < from + #ARGV[6] then
     held = redis.call('SETRANGE', L, from, ARGV[6])
     redis.call('PEXPIREAT', L, s[7])
     if s[9] ~= '1' then redis.call('HSET', S, 'lt', '1') end
-    -- What is long is not worth sending to all: then they look.
-    wake(ARGV[8], ARGV[2], s[8], #ARGV[6] <= 4096 and
-      table.concat({ARGV[3], ARGV[4], s[1], s[10], ARGV[5], ARGV[6]}, '\n'))
+    if is_followed(s[8]) then
+      -- As told.rs reads it. What is long is not worth sending to all: then they look.
+      local told = #ARGV[6] <= 4096 and table.concat({ARGV[3], ARGV[4], s[1], s[10], ARGV[5], ARGV[6]}, '\n')
+      redis.call('PUBLISH', ARGV[8] .. ARGV[2], told or '1')
+    end
   end
 end
 return {'HELD', held}
