@@ -8,6 +8,7 @@
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
 
+mod clients;
 mod config;
 mod error;
 mod gateway;

@@ -1,5 +1,6 @@
 //! One call of the service: connect, ask, and read what comes back, within a deadline.
 
+use crate::clients::{Clients, TRIES};
 use crate::config::{Endpoint, HttpAiConfig};
 use crate::error::{ConfigError, Failure, causes};
 use crate::tokens::Spent;
@@ -8,7 +9,7 @@ use chatcore::TRACES;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, Request, Response};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +18,8 @@ use std::time::Duration;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
-const TRIES: u32 = 3;
 /// What comes before a second and a third try to connect.
 const PAUSES: [Duration; TRIES as usize - 1] = [Duration::from_millis(50), Duration::from_millis(200)];
-/// Shorter than the 5 s after which common servers close an idle connection: a POST sent into such a close is lost, and
-/// must not be repeated.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-
 /// How long an answer's end waits for that of its connection, which is of use for the next call then.
 const LINGER: Duration = Duration::from_millis(50);
 
@@ -35,7 +31,7 @@ pub(crate) struct Upstream {
 
 #[derive(Debug)]
 struct Call {
-    client: Client,
+    clients: Clients,
     endpoint: Endpoint,
     wire: Wire,
     send_context: bool,
@@ -57,7 +53,7 @@ impl Upstream {
         runtime: Arc<dyn Runtime>,
     ) -> Result<Self, ConfigError> {
         let call = Call {
-            client: client(config)?,
+            clients: Clients::new(config)?,
             endpoint: config.endpoint.clone(),
             wire: config.wire.clone(),
             send_context: config.send_context,
@@ -114,9 +110,9 @@ impl Call {
 
     /// Only a call that found no connection is made again: any other may have taken effect.
     async fn connect(&self, prompt: &Prompt, asked: Asked) -> Result<Response, Failure> {
-        let begun = self.runtime.elapsed();
+        let (begun, client) = (self.runtime.elapsed(), self.clients.here());
         for pause in PAUSES {
-            let answered = self.client.execute(self.request(prompt, asked)?).await;
+            let answered = client.execute(self.request(&client, prompt, asked)?).await;
             let next_ends = (self.runtime.elapsed() - begun) + pause + self.connect_timeout / TRIES;
             match answered {
                 Err(error) if error.is_connect() && next_ends <= self.connect_timeout => {
@@ -126,14 +122,13 @@ impl Call {
                 answered => return answered.map_err(Failure::of_call),
             }
         }
-        self.client.execute(self.request(prompt, asked)?).await.map_err(Failure::of_call)
+        client.execute(self.request(&client, prompt, asked)?).await.map_err(Failure::of_call)
     }
 
-    fn request(&self, prompt: &Prompt, asked: Asked) -> Result<Request, Failure> {
+    fn request(&self, client: &Client, prompt: &Prompt, asked: Asked) -> Result<Request, Failure> {
         let question = self.wire.question(prompt, asked).map_err(|_| Failure::Request)?;
         let taken = if asked.stream { "text/event-stream, application/json" } else { "application/json" };
-        let mut request = self
-            .client
+        let mut request = client
             .post(self.wire.address(self.endpoint.url()))
             .header(ACCEPT, taken)
             .header(CONTENT_TYPE, "application/json")
@@ -148,36 +143,6 @@ impl Call {
         }
         request.build().map_err(|_| Failure::Request)
     }
-}
-
-/// A client that does what is asked and no more: no redirects, no proxies from the environment, no tries of its own.
-fn client(config: &HttpAiConfig) -> Result<Client, ConfigError> {
-    let mut builder = Client::builder()
-        .default_headers(headers(config)?)
-        .user_agent(concat!("chatcore-ai-http/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .retry(reqwest::retry::never())
-        .connect_timeout(config.connect_timeout / TRIES)
-        .pool_idle_timeout(POOL_IDLE)
-        .tcp_nodelay(true);
-    if config.endpoint.is_plain() {
-        // Without TLS the system's certificates are not needed, and a bare container has none.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| ConfigError::Client(causes(error)))
-}
-
-fn headers(config: &HttpAiConfig) -> Result<HeaderMap, ConfigError> {
-    let mut headers = HeaderMap::new();
-    if let Some(key) = config.api_key.as_ref().filter(|key| !key.expose().is_empty()) {
-        let is_visible = key.expose().bytes().all(|byte| byte.is_ascii_graphic());
-        let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose())).ok().filter(|_| is_visible);
-        let mut bearer = bearer.ok_or(ConfigError::ApiKey)?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
-    }
-    Ok(headers)
 }
 
 type Chunks = BoxStream<'static, Result<AiChunk, Failure>>;
@@ -222,7 +187,8 @@ async fn next_before(running: Option<Running>) -> Option<(Result<AiChunk, Failur
     match select(&mut running.alarm, running.chunks.next()).await {
         Either::Left(_) => Some((Err(Failure::Late(running.limit)), None)),
         Either::Right((Some(Ok(done @ AiChunk::Done(_))), _)) => {
-            select(running.runtime.sleep(LINGER), running.chunks.next()).await;
+            // In this order: mostly it has come already, and then no alarm is set.
+            select(running.chunks.next(), running.runtime.sleep(LINGER)).await;
             Some((Ok(done), None))
         }
         Either::Right((chunk, _)) => chunk.map(|chunk| (chunk, Some(running))),

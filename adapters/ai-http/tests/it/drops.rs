@@ -6,6 +6,8 @@ use chatcore::port::AiGateway;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -74,4 +76,37 @@ async fn a_whole_answer_leaves_its_connection_for_the_next_question() {
     };
     let both = async { tokio::join!(serve, asking) };
     tokio::time::timeout(Duration::from_secs(5), both).await.expect("one connection served all three");
+}
+
+#[test]
+fn each_runtime_keeps_a_connection_of_its_own() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (asking, other) = (runtime(), runtime());
+    let served = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = served.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let ai = ai(config(&format!("http://{}/", listener.local_addr().unwrap())));
+    let (accepted, counter) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let accepts = Arc::clone(&accepted);
+    served.spawn(async move {
+        while let Ok((mut peer, _)) = listener.accept().await {
+            accepts.fetch_add(1, Ordering::SeqCst);
+            let counter = Arc::clone(&counter);
+            tokio::spawn(async move {
+                while read_request(&mut peer).await {
+                    let body = format!(r#"{{"response": "{}"}}"#, counter.fetch_add(1, Ordering::SeqCst));
+                    let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                    peer.write_all(reply.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    let on = |runtime: &tokio::runtime::Runtime| runtime.block_on(ask(&ai)).unwrap().0;
+    // One on a connection of the other's runtime, which nobody runs meanwhile, would never be answered.
+    for round in 0..3 {
+        assert_eq!(on(&asking), [(2 * round).to_string()]);
+        assert_eq!(on(&other), [(2 * round + 1).to_string()]);
+    }
+    assert_eq!(accepted.load(Ordering::SeqCst), 2, "two runtimes, two connections");
+    drop(asking);
+    assert_eq!(on(&other), ["6"], "the end of one runtime is not the other's");
 }

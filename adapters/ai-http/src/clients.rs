@@ -1,0 +1,84 @@
+//! The HTTP clients: one for each tokio runtime that calls. A connection works where it was made, so a call on one of another
+//! runtime would wake that one's thread for each step; and a connection ends with its runtime.
+
+use crate::config::HttpAiConfig;
+use crate::error::{ConfigError, causes};
+use reqwest::Client;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::{Handle, Id};
+
+/// How often a call tries to connect.
+pub(crate) const TRIES: u32 = 3;
+/// How many runtimes have a client at once; the oldest is given up for a new one.
+const MOST_RUNTIMES: usize = 256;
+/// Shorter than the 5 s after which common servers close an idle connection: a POST sent into such a close is lost, and
+/// must not be repeated.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// Hands out the client of the caller's runtime.
+pub(crate) struct Clients {
+    config: HttpAiConfig,
+    /// For who calls outside of any runtime, and where no more can be made.
+    first: Client,
+    places: Mutex<Vec<(Id, Client)>>,
+}
+
+impl Clients {
+    pub(crate) fn new(config: &HttpAiConfig) -> Result<Self, ConfigError> {
+        Ok(Self { config: config.clone(), first: client(config)?, places: Mutex::default() })
+    }
+
+    /// The client whose connections live on the caller's runtime.
+    pub(crate) fn here(&self) -> Client {
+        let Ok(runtime) = Handle::try_current() else { return self.first.clone() };
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = places.iter().find(|(id, _)| *id == runtime.id()) {
+            return client.clone();
+        }
+        let Ok(client) = client(&self.config) else { return self.first.clone() };
+        if places.len() == MOST_RUNTIMES {
+            places.remove(0);
+        }
+        places.push((runtime.id(), client.clone()));
+        client
+    }
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").finish_non_exhaustive()
+    }
+}
+
+/// A client that does what is asked and no more: no redirects, no proxies from the environment, no tries of its own.
+fn client(config: &HttpAiConfig) -> Result<Client, ConfigError> {
+    let mut builder = Client::builder()
+        .default_headers(headers(config)?)
+        .user_agent(concat!("chatcore-ai-http/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .connect_timeout(config.connect_timeout / TRIES)
+        .pool_idle_timeout(POOL_IDLE)
+        .tcp_nodelay(true);
+    if config.endpoint.is_plain() {
+        // Without TLS the system's certificates are not needed, and a bare container has none.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| ConfigError::Client(causes(error)))
+}
+
+fn headers(config: &HttpAiConfig) -> Result<HeaderMap, ConfigError> {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = config.api_key.as_ref().filter(|key| !key.expose().is_empty()) {
+        let is_visible = key.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose())).ok().filter(|_| is_visible);
+        let mut bearer = bearer.ok_or(ConfigError::ApiKey)?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    Ok(headers)
+}
