@@ -107,8 +107,8 @@ impl Field {
     }
 
     /// Faults for so long, or until it is enough. Afterwards everything runs that a pause needs.
-    pub(crate) fn storm(&mut self, length: Duration, ledger: &Ledger, until_found: bool) {
-        self.lanes.storm(length, ledger, until_found);
+    pub(crate) fn storm(&mut self, length: Duration, ledger: &Ledger) {
+        self.lanes.storm(length, ledger);
         self.ports.iter().for_each(|port| listens(*port));
     }
 

@@ -35,9 +35,9 @@ impl Lanes {
     }
 
     /// Faults for so long, or until it is enough. Afterwards everything runs.
-    pub(crate) fn storm(&mut self, length: Duration, ledger: &Ledger, until_found: bool) {
+    pub(crate) fn storm(&mut self, length: Duration, ledger: &Ledger) {
         let until = Instant::now() + length;
-        let goes_on = &|after| Instant::now() + after < until && !(until_found && ledger.found());
+        let goes_on = &|after| Instant::now() + after < until && !ledger.is_enough();
         scope(|threads| {
             for lane in &mut self.0 {
                 threads.spawn(move || lane.storm(goes_on, ledger));

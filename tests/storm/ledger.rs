@@ -17,6 +17,8 @@ const SHOWN: usize = 20;
 pub(crate) struct Ledger {
     book: Arc<Mutex<Book>>,
     stop: Arc<AtomicBool>,
+    /// One of these is enough.
+    until: Arc<[String]>,
 }
 
 /// What is written in it.
@@ -70,6 +72,10 @@ pub(crate) struct Session {
 }
 
 impl Ledger {
+    pub(crate) fn new(until: &[String]) -> Self {
+        Self { until: until.into(), ..Self::default() }
+    }
+
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap()
     }
@@ -122,6 +128,12 @@ impl Ledger {
 
     pub(crate) fn found(&self) -> bool {
         !self.book().violations.is_empty()
+    }
+
+    /// What the storm was to go on for was found.
+    pub(crate) fn is_enough(&self) -> bool {
+        let wanted = |what: &String| self.until.iter().any(|law| what.starts_with(law));
+        self.book().violations.iter().any(wanted)
     }
 
     /// Clients ask no more new questions.

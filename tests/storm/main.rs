@@ -77,7 +77,7 @@ async fn main() -> ExitCode {
         Bus::Local => None,
     };
     let mut field = Field::start(&options, folder.path(), &ai_url, kafka.as_ref());
-    let world = Arc::new(World::new(&field, ai));
+    let world = Arc::new(World::new(&field, ai, &options.until));
     world.get_ready().await;
     let mut printed = Printed::new(field.worker_output(), options.bus);
     let start = Instant::now();
@@ -85,7 +85,7 @@ async fn main() -> ExitCode {
     let clients = clients::start(&world).into_iter().chain(readers).chain(guests::start(&world)).collect();
     field = storm(&options, field, &world, &mut printed).await;
     world.ledger.stop();
-    if !(options.until_found && world.ledger.found()) {
+    if !world.ledger.is_enough() {
         see_off(&world, clients).await;
         let histories = audit::last(&world).await;
         printed.all(&world, &histories).await;
@@ -95,7 +95,7 @@ async fn main() -> ExitCode {
     }
     println!("{:.0} s, seed {}\n  faults: {}", start.elapsed().as_secs_f64(), options.seed, field.counts());
     println!("  turns that changed hands: {}", world.ai.taken_over());
-    if world.ledger.found() && !options.until_found {
+    if world.ledger.found() && !world.ledger.is_enough() {
         println!("  logs: {}", folder.keep().display());
     }
     world.ledger.report(&options)
@@ -104,23 +104,22 @@ async fn main() -> ExitCode {
 /// Round after round: faults, then a pause in which all that answers runs and is looked at. Other faults go on meanwhile.
 async fn storm(options: &Options, mut field: Field, world: &Arc<World>, printed: &mut Printed) -> Field {
     let start = Instant::now();
-    let over = |world: &World| start.elapsed() >= options.length || (options.until_found && world.ledger.found());
-    let until_found = options.until_found;
+    let over = |world: &World| start.elapsed() >= options.length || world.ledger.is_enough();
     let mut lanes = std::mem::take(field.beside());
     let (length, ledger) = (options.length, world.ledger.clone());
     let beside = spawn_blocking(move || {
-        lanes.storm(length, &ledger, until_found);
+        lanes.storm(length, &ledger);
         lanes
     });
     while !over(world) {
         let since = world.now();
         let (length, ledger) = (ROUND.min(options.length.saturating_sub(start.elapsed())), world.ledger.clone());
         let storm = spawn_blocking(move || {
-            field.storm(length, &ledger, until_found);
+            field.storm(length, &ledger);
             field
         });
         field = storm.await.unwrap();
-        if over(world) && options.until_found {
+        if world.ledger.is_enough() {
             break;
         }
         let calm = world.begin_calm();

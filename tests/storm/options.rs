@@ -14,8 +14,8 @@ pub(crate) struct Options {
     pub(crate) length: Duration,
     /// Decides the faults.
     pub(crate) seed: u64,
-    /// End with the first violation.
-    pub(crate) until_found: bool,
+    /// End with the first violation whose name begins with one of these.
+    pub(crate) until: Vec<String>,
 }
 
 /// The words that choose the same plan again.
@@ -43,13 +43,13 @@ pub(crate) enum Bus {
 }
 
 const USAGE: &str =
-    "storm --store redis|sqlite [--bus local|kafka] [--seconds N | --minutes N] [--seed S] [--until-found]";
+    "storm --store redis|sqlite [--bus local|kafka] [--seconds N | --minutes N] [--seed S] [--until LAW]...";
 
 impl Options {
     /// Reads them, or says how they are given.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (store, bus, length) = (Store::Redis, Bus::Local, Duration::from_secs(60));
-        let mut options = Self { store, bus, length, seed: 1, until_found: false };
+        let mut options = Self { store, bus, length, seed: 1, until: Vec::new() };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"));
             match word.as_str() {
@@ -58,7 +58,7 @@ impl Options {
                 "--seconds" => options.length = Duration::from_secs(number(&value()?)?),
                 "--minutes" => options.length = Duration::from_secs(60 * number(&value()?)?),
                 "--seed" => options.seed = number(&value()?)?,
-                "--until-found" => options.until_found = true,
+                "--until" => options.until.push(value()?),
                 other => return Err(format!("there is no `{other}`\n{USAGE}")),
             }
         }

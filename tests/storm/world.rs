@@ -49,7 +49,7 @@ pub(crate) struct Said {
 }
 
 impl World {
-    pub(crate) fn new(field: &Field, ai: Arc<Ai>) -> Self {
+    pub(crate) fn new(field: &Field, ai: Arc<Ai>, until: &[String]) -> Self {
         let runtime = TokioRuntime::current();
         ai.freezes.set(field.freezes()).unwrap();
         Self {
@@ -58,7 +58,7 @@ impl World {
             runtime: runtime.clone(),
             requests: AtomicU64::new(0),
             freezes: field.freezes(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(until),
             ai,
             demo: OnceLock::new(),
             calms: Calms::default(),

@@ -25,7 +25,7 @@ cargo xtask COMMAND
   mutants   plants bugs in copies of the sources and sees that the suite, the simulation or the storm finds each;
             `mutants WORD`: only those with the word in their name
   storm     kills, freezes and restarts servers, workers, Redis and Kafka at random under load, then checks the invariants:
-            storm --store redis|sqlite [--bus local|kafka] [--seconds N | --minutes N] [--seed S] [--until-found]
+            storm --store redis|sqlite [--bus local|kafka] [--seconds N | --minutes N] [--seed S] [--until LAW]...
   walk      runs the README's curl walk against servers that it starts, and its script in a browser
   help      this text
 ";

@@ -11,9 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How a finding begins: an invariant of the simulation, or the test of a law.
-const LAWS: &[&str] = &["I1:", "I2:", "I3:", "I4:", "I5:", "I9:", "I10:", "quota:", "VIOLATION ", "... FAILED"];
-
 /// How much of a finding is printed, in characters.
 const SHOWN: usize = 300;
 
@@ -54,7 +51,7 @@ const STORM_LIMIT: u64 = 100;
 /// The line in which a test says what is wrong; `None` when all tests pass, or take too long to find it.
 #[expect(clippy::disallowed_methods, reason = "how long a test takes is real time")]
 fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
-    let (mut build, mut test) = commands(copy, mutant.finder);
+    let (mut build, mut test) = commands(copy, mutant);
     // A build that fails finds nothing: the mutant itself is wrong.
     if !build.arg("--quiet").stderr(Stdio::inherit()).status().map_err(|error| error.to_string())?.success() {
         return Err(format!("`{}` does not compile", mutant.name));
@@ -62,9 +59,9 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let start = Instant::now();
     let output = test.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let told = |law: &&str| said.lines().find(|line| line.contains(*law));
-    // A test that fails for another reason has found nothing.
-    let finding = LAWS.iter().find_map(told).map(|line| line.trim().to_owned());
+    let before = if matches!(mutant.finder, Finder::Storm) { "VIOLATION " } else { "" };
+    let names = |line: &&str| mutant.breaks.iter().any(|law| line.contains(&format!("{before}{law}")));
+    let finding = said.lines().find(names).map(|line| line.trim().to_owned());
     let limit = match mutant.finder {
         Finder::Storm => STORM_LIMIT,
         Finder::KafkaSuite(_) => KAFKA_LIMIT,
@@ -74,7 +71,8 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
 }
 
 /// What builds the finder, and what runs it.
-fn commands(copy: &Path, finder: Finder) -> (Command, Command) {
+fn commands(copy: &Path, mutant: &Mutant) -> (Command, Command) {
+    let finder = mutant.finder;
     let tests: &[&str] = match finder {
         Finder::Simulation => &["test", "--package", "chat-sim", "--test", "sim", "invariants"],
         Finder::SqliteSuite => &["test", "--package", "chatcore-sqlite", "--test", "conformance"],
@@ -83,6 +81,7 @@ fn commands(copy: &Path, finder: Finder) -> (Command, Command) {
         Finder::Storm => {
             let mut storm = Command::new(storm::program(&built(finder).join("debug")));
             storm.args(STORM).stdin(Stdio::null());
+            storm.args(mutant.breaks.iter().flat_map(|law| ["--until", law]));
             return (in_copy(copy, finder, BUILD_STORM), storm);
         }
     };
@@ -104,8 +103,7 @@ const BUILD_STORM: &[&str] = &[
     "--example",
     "storm",
 ];
-/// It ends with the first violation.
-const STORM: &[&str] = &["--store", "redis", "--seconds", "80", "--seed", "3", "--until-found"];
+const STORM: &[&str] = &["--store", "redis", "--seconds", "80", "--seed", "3"];
 
 fn in_copy(copy: &Path, finder: Finder, words: &[&str]) -> Command {
     let mut command = cargo(&words[..1]);

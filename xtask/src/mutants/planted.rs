@@ -6,6 +6,8 @@ pub(super) struct Mutant {
     pub(super) file: &'static str,
     pub(super) from: &'static str,
     pub(super) to: &'static str,
+    /// What the finder has to say: one of these. A test that fails for another reason has found something else.
+    pub(super) breaks: &'static [&'static str],
     pub(super) finder: Finder,
 }
 
@@ -31,6 +33,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "domain/src/chat/keep.rs",
         from: "self.core.policy.lease / 3",
         to: "self.core.policy.lease * 3",
+        breaks: &["I10:"],
         finder: Finder::Simulation,
     },
     Mutant {
@@ -38,6 +41,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "domain/src/chat/run.rs",
         from: "Err(error) if error.may_pass() => said = Some(error),",
         to: "Err(error) if error.may_pass() => return Err(Some(error)),",
+        breaks: &["I10:"],
         finder: Finder::Simulation,
     },
     Mutant {
@@ -45,6 +49,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "domain/src/chat/message.rs",
         from: "AttemptId::from(self.runtime.new_id())",
         to: "AttemptId::from(uuid::Uuid::nil())",
+        breaks: &["I1:", "I2:", "I9:"],
         finder: Finder::Simulation,
     },
     Mutant {
@@ -52,6 +57,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "domain/src/chat/tail.rs",
         from: "if restarted {",
         to: "if restarted && text.is_empty() {",
+        breaks: &["I9:"],
         finder: Finder::Simulation,
     },
     Mutant {
@@ -59,6 +65,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "domain/src/chat/run.rs",
         from: "live.update(|state| state.text.clone_from(&answer.content));\n        let since",
         to: "let since",
+        breaks: &["I9:"],
         finder: Finder::Simulation,
     },
     Mutant {
@@ -66,6 +73,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "domain/src/relay.rs",
         from: "return None;",
         to: "Settled::Published",
+        breaks: &["I3:"],
         finder: Finder::Simulation,
     },
     Mutant {
@@ -73,6 +81,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/sqlite/src/store/answer.rs",
         from: "if session.fence != turn.fence {",
         to: "if false {",
+        breaks: &["sessions::a_stale_fence_never_writes ... FAILED"],
         finder: Finder::SqliteSuite,
     },
     Mutant {
@@ -80,6 +89,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/lua/store/finish.lua",
         from: "if fence ~= ARGV[5] then return {'FENCED'} end",
         to: "if open ~= '' then turn = open end",
+        breaks: &["I1:", "I2:", "I5:"],
         finder: Finder::Storm,
     },
     Mutant {
@@ -87,6 +97,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/lua/store/begin.lua",
         from: "not new and redis.call('HGET', of('i', sid), 'k' .. key)",
         to: "nil",
+        breaks: &["I2:", "I9:"],
         finder: Finder::Storm,
     },
     Mutant {
@@ -99,6 +110,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                redis.call('HSET', S, 'cr', now, 'la', now)\n\
                n, fence, open, request = 0, ARGV[5], turn, ''\n\
              end",
+        breaks: &["I3:", "I5:"],
         finder: Finder::Storm,
     },
     Mutant {
@@ -106,6 +118,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/lua/store/close.lua",
         from: "if lease + ARGV[3] > now then return {'ALIVE'} end",
         to: "do return {'ALIVE'} end",
+        breaks: &["I4:"],
         finder: Finder::Storm,
     },
     Mutant {
@@ -113,6 +126,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/lua/store/follow.lua",
         from: "redis.call('GETRANGE', L, from, -1)}",
         to: "redis.call('GETRANGE', L, from + 1, -1)}",
+        breaks: &["stream:"],
         finder: Finder::Storm,
     },
     Mutant {
@@ -120,6 +134,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/lua/store/finish.lua",
         from: "wake(ARGV[9], sid, followed)\nreturn {'STORED'",
         to: "return {'STORED'",
+        breaks: &["stream:"],
         finder: Finder::Storm,
     },
     Mutant {
@@ -127,6 +142,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/lua/store/move.lua",
         from: "redis.call('ZADD', u_index, s[2], id)",
         to: "if moved == 0 then redis.call('ZADD', u_index, s[2], id) end",
+        breaks: &["adoption:"],
         finder: Finder::Storm,
     },
     Mutant {
@@ -134,6 +150,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/kafka/src/lanes.rs",
         from: "tenure.shown = tenure.shown.max(record.offset + 1);",
         to: "tenure.shown = tenure.shown.max(record.offset + 1);\ntenure.open.remove(&record.offset);\ntenure.dirty = true;",
+        breaks: &["classic::an_unacked_delivery_comes_back ... FAILED"],
         finder: Finder::KafkaSuite("classic::an_unacked_delivery_comes_back"),
     },
     Mutant {
@@ -141,6 +158,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/kafka/src/lanes.rs",
         from: "tenure.open.remove(&record.offset);",
         to: "tenure.open.retain(|open| *open > record.offset);",
+        breaks: &["classic::an_unacked_delivery_comes_back ... FAILED"],
         finder: Finder::KafkaSuite("classic::an_unacked_delivery_comes_back"),
     },
     Mutant {
@@ -148,6 +166,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/kafka/src/publish.rs",
         from: "Err(failed) => Published::Later(failed.into()),",
         to: "Err(_) => Published::Done,",
+        breaks: &["classic::once_an_event_of_a_session_fails_no_later_one_of_that_session_is_published ... FAILED"],
         finder: Finder::KafkaSuite("classic::once_an_event_of_a_session_fails"),
     },
     Mutant {
@@ -155,6 +174,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/kafka/src/publish.rs",
         from: "Published::Later(error) => Some(",
         to: "Published::Later(error) if event.seq == 0 => Some(",
+        breaks: &["classic::once_an_event_of_a_session_fails_no_later_one_of_that_session_is_published ... FAILED"],
         finder: Finder::KafkaSuite("classic::once_an_event_of_a_session_fails"),
     },
     Mutant {
@@ -162,6 +182,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/kafka/src/partition.rs",
         from: "(murmur2(key) & i32::MAX) % partitions.max(1)",
         to: "(murmur2(key).wrapping_abs() & i32::MAX) % partitions.max(1)",
+        breaks: &["a_key_goes_where_a_java_producer_puts_it ... FAILED"],
         finder: Finder::KafkaUnit("a_key_goes_where_a_java_producer_puts_it"),
     },
 ];
