@@ -1,5 +1,6 @@
-//! Redis misbehaves under the server: clients are refused with a 503 inside a second, all is well again soon after, and
-//! nothing that was acknowledged is lost or doubled. A test for each fault, with its name.
+//! Redis misbehaves under the server: clients are refused with a 503 inside a second, all is well again soon after, nothing
+//! that was acknowledged is lost or doubled, and a worker is given every event in its order. A test for each fault, with its
+//! name.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 mod cost;
@@ -26,6 +27,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 use wire::Wire;
+use worker::all_is_told;
 use writers::{REFUSED_WITHIN, Writers};
 
 /// How soon a new question is answered once the fault is over. Most often that is after the breaker's 200 ms.
@@ -52,16 +54,26 @@ where
     M: FnOnce(&mut Redis),
 {
     let (server, client) = server(&redis.url()).await;
+    let doomed = doomed(&client).await;
     let writers = Writers::start(&client, 4).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     fault(redis);
     tokio::time::sleep(Duration::from_millis(1500)).await;
     tells(&client, &server, StatusCode::SERVICE_UNAVAILABLE).await;
+    let deleted = client.delete(&doomed).await;
     mend(redis);
     back(&client).await;
     tells(&client, &server, StatusCode::OK).await;
     let refused = writers.end_within(LEASE + ANSWERED_WITHIN).await;
     assert!(refused > 0, "nobody noticed");
+    // Without memory a server may still be asked for less.
+    assert!(matches!(deleted, StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE), "{deleted}");
+    all_is_told(&server, &client, &redis.url(), &doomed).await;
+}
+
+/// A session that is to be deleted.
+async fn doomed(client: &Client) -> String {
+    client.ask(json!({"message": "delete me"})).await["session_id"].as_str().unwrap().to_owned()
 }
 
 /// The server says soon that it lives, and whether it is ready.
@@ -146,6 +158,7 @@ async fn redis_is_a_read_only_replica() {
 async fn redis_is_restarted() {
     let mut redis = durable();
     let (server, client) = server(&redis.url()).await;
+    let doomed = doomed(&client).await;
     let writers = Writers::start(&client, 4).await;
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -156,12 +169,14 @@ async fn redis_is_restarted() {
         tells(&client, &server, StatusCode::OK).await;
     }
     writers.end_within(LEASE + ANSWERED_WITHIN).await;
+    all_is_told(&server, &client, &redis.url(), &doomed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_forgets_its_scripts() {
     let redis = durable();
     let (server, client) = server(&redis.url()).await;
+    let doomed = doomed(&client).await;
     let (writers, mut ready) = (Writers::start(&client, 4).await, Ready::default());
     for _ in 0..50 {
         redis.ask(&["SCRIPT", "FLUSH", "SYNC"]);
@@ -170,12 +185,15 @@ async fn redis_forgets_its_scripts() {
     }
     ready.was_so();
     assert_eq!(writers.end_within(LEASE).await, 0, "no client noticed");
+    all_is_told(&server, &client, &redis.url(), &doomed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_is_moved_in_the_cluster() {
     let cluster = Cluster::start();
-    let (server, client) = server(&cluster.urls().join(",")).await;
+    let urls = cluster.urls().join(",");
+    let (server, client) = server(&urls).await;
+    let doomed = doomed(&client).await;
     let (writers, mut moved, mut ready) = (Writers::start(&client, 4).await, BTreeSet::new(), Ready::default());
     for session in client.sessions().await {
         let (slot, from) = cluster.slot_of(session["session_id"].as_str().unwrap());
@@ -191,6 +209,7 @@ async fn a_slot_is_moved_in_the_cluster() {
     }
     ready.was_so();
     writers.end_within(LEASE + ANSWERED_WITHIN).await;
+    all_is_told(&server, &client, &urls, &doomed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +217,7 @@ async fn a_reply_is_cut_after_any_byte() {
     let redis = durable();
     let wire = Wire::to(redis.port).await;
     let (server, client) = server(&wire.url()).await;
-    let (mut cut, mut ready) = (0, Ready::default());
+    let (mut cut, mut ready, doomed) = (0, Ready::default(), doomed(&client).await);
     loop {
         let first = client.ask(json!({"message": "first"})).await;
         wire.cut_after(cut);
@@ -219,6 +238,7 @@ async fn a_reply_is_cut_after_any_byte() {
     }
     ready.was_so();
     assert!(cut > 300, "a turn is {cut} bytes of Redis");
+    all_is_told(&server, &client, &redis.url(), &doomed).await;
 }
 
 /// With one thread, and so one connection: one that was cut before and then again when it is new is told.

@@ -2,8 +2,10 @@
 
 use super::{ANSWERED_WITHIN, LEASE, back, durable, server, writers::Writers};
 use crate::client::Client;
+use crate::process::Server;
 use crate::worker::{Lines, Worker, printed};
 use reqwest::StatusCode;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,20 +36,35 @@ async fn a_worker_prints_each_event_in_session_order_through_kills_of_itself_and
         drop(worker);
     }
     writers.end_within(LEASE + ANSWERED_WITHIN).await;
-    let mut happened = happened(&client).await;
-    let mut first = happened.first_entry().unwrap();
-    assert_eq!(client.delete(first.key().trim_matches('"')).await, StatusCode::OK);
-    let next = first.get().len() + 1;
-    first.get_mut().push(format!("{next} session.deleted"));
-    let _worker = start();
+    let doomed = client.sessions().await[0]["session_id"].as_str().unwrap().to_owned();
+    all_is_told_to(&server, &client, &url, &doomed, &lines).await;
+}
+
+/// Whatever happened, a worker that comes now is given each event of each session, in its order; and one that is deleted stays
+/// so.
+pub(super) async fn all_is_told(server: &Server, client: &Client, urls: &str, doomed: &str) {
+    all_is_told_to(server, client, urls, doomed, &Lines::default()).await;
+}
+
+async fn all_is_told_to(server: &Server, client: &Client, urls: &str, doomed: &str, lines: &Lines) {
+    let question = json!({"message": "are you there?", "session_id": doomed});
+    let mut happened = happened(client).await;
+    // What a deletion that was refused has done is not known.
+    let before = || ["1 chat.requested", "2 chat.responded"].map(str::to_owned).into();
+    let events = happened.entry(json!(doomed).to_string()).or_insert_with(before);
+    events.push(format!("{} session.deleted", events.len() + 1));
+    assert_eq!(client.delete(doomed).await, StatusCode::OK);
+    assert_eq!(client.try_ask(&question).await.unwrap().0, StatusCode::NOT_FOUND, "it is deleted");
+    let _worker = Worker::start(server.folder(), &[("REDIS_URL", urls)], lines);
     let count = happened.values().map(Vec::len).sum();
-    assert_eq!(printed(&lines, count).await, happened);
+    assert_eq!(printed(lines, count).await, happened);
+    assert_eq!(client.try_ask(&question).await.unwrap().0, StatusCode::NOT_FOUND, "it stays deleted");
 }
 
 /// What each session's events are: one for each of its messages.
 async fn happened(client: &Client) -> BTreeMap<String, Vec<String>> {
     let mut happened = BTreeMap::new();
-    for session in client.sessions().await {
+    for session in client.all_sessions().await {
         let history = client.history(session["session_id"].as_str().unwrap()).await;
         let kind = |role: &str| if role == "user" { "chat.requested" } else { "chat.responded" };
         let event = |message: &serde_json::Value| {
