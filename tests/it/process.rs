@@ -36,6 +36,12 @@ impl Server {
         self.process.wait().unwrap().code()
     }
 
+    /// `-STOP`, `-CONT`.
+    #[allow(dead_code, reason = "the measure of streams sends none")]
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.process, name);
+    }
+
     pub(crate) fn restart(&mut self) {
         (self.process, self.port) = spawn(self.folder.path(), &self.settings, self.port);
     }

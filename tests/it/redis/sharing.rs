@@ -45,6 +45,29 @@ async fn two_servers_share_sessions_and_tokens() {
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
+/// The lease and its grace are over before Redis is there again; who starts then does not know what the other has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_after_an_outage_leaves_a_living_one_its_answer() {
+    let mut redis = durable();
+    let one = start(&redis, "1s");
+    let client = Client::login(&one).await;
+    let session = open(&client).await;
+    let asking = client.clone();
+    let question = json!({"message": "laptop", "session_id": session, "client_message_id": "k"});
+    let again = question.clone();
+    let asked = tokio::spawn(async move { asking.try_ask(&question).await });
+    within(Duration::from_secs(5), async { while client.history(&session).await.len() < 3 {} }).await;
+    redis.kill();
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    redis.run();
+    one.signal("-STOP");
+    let _two = start(&redis, "1s");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    one.signal("-CONT");
+    drop(asked.await);
+    assert_eq!(client.ask(again).await["status"], "completed");
+}
+
 /// So many messages at once, each at the next of these servers.
 fn ask_at_once(clients: &[Client; 2], count: usize) -> Vec<JoinHandle<Option<StatusCode>>> {
     let ask = |number: usize| {
