@@ -5,6 +5,7 @@ mod monitor;
 
 use super::durable;
 use super::servers::Server;
+use super::wire::Wire;
 use crate::client::Client as Reader;
 use crate::pieces;
 use crate::process::Server as App;
@@ -68,6 +69,30 @@ async fn a_message_of_a_user_costs_two_scripts_and_a_guests_one_more() {
         assert_eq!(often, [MESSAGES].repeat(each), "{sent:?}");
         assert!(others < MESSAGES / 10, "{sent:?}");
     }
+}
+
+/// What was sent is what went over the wire: nothing is asked twice, and nothing waits for an answer that is not needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_a_user_is_two_round_trips() {
+    let redis = durable();
+    let wire = Wire::to(redis.port).await;
+    let app = App::start(&[("REDIS_URL", &*wire.url()), ("HTTP_WORKERS", "1"), ("MESSAGE_QUOTA", "1000/60s")]);
+    let reader = Reader::login(&app).await;
+    let mut session = Value::Null;
+    let mut ask = async |number: usize| {
+        session =
+            reader.ask(json!({ "message": number.to_string(), "session_id": session })).await["session_id"].take();
+    };
+    for number in 0..20 {
+        ask(number).await;
+    }
+    let before = wire.trips();
+    for number in 0..MESSAGES {
+        ask(number).await;
+    }
+    let (trips, two_each) = (wire.trips() - before, 2 * MESSAGES as u64);
+    // What servers ask now and then is among them.
+    assert!((two_each..two_each + two_each / 10).contains(&trips), "{trips} trips for {MESSAGES} messages");
 }
 
 /// How many streams there are, and how many pieces each has: six seconds.

@@ -1,7 +1,7 @@
 //! A wire to Redis that can be cut after any byte of what Redis says, or held up behind a request.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +14,8 @@ pub(crate) struct Wire {
     /// How many bytes may pass before all is cut; negative for any number.
     left: Arc<AtomicI64>,
     cuts: watch::Sender<u64>,
+    /// How often something was sent to Redis.
+    sent: Arc<AtomicU64>,
     held: watch::Sender<Hold>,
 }
 
@@ -37,6 +39,7 @@ impl Wire {
             port,
             left: Arc::new(AtomicI64::new(-1)),
             cuts: watch::Sender::new(0),
+            sent: Arc::default(),
             held: watch::Sender::new(Hold::No),
         };
         let serving = wire.clone();
@@ -53,6 +56,11 @@ impl Wire {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// How often something was sent to Redis: a round trip each, where each waits for the one before.
+    pub(crate) fn trips(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
     }
 
     /// Lets so many bytes more of Redis through, and then cuts every connection.
@@ -95,6 +103,7 @@ impl Wire {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
             let asked = &buffer[..count];
+            self.sent.fetch_add(1, Ordering::SeqCst);
             let is_it = |word: &str| asked.windows(word.len()).any(|part| part == word.as_bytes());
             self.held.send_if_modified(|hold| {
                 let sent = matches!(*hold, Hold::Behind(word) if is_it(word));
