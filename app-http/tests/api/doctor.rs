@@ -1,7 +1,9 @@
 //! `app-http doctor`: what it finds where all is well, and what where something is to be mended.
 
-use crate::process::output;
+use crate::process::{command, output};
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
 /// Where nobody listens.
 fn nobody() -> String {
@@ -52,4 +54,15 @@ fn the_doctor_names_all_that_is_to_be_mended_and_where() {
     }
     assert!(!stdout.contains("hunter2") && !stderr.contains("hunter2"), "{stdout}{stderr}");
     assert!(stderr.contains("there is something to mend"), "{stderr}");
+}
+
+/// While it waits for a service that says nothing.
+#[test]
+fn the_doctor_ends_when_it_is_interrupted() {
+    let (directory, silent) = (tempfile::tempdir().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let mut doctor = command(directory.path(), &[("PORT", "0"), ("REDIS_URL", &url)]).arg("doctor").spawn().unwrap();
+    let _asked = silent.accept().unwrap();
+    assert!(Command::new("kill").args(["-INT", &doctor.id().to_string()]).status().unwrap().success());
+    assert_eq!(doctor.wait().unwrap().signal(), Some(2), "it did not go on to its end");
 }

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::Instant;
 
-fn command(directory: &Path, pairs: &[(&str, &str)]) -> Command {
+pub(crate) fn command(directory: &Path, pairs: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_app-http"));
     command.env_clear().envs(pairs.iter().copied()).current_dir(directory);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
