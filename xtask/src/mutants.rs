@@ -35,10 +35,11 @@ pub(crate) fn mutants(word: &str) -> Result<(), String> {
 fn plant(copy: &Path, mutant: &Mutant) -> Result<(), String> {
     let file = copy.join(mutant.file);
     let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", mutant.file))?;
-    if text.matches(mutant.from).count() == 0 {
-        return Err(format!("{}: there is nothing to plant `{}` in", mutant.file, mutant.name));
+    let places = text.matches(mutant.from).count();
+    if places != 1 {
+        return Err(format!("{}: there are {places} places to plant `{}` in", mutant.file, mutant.name));
     }
-    fs::write(&file, text.replacen(mutant.from, mutant.to, 1)).map_err(|error| format!("{}: {error}", mutant.file))
+    fs::write(&file, text.replace(mutant.from, mutant.to)).map_err(|error| format!("{}: {error}", mutant.file))
 }
 
 /// How long a test may take to find a bug, in seconds.
@@ -65,7 +66,11 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let limit = match mutant.finder {
         Finder::Storm => STORM_LIMIT,
         Finder::KafkaSuite(_) => KAFKA_LIMIT,
-        Finder::Simulation | Finder::SqliteSuite | Finder::KafkaUnit(_) => LIMIT,
+        Finder::Simulation
+        | Finder::SqliteSuite
+        | Finder::RedisReading(_)
+        | Finder::RedisUnit(_)
+        | Finder::KafkaUnit(_) => LIMIT,
     };
     Ok(finding.filter(|_| !output.status.success() && start.elapsed() < Duration::from_secs(limit)))
 }
@@ -76,6 +81,8 @@ fn commands(copy: &Path, mutant: &Mutant) -> (Command, Command) {
     let tests: &[&str] = match finder {
         Finder::Simulation => &["test", "--package", "chat-sim", "--test", "sim", "invariants"],
         Finder::SqliteSuite => &["test", "--package", "chatcore-sqlite", "--test", "conformance"],
+        Finder::RedisReading(test) => &["test", "--package", "chatcore-redis", "--test", "reading", test],
+        Finder::RedisUnit(test) => &["test", "--package", "chatcore-redis", "--lib", test],
         Finder::KafkaSuite(law) => &["test", "--package", "chatcore-kafka", "--test", "conformance", law],
         Finder::KafkaUnit(test) => &["test", "--package", "chatcore-kafka", "--lib", test],
         Finder::Storm => {

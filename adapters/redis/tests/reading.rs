@@ -1,5 +1,7 @@
 //! What readers of live text and of new messages cost, counted by the server.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use chatcore::error::AccessError;
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 const LEASE: Duration = Duration::from_secs(15);
 const WAIT: Duration = Duration::from_secs(20);
@@ -180,6 +183,70 @@ async fn a_reader_that_comes_back_misses_nothing_that_was_told_while_its_connect
     assert_eq!(told.expect("told before its time is over").unwrap().text, "Much");
 }
 
+/// A reader that has found nothing and waits, as the server knows.
+async fn waiting(server: &Server, store: &Arc<Redis>, owner: &Owner, at: Cursor) -> JoinHandle<Followed> {
+    let (store, owner) = (store.clone(), owner.clone());
+    let reader = tokio::spawn(async move { store.follow(&owner, &at, WAIT).await.unwrap() });
+    while server.ask(&["EVAL", MARKS, "0"]) != "1" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    reader
+}
+
+/// What a reader finds before its time is over.
+async fn soon(followed: impl Future<Output = Followed>) -> Followed {
+    tokio::time::timeout(WAIT / 4, followed).await.expect("told before its time is over")
+}
+
+#[tokio::test]
+async fn a_reader_is_told_each_byte_once_where_pieces_overlap() {
+    let Field { server, here, elsewhere, owner, started } = Field::new().await;
+    let (whole, mut at, mut all) = ("tai nghe dưới 3 triệu", begin(&started), String::new());
+    let mut first = Some(waiting(&server, &elsewhere, &owner, at).await);
+    let before = server.commands().into_iter().collect();
+    // Some begin within what was kept, as where a reply was lost; two come at once.
+    let rounds: [&[(usize, usize)]; 5] = [&[(0, 4)], &[(2, 9)], &[(9, 10), (10, 12)], &[(0, 16)], &[(16, 26)]];
+    for pieces in rounds {
+        for (from, to) in pieces {
+            let piece = Piece { offset: *from, text: whole[*from..*to].into() };
+            here.extend_turn(&started.turn, &piece, LEASE).await.unwrap();
+        }
+        let end = pieces[pieces.len() - 1].1;
+        while all.len() < end {
+            let followed = match first.take() {
+                Some(reader) => soon(async { reader.await.unwrap() }).await,
+                None => soon(async { elsewhere.follow(&owner, &at, WAIT).await.unwrap() }).await,
+            };
+            assert!(!followed.restarted, "{followed:?}");
+            all += &followed.text;
+            at.from = followed.to;
+        }
+        assert_eq!((&*all, at.from.offset), (&whole[..end], end));
+    }
+    assert_eq!(all, whole);
+    assert_eq!(ran(&server, &before, &["evalsha", "publish"]), [6, 6], "each piece is told, and none is looked for");
+}
+
+#[tokio::test]
+async fn a_reader_of_an_attempt_that_is_over_begins_anew_at_once() {
+    let Field { server, here, elsewhere, owner, started } = Field::new().await;
+    let piece = |text: &str| Piece { offset: 0, text: text.into() };
+    here.extend_turn(&started.turn, &piece("Much"), Duration::from_millis(1)).await.unwrap();
+    // Its server has died, and the same question is asked again.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let again = start(&*here, &question(Target::New, "k")).await;
+    assert_eq!((again.turn.id, again.resumed), (started.turn.id, true));
+    // It is known that there is nothing behind the second text, and one who holds as much of the first comes.
+    let reader = waiting(&server, &elsewhere, &owner, begin(&again)).await;
+    here.extend_turn(&again.turn, &piece("None"), LEASE).await.unwrap();
+    let new = soon(async { reader.await.unwrap() }).await;
+    let old = Cursor { from: Position { fence: started.turn.fence, ..new.to }, ..begin(&started) };
+    let anew = soon(async { elsewhere.follow(&owner, &old, WAIT).await.unwrap() }).await;
+    let expected = |restarted| Followed { restarted, ..new.clone() };
+    assert_eq!((&*new.text, new.to.offset), ("None", 4));
+    assert_eq!([&new, &anew], [&expected(false), &expected(true)]);
+}
+
 /// How many sessions are marked as followed.
 const MARKS: &str = "local marks = 0
 for _, key in ipairs(redis.call('KEYS', '*:s:*')) do marks = marks + redis.call('HEXISTS', key, 'fo') end
@@ -196,7 +263,6 @@ const ONE_WAIT: Duration = Duration::from_secs(1);
 const BOUND: Duration = Duration::from_secs(6);
 
 /// Follows as the core does: again where Redis is away.
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 async fn follow(store: &Redis, owner: &Owner, at: &Cursor, wait: Duration) -> Followed {
     loop {
         match store.follow(owner, at, wait).await {

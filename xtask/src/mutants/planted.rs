@@ -18,6 +18,10 @@ pub(super) enum Finder {
     Simulation,
     /// The conformance suite of the SQLite adapter.
     SqliteSuite,
+    /// This test of the Redis adapter's readers, on a real server.
+    RedisReading(&'static str),
+    /// This test of the Redis adapter without a server.
+    RedisUnit(&'static str),
     /// This law of the Kafka adapter's conformance suite, on a real broker.
     KafkaSuite(&'static str),
     /// This test of the Kafka adapter without a broker.
@@ -25,6 +29,9 @@ pub(super) enum Finder {
     /// The kill storm over Redis.
     Storm,
 }
+
+const OVERLAP: &str = "a_reader_is_told_each_byte_once_where_pieces_overlap";
+const JOINED: &str = "pieces_are_joined_where_nothing_is_between_them";
 
 /// All of them.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -144,6 +151,41 @@ pub(super) const MUTANTS: &[Mutant] = &[
         to: "if moved == 0 then redis.call('ZADD', u_index, s[2], id) end",
         breaks: &["adoption:"],
         finder: Finder::Storm,
+    },
+    Mutant {
+        name: "Redis: a piece is told with its place off by one",
+        file: "adapters/redis/src/lua/store/extend.lua",
+        from: "s[10], ARGV[5], ARGV[6]}",
+        to: "s[10], math.max(from - 1, 0), ARGV[6]}",
+        finder: Finder::RedisReading(OVERLAP),
+    },
+    Mutant {
+        name: "Redis: live text is kept and not told",
+        file: "adapters/redis/src/lua/store/extend.lua",
+        from: "redis.call('PUBLISH', ARGV[8] .. ARGV[2], told or '1')",
+        to: "",
+        finder: Finder::RedisReading(OVERLAP),
+    },
+    Mutant {
+        name: "Redis: pieces are joined that overlap",
+        file: "adapters/redis/src/store/told.rs",
+        from: "let held = offset - piece.offset;",
+        to: "let held = 0;",
+        finder: Finder::RedisReading(OVERLAP),
+    },
+    Mutant {
+        name: "Redis: pieces are joined of which one is missing",
+        file: "adapters/redis/src/store/told.rs",
+        from: "if !is_of_turn || piece.offset > offset {",
+        to: "offset = offset.max(piece.offset);\nif !is_of_turn {",
+        finder: Finder::RedisUnit(JOINED),
+    },
+    Mutant {
+        name: "Redis: what is known of an attempt is believed of another",
+        file: "adapters/redis/src/known.rs",
+        from: "find(|(known, _)| known == place)",
+        to: "find(|(known, _)| (&known.owner, known.after) == (&place.owner, place.after))",
+        finder: Finder::RedisReading("a_reader_of_an_attempt_that_is_over_begins_anew_at_once"),
     },
     Mutant {
         name: "Kafka: an event's offset is committed before its effect",
