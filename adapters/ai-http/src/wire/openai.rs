@@ -114,6 +114,18 @@ fn fault(body: &Value) -> &Value {
     body.get("error").unwrap_or(body)
 }
 
+/// Some services have the member in each event, and nothing in it where all is well.
+fn says_something(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(true) => true,
+    }
+}
+
 /// An answer, as far as it was read.
 #[derive(Default)]
 struct Completion {
@@ -146,7 +158,7 @@ impl Reading for Completion {
 
 impl Completion {
     fn take(&mut self, chunk: Chunk) -> Result<Said, Failure> {
-        if let Some(error) = &chunk.error {
+        if let Some(error) = chunk.error.as_ref().filter(|error| says_something(error)) {
             return Err(Failure::reported(error));
         }
         // Where each chunk has a count, it is that of all so far.

@@ -166,3 +166,24 @@ async fn what_comes_after_the_end_is_not_read() {
     let server = Server::saying(stream([PIECES.as_bytes(), b"data: nonsense\n\n\xff\xff"].concat())).await;
     assert_eq!(ask(&ai(openai(&server.url()))).await.unwrap().0, ["yes"]);
 }
+
+#[tokio::test]
+async fn a_member_for_errors_that_says_nothing_ends_no_answer() {
+    let piece = |error: &str, text: &str| {
+        format!("data: {{\"error\":{error},\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    };
+    for nothing in ["null", "false", "0", r#""""#, "[]", "{}"] {
+        let pieces = [&piece(nothing, "y"), &piece(nothing, "es"), "data: [DONE]\n\n"].concat();
+        let server = Server::saying(stream(pieces)).await;
+        let (text, _) = ask(&ai(openai(&server.url()))).await.unwrap_or_else(|error| panic!("{nothing}: {error}"));
+        assert_eq!(text.concat(), "yes", "{nothing}");
+        let whole = format!(r#"{{"error":{nothing},"choices":[{{"message":{{"content":"yes"}}}}]}}"#);
+        let server = self::server(json(&whole)).await;
+        assert_eq!(ask(&ai(openai(&server.uri()))).await.unwrap().0, ["yes"], "{nothing}");
+    }
+    for fault in ["true", "7", r#""overloaded""#, r#"{"code":null}"#] {
+        let pieces = [&piece("null", "y"), &piece(fault, "es"), "data: [DONE]\n\n"].concat();
+        let server = Server::saying(stream(pieces)).await;
+        assert_eq!(refusal(&ai(openai(&server.url()))).await, "the AI reports a fault", "{fault}");
+    }
+}

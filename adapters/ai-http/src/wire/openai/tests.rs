@@ -95,6 +95,11 @@ fn anything_but_the_text_may_be_null_or_missing() {
         r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}"#,
         r#"{"choices":[{"index":1,"delta":{"content":"another answer"},"finish_reason":"length"}]}"#,
         r#"{"usage":{"prompt_tokens":null}}"#,
+        r#"{"error":{}}"#,
+        r#"{"error":[]}"#,
+        r#"{"error":""}"#,
+        r#"{"error":false}"#,
+        r#"{"error":0}"#,
     ];
     let (said, tokens) = (r#"{"choices":[{"delta":{"content":"a"}}]}"#, Tokens::default());
     for chunk in nothing {
@@ -156,7 +161,7 @@ fn faults_of_a_question_are_told_from_those_of_the_service() {
     ] {
         assert!(matches!(fault(refused), AiError::Refused(_)), "{refused}");
     }
-    for failed in [r#"{"code":429}"#, r#"{"code":"server_error"}"#, r#"{"code":{},"type":[]}"#, "{}", "[]", "0"] {
+    for failed in [r#"{"code":429}"#, r#"{"code":"server_error"}"#, r#"{"code":{},"type":[]}"#, "true", "7"] {
         assert!(matches!(fault(failed), AiError::Failed(_)), "{failed}");
     }
     let words = r#"{"code":"my doctor told me","type":"sk-secret","message":"my doctor told me"}"#;
