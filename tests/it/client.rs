@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The demo user, logged in.
+/// The demo user, logged in, or a guest.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
-    token: String,
+    /// The header that says who it is.
+    who: (&'static str, String),
 }
 
 /// What is compressed on its way stays so, whatever features another crate of the build asks for.
@@ -21,14 +22,26 @@ fn http() -> reqwest::Client {
     builder.timeout(Duration::from_secs(40)).build().unwrap()
 }
 
+async fn login(server: &Server, credentials: Value) -> Client {
+    let http = http();
+    let answer = http.post(server.url("/auth/login")).json(&credentials).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let token = answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
+    Client { http, base: server.url(""), who: ("authorization", format!("Bearer {token}")) }
+}
+
 impl Client {
     pub(crate) async fn login(server: &Server) -> Self {
-        let http = http();
-        let credentials = json!({"username": "testuser", "password": "testpass"});
-        let answer = http.post(server.url("/auth/login")).json(&credentials).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        let token = answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
-        Self { http, base: server.url(""), token }
+        login(server, json!({"username": "testuser", "password": "testpass"})).await
+    }
+
+    /// The same, who takes over what this guest has.
+    pub(crate) async fn login_of(server: &Server, device: &str) -> Self {
+        login(server, json!({"username": "testuser", "password": "testpass", "device_id": device})).await
+    }
+
+    pub(crate) fn guest(server: &Server, device: &str) -> Self {
+        Self { http: http(), base: server.url(""), who: ("x-device-id", device.to_owned()) }
     }
 
     /// The same user with the same token, at another server.
@@ -38,7 +51,7 @@ impl Client {
 
     /// One try: the status, when to come again if that is told, and the body.
     pub(crate) async fn try_ask(&self, body: &Value) -> reqwest::Result<(StatusCode, Option<Duration>, Value)> {
-        let request = self.http.post(format!("{}/chat/message", self.base)).bearer_auth(&self.token).json(body);
+        let request = self.http.post(format!("{}/chat/message", self.base)).header(self.who.0, &self.who.1).json(body);
         let answer = request.send().await?;
         let told = answer.headers().get("retry-after-ms").and_then(|value| value.to_str().ok()?.parse().ok());
         Ok((answer.status(), told.map(Duration::from_millis), answer.json().await?))
@@ -74,7 +87,7 @@ impl Client {
             None => self.http.get(url),
         };
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let request = request.bearer_auth(&self.token).header("accept", "text/event-stream");
+        let request = request.header(self.who.0, &self.who.1).header("accept", "text/event-stream");
         for _ in 0..100 {
             let response = request.try_clone().unwrap().send().await.unwrap();
             match response.status() {
@@ -90,8 +103,8 @@ impl Client {
     pub(crate) async fn cut_after(&self, message: &Value, bytes: usize) -> Vec<u8> {
         let (address, body) = (self.base.trim_start_matches("http://"), message.to_string());
         let mut connection = TcpStream::connect(address).await.unwrap();
-        let head =
-            format!("POST /chat/message HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n", self.token);
+        let (name, who) = &self.who;
+        let head = format!("POST /chat/message HTTP/1.1\r\nHost: {address}\r\n{name}: {who}\r\n");
         let head = head + "Accept: text/event-stream\r\nContent-Type: application/json\r\nConnection: close\r\n";
         let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         connection.write_all(request.as_bytes()).await.unwrap();
@@ -102,7 +115,7 @@ impl Client {
 
     /// The same user with the same token, by another way and on connections of its own.
     pub(crate) fn anew(&self, base: String) -> Self {
-        Self { http: http(), base, token: self.token.clone() }
+        Self { http: http(), base, who: self.who.clone() }
     }
 
     /// The status of a page that anybody may see.
@@ -115,13 +128,13 @@ impl Client {
     }
 
     pub(crate) async fn delete(&self, session: &str) -> StatusCode {
-        let request = self.http.delete(format!("{}/chat/session/{session}", self.base)).bearer_auth(&self.token);
+        let request = self.http.delete(format!("{}/chat/session/{session}", self.base)).header(self.who.0, &self.who.1);
         request.send().await.unwrap().status()
     }
 
     /// Asks that a turn end.
     pub(crate) async fn stop(&self, turn: &str) {
-        let request = self.http.post(format!("{}{turn}/stop", self.base)).bearer_auth(&self.token);
+        let request = self.http.post(format!("{}{turn}/stop", self.base)).header(self.who.0, &self.who.1);
         assert_eq!(request.send().await.unwrap().status(), StatusCode::ACCEPTED);
     }
 
@@ -133,7 +146,8 @@ impl Client {
     pub(crate) async fn all_sessions(&self) -> Vec<Value> {
         let (mut all, mut next) = (Vec::new(), Some("/chat/sessions?limit=100".to_owned()));
         while let Some(path) = next {
-            let answer = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().await.unwrap();
+            let answer =
+                self.http.get(format!("{}{path}", self.base)).header(self.who.0, &self.who.1).send().await.unwrap();
             let link = answer.headers().get("link").and_then(|link| link.to_str().ok());
             next = link.and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
             all.extend(answer.json::<Vec<Value>>().await.unwrap());
@@ -159,7 +173,7 @@ impl Client {
     }
 
     async fn get(&self, path: &str) -> Vec<Value> {
-        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let request = self.http.get(format!("{}{path}", self.base)).header(self.who.0, &self.who.1);
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.json().await.unwrap()

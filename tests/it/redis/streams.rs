@@ -46,6 +46,8 @@ struct Shown {
     deltas: usize,
     restarts: usize,
     done: Option<Value>,
+    /// Why it may not be read on.
+    denied: Option<Value>,
 }
 
 impl Shown {
@@ -66,6 +68,7 @@ impl Shown {
                 "done" => self.done = Some(data),
                 // As on a busy machine, where the store may be late: its reader goes on from here.
                 "error" if data["code"] == "store_unavailable" => {}
+                "error" if data["code"] == "access_denied" => self.denied = Some(data),
                 other => panic!("{other}: {data}"),
             }
         }
@@ -223,6 +226,38 @@ async fn a_turn_is_stopped_at_another_server_and_gives_way_to_a_message_there() 
         shown.is_the_stored_text();
         assert_eq!(shown.done.unwrap()["status"], "cancelled");
     }
+}
+
+/// A guest logs in while his answer comes. His stream goes on; who reads along as the guest, elsewhere, may not any more, and
+/// goes on as the user from where he was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_adopted_while_its_answer_is_followed_elsewhere() {
+    const DEVICE: &str = "device-0001";
+    let redis = durable();
+    let (one, two) = (start(&redis, "8s", LONG), start(&redis, "8s", LONG));
+    let guest = Client::guest(&one, DEVICE);
+    let message = message("adopted");
+    let [mut asked, mut along, mut anew] = [(); 3].map(|()| Shown::default());
+    let mut asker = guest.stream("/chat/message", Some(&message), &[]).await;
+    asked.read(&mut asker, |shown| shown.deltas > 1).await;
+    let path = format!("{}/stream", asked.path.as_ref().unwrap());
+    let mut reader = guest.at(&two).stream(&path, None, &[]).await;
+    along.read(&mut reader, |shown| shown.deltas > 1).await;
+
+    let user = Client::login_of(&two, DEVICE).await;
+    within(LONG, along.read(&mut reader, |_| false)).await;
+    let held = along.text.len();
+    assert!(along.denied.is_some() && along.done.is_none(), "he is a guest no more: {along:?}");
+    let mut whole = user.stream(&path, None, &[]).await;
+    let ends = async { join(asked.read(&mut asker, |_| false), anew.read(&mut whole, |_| false)).await };
+    join(ends, along.read_on(&user, &message)).await;
+    assert!(0 < held && held < along.text.len(), "it was adopted after {held} bytes of {along:?}");
+    for shown in [&asked, &along, &anew] {
+        shown.is_the_stored_text();
+        assert_eq!((shown.restarts, &shown.done), (0, &asked.done), "{shown:?}");
+    }
+    assert_eq!(asked.done.unwrap()["status"], "completed");
+    assert_eq!(user.messages(path.split('/').nth(3).unwrap()).await[1]["content"], *anew.text);
 }
 
 /// How many clients hang up: `DISCONNECTS=10000` for all that were promised.
