@@ -8,7 +8,8 @@
 //! The AI says 20 pieces a second, each with its number and the time at which it was said. It, the clients, the server and Redis
 //! share the machine. With `--streams 1` it tells the delay of the first piece at light load, over many turns. With `--followed`
 //! each stream is read along at a second server. With `--check` it ends with 1 if a figure is missed, and says which: a quiet
-//! machine meets them all.
+//! machine meets them all. With `--busy` delays may be fifty times as long, and memory twice as much: so it is a part of
+//! `cargo xtask test`, without optimisation.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement")]
 #![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "it fails by a panic")]
 
@@ -35,7 +36,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 const SECRET: &str = "wR6yH3dJ5gAcq8fK2mZ0pX7vL4nB9sT1";
-/// What clients send to Redis; the others are run inside of scripts.
+/// What clients send to Redis; the others are run inside of scripts. Of those each that is published is sent on to a reader, so
+/// it counts as well.
 const SENT: [&str; 13] = [
     "auth",
     "client|setinfo",
@@ -58,9 +60,10 @@ async fn main() -> ExitCode {
     let value = |name: &str| words.iter().position(|word| word == name).and_then(|place| words.get(place + 1));
     let number = |name: &str, default| value(name).map_or(default, |text| text.parse().unwrap());
     let is_given = |name: &str| words.iter().any(|word| word == name);
-    let (streams, seconds) = (number("--streams", 1000), number("--seconds", 20));
+    let streams = number("--streams", 1000);
+    let seconds: f64 = value("--seconds").map_or(20.0, |text| text.parse().unwrap());
     let redis = value("--store").is_some_and(|store| store == "redis").then(Redis::start);
-    let pieces = seconds as usize * 20;
+    let pieces = (seconds * 20.0) as usize;
     let ai = pieces::ai(pieces).await;
     let server = start(&ai, redis.as_ref());
     let second = is_given("--followed").then(|| start(&ai, Some(redis.as_ref().expect("--store redis"))));
@@ -71,7 +74,7 @@ async fn main() -> ExitCode {
         token: token(SECRET, "user_123"),
         pieces,
     };
-    let mut figures = Figures::default();
+    let mut figures = Figures { busy: is_given("--busy"), missed: Vec::new() };
     match streams {
         1 => reader.first_pieces(&mut figures).await,
         _ => many(streams, &reader, &server, redis.as_ref(), &mut figures).await,
@@ -81,12 +84,20 @@ async fn main() -> ExitCode {
 }
 
 /// What was measured, and what of it is not as promised.
-#[derive(Default)]
 struct Figures {
+    busy: bool,
     missed: Vec<String>,
 }
 
 impl Figures {
+    fn delay(&mut self, what: &str, measured: f64, below: f64) {
+        self.tell(what, "ms", measured, if self.busy { below * 50.0 } else { below });
+    }
+
+    fn memory(&mut self, what: &str, measured: f64, below: f64) {
+        self.tell(what, "kB", measured, if self.busy { below * 2.0 } else { below });
+    }
+
     fn tell(&mut self, what: &str, unit: &str, measured: f64, below: f64) {
         println!("{what}: {measured:.2} {unit} (below {below})");
         if measured >= below {
@@ -96,43 +107,48 @@ impl Figures {
 }
 
 async fn many(streams: u32, reader: &Reader, server: &Server, redis: Option<&Redis>, figures: &mut Figures) {
-    let (before, commands, since) = (memory(server), redis.map(commands), Instant::now());
+    let (before, commands) = (memory(server), redis.map(commands));
     let readers: Vec<_> = (0..streams)
         .map(|number| {
             let reader = reader.clone();
             tokio::spawn(async move {
                 // Nobody begins at the same instant.
                 sleep(GAP * 20 * number / streams).await;
-                reader.read().await
+                let since = Instant::now();
+                (reader.read().await, since.elapsed())
             })
         })
         .collect();
     sleep(GAP * reader.pieces as u32 / 2).await;
     let during = memory(server);
-    let (mut delays, mut told) = (Vec::new(), Vec::new());
+    let (mut delays, mut told, mut all) = (Vec::new(), Vec::new(), Duration::ZERO);
     for reader in readers {
-        let (of_asker, of_follower) = reader.await.unwrap();
+        let ((of_asker, of_follower), took) = reader.await.unwrap();
         delays.extend(of_asker);
         told.extend(of_follower);
+        all += took;
     }
     println!("{streams} streams of {} pieces, 20 a second each: none lost, none doubled", reader.pieces);
     let (_, p99) = tell("delay of a piece", delays);
-    figures.tell("99 % of the delays", "ms", p99, 100.0);
+    figures.delay("99 % of the delays", p99, 100.0);
     if !told.is_empty() {
-        tell("delay of a piece at the second server", told);
+        let (_, p99) = tell("delay of a piece at the second server", told);
+        figures.delay("99 % of the delays at the second server", p99, 350.0);
     }
     println!("memory of the server: {during} kB, before: {before} kB");
-    figures.tell("memory of a stream", "kB", (during - before) as f64 / f64::from(streams), 60.0);
+    figures.memory("memory of a stream", (during - before) as f64 / f64::from(streams), 60.0);
     if let (Some(redis), Some(before)) = (redis, commands) {
-        let all = f64::from(streams) * since.elapsed().as_secs_f64();
         let rates = |(name, count): (String, u64)| {
             let count = count - before.get(&name).copied().unwrap_or_default();
-            (count > 0).then(|| (name, count as f64 / all))
+            (count > 0).then(|| (name, count as f64 / all.as_secs_f64()))
         };
         let rates: Vec<_> = self::commands(redis).into_iter().filter_map(rates).collect();
         let (sent, in_scripts): (Vec<_>, Vec<_>) = rates.into_iter().partition(|(name, _)| SENT.contains(&&**name));
-        println!("sent to Redis, a second for each stream: {sent:.3?}; run inside of scripts: {in_scripts:.3?}");
-        figures.tell("commands of Redis a second for each stream", "", sent.iter().map(|(_, rate)| rate).sum(), 10.0);
+        println!("sent to Redis, a second for each stream: {sent:.2?}; run inside of scripts: {in_scripts:.2?}");
+        let sum = |rates: &[(String, f64)]| rates.iter().map(|(_, rate)| rate).sum::<f64>();
+        let published = in_scripts.iter().filter(|(name, _)| name == "publish").map(|(_, rate)| rate).sum::<f64>();
+        figures.tell("sent to Redis or published by it, a second for each stream", "", sum(&sent) + published, 10.0);
+        println!("with all that scripts run: {:.2}", sum(&sent) + sum(&in_scripts));
     }
 }
 
@@ -209,7 +225,7 @@ impl Reader {
             first.push(self.read().await.0[0]);
         }
         let (median, _) = tell("delay of the first piece at light load", first);
-        figures.tell("median of the delays of first pieces", "ms", median, 5.0);
+        figures.delay("median of the delays of first pieces", median, 5.0);
     }
 }
 

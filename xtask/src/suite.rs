@@ -4,6 +4,10 @@ use crate::run::{built, cargo, install, step};
 use crate::{api, compose, house, mutants, storm, tests, walk};
 use std::process::Command;
 
+/// What many streams are measured with, before anything else runs.
+const STREAMS: [&str; 3] =
+    ["--streams 1 --seconds 0.2", "--streams 150 --seconds 8", "--streams 100 --seconds 8 --followed"];
+
 /// Runs all of it; the first failure ends it.
 pub(crate) fn test() -> Result<(), String> {
     step(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -17,6 +21,10 @@ pub(crate) fn test() -> Result<(), String> {
     let examples = built()?.join("examples");
     for example in ["embed", "stream", "axum", "handler"] {
         step(&mut Command::new(examples.join(example)))?;
+    }
+    for words in STREAMS {
+        let words = words.split(' ').chain(["--store", "redis", "--check", "--busy"]);
+        step(Command::new(examples.join("streams")).args(words))?;
     }
     let beside = tests::run()?;
     let simulation = ["test", "--release", "--package", "chat-sim", "--test", "sim", "--", "--nocapture"];
