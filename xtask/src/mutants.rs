@@ -52,7 +52,7 @@ const STORM_LIMIT: u64 = 100;
 /// The line in which a test says what is wrong; `None` when all tests pass, or take too long to find it.
 #[expect(clippy::disallowed_methods, reason = "how long a test takes is real time")]
 fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
-    let (mut build, mut test) = commands(copy, mutant);
+    let (mut build, mut test) = commands(copy, mutant.finder);
     // A build that fails finds nothing: the mutant itself is wrong.
     if !build.arg("--quiet").stderr(Stdio::inherit()).status().map_err(|error| error.to_string())?.success() {
         return Err(format!("`{}` does not compile", mutant.name));
@@ -60,14 +60,12 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let start = Instant::now();
     let output = test.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let before = if matches!(mutant.finder, Finder::Storm) { "VIOLATION " } else { "" };
-    let names = |line: &&str| mutant.breaks.iter().any(|law| line.contains(&format!("{before}{law}")));
-    let finding = said.lines().find(names).map(|line| line.trim().to_owned());
+    let finding = said.lines().find(|line| tells(line, mutant.finder)).map(|line| line.trim().to_owned());
     let limit = match mutant.finder {
-        Finder::Storm => STORM_LIMIT,
+        Finder::Storm(_) => STORM_LIMIT,
         Finder::KafkaSuite(_) => KAFKA_LIMIT,
-        Finder::Simulation
-        | Finder::SqliteSuite
+        Finder::Simulation(_)
+        | Finder::SqliteSuite(_)
         | Finder::RedisReading(_)
         | Finder::RedisUnit(_)
         | Finder::KafkaUnit(_) => LIMIT,
@@ -75,20 +73,33 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     Ok(finding.filter(|_| !output.status.success() && start.elapsed() < Duration::from_secs(limit)))
 }
 
+/// Whether this line says that what the bug breaks is broken.
+fn tells(line: &str, finder: Finder) -> bool {
+    let names = |laws: &[&str]| laws.iter().any(|law| line.contains(law));
+    match finder {
+        Finder::Simulation(laws) => names(laws),
+        Finder::Storm(laws) => line.contains("VIOLATION ") && names(laws),
+        Finder::SqliteSuite(test)
+        | Finder::RedisReading(test)
+        | Finder::RedisUnit(test)
+        | Finder::KafkaSuite(test)
+        | Finder::KafkaUnit(test) => line.contains(test) && line.ends_with("... FAILED"),
+    }
+}
+
 /// What builds the finder, and what runs it.
-fn commands(copy: &Path, mutant: &Mutant) -> (Command, Command) {
-    let finder = mutant.finder;
+fn commands(copy: &Path, finder: Finder) -> (Command, Command) {
     let tests: &[&str] = match finder {
-        Finder::Simulation => &["test", "--package", "chat-sim", "--test", "sim", "invariants"],
-        Finder::SqliteSuite => &["test", "--package", "chatcore-sqlite", "--test", "conformance"],
+        Finder::Simulation(_) => &["test", "--package", "chat-sim", "--test", "sim", "invariants"],
+        Finder::SqliteSuite(law) => &["test", "--package", "chatcore-sqlite", "--test", "conformance", law],
         Finder::RedisReading(test) => &["test", "--package", "chatcore-redis", "--test", "reading", test],
         Finder::RedisUnit(test) => &["test", "--package", "chatcore-redis", "--lib", test],
         Finder::KafkaSuite(law) => &["test", "--package", "chatcore-kafka", "--test", "conformance", law],
         Finder::KafkaUnit(test) => &["test", "--package", "chatcore-kafka", "--lib", test],
-        Finder::Storm => {
+        Finder::Storm(laws) => {
             let mut storm = Command::new(storm::program(&built(finder).join("debug")));
             storm.args(STORM).stdin(Stdio::null());
-            storm.args(mutant.breaks.iter().flat_map(|law| ["--until", law]));
+            storm.args(laws.iter().flat_map(|law| ["--until", law]));
             return (in_copy(copy, finder, BUILD_STORM), storm);
         }
     };
@@ -114,7 +125,7 @@ const STORM: &[&str] = &["--store", "redis", "--seconds", "80", "--seed", "3"];
 
 fn in_copy(copy: &Path, finder: Finder, words: &[&str]) -> Command {
     let mut command = cargo(&words[..1]);
-    if matches!(finder, Finder::Simulation) {
+    if matches!(finder, Finder::Simulation(_)) {
         command.args(["--profile", "mutants"]);
     }
     command.args(&words[1..]).current_dir(copy).stdin(Stdio::null());
@@ -127,7 +138,7 @@ fn in_copy(copy: &Path, finder: Finder, words: &[&str]) -> Command {
 /// are built already where the project itself is built.
 fn built(finder: Finder) -> PathBuf {
     match (finder, run::built().ok().as_deref().and_then(Path::parent)) {
-        (Finder::Simulation, _) | (_, None) => root().join("target/mutants/target"),
+        (Finder::Simulation(_), _) | (_, None) => root().join("target/mutants/target"),
         (_, Some(target)) => target.to_owned(),
     }
 }
