@@ -26,8 +26,7 @@ pub struct Left {
 pub struct ChatPolicy {
     /// How long a turn stays open when its server dies. A live turn renews it every third of this.
     pub lease: Duration,
-    /// How long new text may wait before it is put into the live text; two and a half times as long where each piece is told
-    /// to readers in other processes.
+    /// How long new text may wait before it is put into the live text.
     pub flush: Duration,
     /// How long an AI may take for one answer.
     pub ai_timeout: Duration,

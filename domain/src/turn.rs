@@ -164,9 +164,6 @@ pub enum Extended {
     Held {
         /// Bytes of live text that the store holds.
         length: usize,
-        /// Each piece is told to readers in other processes, and so costs as much again. It may say no where a store does not
-        /// know of them, or tells them at no cost.
-        followed: bool,
     },
     /// The owner asked to stop; nothing was written.
     StopRequested,

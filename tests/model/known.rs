@@ -153,7 +153,7 @@ impl Known {
                     self.started(started.turn);
                 }
             }
-            (Call::Extend(turn, ..), Reply::Extended(Extended::Held { length, .. })) => {
+            (Call::Extend(turn, ..), Reply::Extended(Extended::Held { length })) => {
                 let held = self.rights.iter_mut().filter(|right| right.turn == *turn);
                 held.for_each(|right| right.kept = *length);
             }

@@ -14,15 +14,13 @@ pub(super) struct Keeper<'a> {
     live: &'a Live,
     /// Bytes of text that the store has.
     stored: usize,
-    /// Each piece of it is told to readers elsewhere.
-    followed: bool,
     /// When the call was made that renewed the lease last: the store cannot have renewed it earlier.
     renewed: Duration,
 }
 
 impl<'a> Keeper<'a> {
     pub(super) fn new(core: &'a Core, turn: Turn, live: &'a Live, renewed: Duration) -> Self {
-        Self { core, turn, live, stored: 0, followed: false, renewed }
+        Self { core, turn, live, stored: 0, renewed }
     }
 
     /// Works until the store says that the turn is to end.
@@ -50,14 +48,8 @@ impl<'a> Keeper<'a> {
         if self.core.within(due, work).await == Some(false) {
             // More text gathers meanwhile, and a turn that ends meanwhile costs no call at all.
             let poked = self.live.wait(|state| state.poked.then_some(()));
-            self.core.within(self.gathers(), poked).await;
+            self.core.within(self.core.policy.flush, poked).await;
         }
-    }
-
-    /// What is told costs as much again, so there is less than half as much of it.
-    fn gathers(&self) -> Duration {
-        let flush = self.core.policy.flush;
-        if self.followed { flush * 5 / 2 } else { flush }
     }
 
     async fn extend(&mut self) -> Result<Extended, BackendError> {
@@ -68,9 +60,9 @@ impl<'a> Keeper<'a> {
         });
         let piece = Piece { offset: self.stored, text };
         let extended = self.core.store.extend_turn(&self.turn, &piece, self.core.policy.lease).await?;
-        if let Extended::Held { length, followed } = extended {
+        if let Extended::Held { length } = extended {
             self.renewed = asked;
-            (self.stored, self.followed) = (length, followed);
+            self.stored = length;
         }
         Ok(extended)
     }

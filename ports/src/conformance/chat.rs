@@ -106,7 +106,7 @@ impl Chat {
     /// Live text that is kept; answers the stored length. The lease may be over, as long as nobody took the turn.
     pub(super) async fn held(&self, turn: &Turn, offset: usize, text: &str, lease: Duration) -> usize {
         match self.extend(turn, offset, text, lease).await {
-            Extended::Held { length, .. } => length,
+            Extended::Held { length } => length,
             other => panic!("the text at {offset} was to be held, not {other:?}"),
         }
     }

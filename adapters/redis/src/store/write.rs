@@ -5,7 +5,7 @@ use crate::Redis;
 use crate::error::unreadable;
 use crate::record::{beside, message_of};
 use crate::script::Script;
-use crate::value::{Read, first, fixed, micros, number};
+use crate::value::{Read, first, micros, number};
 use chatcore::error::AccessError;
 use chatcore::id::{RequestId, SessionId};
 use chatcore::message::{Answer, Message};
@@ -32,10 +32,7 @@ impl Redis {
             .arg(self.followers());
         let (word, rest) = self.say(&call).await?;
         match word.as_str() {
-            "HELD" => {
-                let [length, followed] = fixed(Value::Array(rest))?;
-                Ok(Extended::Held { length: number(length)?, followed: number::<u8>(followed)? == 1 })
-            }
+            "HELD" => Ok(Extended::Held { length: number(first(rest))? }),
             "STOP_REQUESTED" => Ok(Extended::StopRequested),
             "FENCED" => Ok(Extended::Fenced),
             "GONE" => Ok(Extended::Gone),

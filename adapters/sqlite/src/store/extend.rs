@@ -34,7 +34,7 @@ pub(super) fn extend(step: &Tx<'_>, turn: &Turn, piece: &Piece, lease: Duration)
     }
     let length = keep(step, &session, open, piece)?;
     step.run(HOLD, params![session.no, step.now.saturating_add(span(lease)), rows(length)])?;
-    Ok(Extended::Held { length, followed: false })
+    Ok(Extended::Held { length })
 }
 
 /// Writes a piece that goes beyond what is there and leaves no gap; answers the length then.

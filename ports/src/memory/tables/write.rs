@@ -36,7 +36,7 @@ impl Tables {
         }
         let length = open.text.len();
         self.hold(turn.id.session, now.elapsed + lease);
-        Extended::Held { length, followed: false }
+        Extended::Held { length }
     }
 
     /// Stores the answer.

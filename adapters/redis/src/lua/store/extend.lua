@@ -23,4 +23,4 @@ if from <= held and held < from + #ARGV[6] then
     end
   end
 end
-return {'HELD', held, is_followed(s[8]) and 1 or 0}
+return {'HELD', held}
