@@ -7,11 +7,12 @@ use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::protect::protect;
 use crate::startup::State;
-use actix_web::body::{BoxBody, MessageBody};
+use crate::upgrade;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage, HttpRequest};
@@ -67,9 +68,10 @@ pub async fn around(
     };
     connection.iter().for_each(|connection| connection.is_served());
     let (id, since) = (request_id(&request, &state), state.runtime.elapsed());
-    let method = request.method().clone();
+    let (method, version) = (request.method().clone(), request.version());
     request.extensions_mut().insert(id.clone());
     let over_tls = is_over_tls(request.request(), &state.trusted);
+    let is_refused_upgrade = upgrade::is_refused(&mut request);
     let unread = share_body(&mut request);
     let trace = trace(&request, &id);
     let span = tracing::info_span!("request", request_id = %id.0);
@@ -81,7 +83,12 @@ pub async fn around(
     };
     sign(&mut response, &id);
     protect(response.headers_mut(), over_tls);
-    if state.is_leaving() || !is_read {
+    // An older client knows no chunks: for it a stream ends with its connection.
+    let is_endless = version == Version::HTTP_10 && response.response().body().size() == BodySize::Stream;
+    if is_endless {
+        response.response_mut().head_mut().no_chunking(true);
+    }
+    if state.is_leaving() || !is_read || is_refused_upgrade || is_endless {
         // A connection that is kept would end while its client sends the next request, or have to wait for the rest of a body.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }

@@ -39,5 +39,6 @@ mod secret_file;
 pub mod settings;
 pub mod sse;
 pub mod startup;
+mod upgrade;
 
 pub use application::Application;

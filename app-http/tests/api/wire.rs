@@ -95,3 +95,47 @@ async fn strange_targets_are_problems_like_any_other() {
         assert!(problem, "{line}: {answer}");
     }
 }
+
+/// There is no other protocol. A connection that is kept would be one that the client thinks is kept, and that is closed.
+#[tokio::test]
+async fn who_asks_for_another_protocol_is_answered_in_this_one_and_told_that_the_connection_ends() {
+    let app = TestApp::start().await;
+    let body = r#"{"message": "hi"}"#;
+    let asks = [
+        "Connection: upgrade\r\n",
+        "Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+        "Upgrade: WebSocket\r\n",
+    ];
+    for ask in asks {
+        let head = format!("Host: x\r\nAuthorization: Bearer {}\r\n{ask}", app.token());
+        let length = body.len();
+        // What comes behind the body is not read as a part of it.
+        let post = format!("POST /chat/message HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}behind");
+        for request in [post, format!("GET /livez HTTP/1.1\r\n{head}\r\n")] {
+            let answer = exchange(&app.url, request.as_bytes()).await.to_lowercase();
+            assert!(answer.starts_with("http/1.1 200 ") && answer.contains("connection: close\r\n"), "{ask}: {answer}");
+            assert!(!answer.contains("upgrade"), "{ask}: {answer}");
+        }
+    }
+    let endless = format!(
+        "POST /chat/message HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nUpgrade: websocket\r\n\r\n",
+        app.token()
+    );
+    assert!(exchange(&app.url, endless.as_bytes()).await.starts_with("HTTP/1.1 400 "), "a body of no bytes");
+}
+
+#[tokio::test]
+async fn a_stream_to_a_client_of_http_1_0_has_no_chunks() {
+    let app = TestApp::start().await;
+    let body = r#"{"message": "hi"}"#;
+    let head = format!(
+        "Authorization: Bearer {}\r\nAccept: text/event-stream\r\nContent-Length: {}\r\n",
+        app.token(),
+        body.len()
+    );
+    let answer = exchange(&app.url, format!("POST /chat/message HTTP/1.0\r\n{head}\r\n{body}").as_bytes()).await;
+    let (head, events) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200 ") && !head.to_lowercase().contains("transfer-encoding"), "{head}");
+    assert!(events.starts_with("event: turn\n") && events.contains("event: done\n"), "{events}");
+}

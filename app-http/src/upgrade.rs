@@ -1,0 +1,63 @@
+//! Requests that ask for another protocol: `Connection: upgrade`, `Upgrade: websocket`, `CONNECT`. There is none, so they are
+//! answered as if they had not asked (RFC 9110, 7.8), and their connection ends with the answer, which says so: the framework
+//! takes what comes behind for the other protocol's.
+
+use actix_web::HttpMessage;
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::error::PayloadError;
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use actix_web::web::Bytes;
+use futures_util::{Stream, StreamExt};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Whether a request asks for one. Its body is then as long as it says, which the framework did not look at.
+pub fn is_refused(request: &mut ServiceRequest) -> bool {
+    let is_endless = request.method() == Method::CONNECT || is_websocket(request);
+    if is_endless {
+        let payload = request.take_payload();
+        match announced(request) {
+            0 => request.set_payload(Payload::None),
+            left => request.set_payload(Payload::Stream { payload: Box::pin(Announced { payload, left }) }),
+        }
+    }
+    is_endless || request.head().upgrade()
+}
+
+fn is_websocket(request: &ServiceRequest) -> bool {
+    let mut asked = request.headers().get_all(UPGRADE).filter_map(|value| value.to_str().ok());
+    asked.any(|asked| asked.trim().eq_ignore_ascii_case("websocket"))
+        && !request.headers().contains_key(TRANSFER_ENCODING)
+}
+
+fn announced(request: &ServiceRequest) -> usize {
+    let length = request.headers().get(CONTENT_LENGTH);
+    length.and_then(|length| length.to_str().ok()?.trim().parse().ok()).unwrap_or_default()
+}
+
+/// So much of a stream.
+struct Announced {
+    payload: Payload,
+    left: usize,
+}
+
+impl Stream for Announced {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let next = match ready!(self.payload.poll_next_unpin(context)) {
+            Some(Ok(mut bytes)) => {
+                bytes.truncate(self.left);
+                self.left -= bytes.len();
+                Some(Ok(bytes))
+            }
+            Some(error) => Some(error),
+            None => Some(Err(PayloadError::Incomplete(None))),
+        };
+        Poll::Ready(next)
+    }
+}
