@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Whether a request asks for one. Its body is then as long as it says, which the framework did not look at.
-pub fn is_refused(request: &mut ServiceRequest) -> bool {
+pub(crate) fn is_refused(request: &mut ServiceRequest) -> bool {
     let is_endless = request.method() == Method::CONNECT || is_websocket(request);
     if is_endless {
         let payload = request.take_payload();

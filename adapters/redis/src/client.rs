@@ -97,6 +97,7 @@ impl Client {
                 match self.at(&node, asked, asking).await? {
                     Ok(answer) => return Ok(answer),
                     Err(error) => match self.nodes.redirected(&node, &error) {
+                        Some((_, false)) if !asked.may_be_amid_a_move() => return Err(failed(error)),
                         Some((next, has_moved)) => (node, asking) = (next, !has_moved),
                         None => return Err(failed(error)),
                     },
@@ -201,6 +202,13 @@ impl Asked<'_> {
             Self::Command(_) => true,
             Self::Once(_) => false,
             Self::Script(call, _) => call.may_repeat(),
+        }
+    }
+
+    fn may_be_amid_a_move(self) -> bool {
+        match self {
+            Self::Command(_) | Self::Once(_) => true,
+            Self::Script(call, _) => call.may_be_amid_a_move(),
         }
     }
 

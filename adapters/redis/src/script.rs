@@ -42,7 +42,7 @@ impl Script {
     pub(crate) fn on<K: ToRedisArgs>(&'static self, keys: &[K]) -> Call {
         let mut by_hash = cmd("EVALSHA");
         by_hash.arg(&self.whole().hash).arg(keys.len()).arg(keys);
-        Call { script: self, by_hash, once: false }
+        Call { script: self, by_hash, once: false, at_rest: false }
     }
 }
 
@@ -52,6 +52,7 @@ pub(crate) struct Call {
     script: &'static Script,
     by_hash: Cmd,
     once: bool,
+    at_rest: bool,
 }
 
 impl Call {
@@ -70,6 +71,18 @@ impl Call {
     /// Whether it may be made again where its answer was lost.
     pub(crate) fn may_repeat(&self) -> bool {
         !self.once
+    }
+
+    /// The same, but only where the whole slot is: it looks at keys that it cannot name, and a node to which the slot is being
+    /// moved takes those that have not come yet for keys that do not exist.
+    pub(crate) fn at_rest(mut self) -> Self {
+        self.at_rest = true;
+        self
+    }
+
+    /// Whether it may be made where only a part of the slot is.
+    pub(crate) fn may_be_amid_a_move(&self) -> bool {
+        !self.at_rest
     }
 
     /// The call by hash.

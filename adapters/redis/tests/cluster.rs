@@ -8,11 +8,11 @@ use chatcore::error::AccessError;
 use chatcore::message::MessagesPage;
 use chatcore::policy::Quota;
 use chatcore::port::{EventBus, Health, Outbox, Probe, SessionStore, Throttle};
-use chatcore::turn::{Began, Cursor, NewTurn, Piece, Position, Started, Target};
+use chatcore::turn::{Cursor, NewTurn, Piece, Position, Started, Target};
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{OpenError, Redis, RedisConfig};
-use common::chat::{answer, finish, one_of_each, question, start};
-use common::faults::{BACK, SOON, config, goes_on, is_back_soon, now};
+use common::chat::{finish, one_of_each, question, start};
+use common::faults::{BACK, SOON, config, is_back_soon, now};
 use common::{Cluster, NODE, Server, certificate, free_port, open};
 use futures_util::future::{Either, select};
 use std::collections::BTreeSet;
@@ -119,34 +119,6 @@ impl Callers {
             task.await.unwrap();
         }
     }
-}
-
-/// While its keys move one by one, questions and answers are taken whole or not at all.
-#[tokio::test]
-async fn a_slot_moved() {
-    let Field { cluster, store, .. } = Field::of(Cluster::start(), All).await;
-    let first = start(&*store, &question(Target::New, "k0")).await;
-    finish(&*store, &first).await;
-    let session = first.turn.id.session;
-    let (slot, from) = cluster.slot_of(&session.to_string());
-    let (mut number, mut told) = (0, Vec::new());
-    for () in cluster.move_slot(&slot, from, (from + 1) % 3) {
-        number += 1;
-        let new = question(Target::Existing(session), &format!("k{number}"));
-        if let Ok(Began::Started(started)) = store.begin_turn(&new).await {
-            told.push(store.finish_turn(&started.turn, &answer("Much.")).await.is_ok());
-        }
-    }
-    assert!(number > 5 && told.len() < number, "a slot that moves refuses: {told:?} of {number}");
-    is_back_soon(&store).await;
-    goes_on(&store, Target::Existing(session), "last").await;
-    let page = MessagesPage { before: None, limit: 1000 };
-    let history = store.messages(&question(Target::New, "k").owner, &session, &page).await.unwrap();
-    let events = store.claim(1000, Duration::ZERO).await.unwrap();
-    let of_session = events.iter().filter(|entry| entry.event.session == session);
-    let events: Vec<_> = of_session.filter_map(|entry| entry.event.message()).collect();
-    assert!(history.iter().map(|message| message.seq).eq(1..=history.len() as u64), "{history:?}");
-    assert_eq!(events, history.iter().collect::<Vec<_>>(), "each message has its event");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

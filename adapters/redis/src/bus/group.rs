@@ -71,7 +71,8 @@ impl Group {
 
     /// A delivery that nobody saw goes back.
     pub(super) async fn give_back(&self, member: &str, name: &Name) -> Read<()> {
-        self.redis.inner.client.call(&self.of(&GIVE_BACK, member, name)).await.map(drop)
+        // Not again where its answer was lost: the member may have taken it anew meanwhile.
+        self.redis.inner.client.call(&self.of(&GIVE_BACK, member, name).once()).await.map(drop)
     }
 
     /// A living member keeps what it holds.

@@ -31,7 +31,7 @@ impl Redis {
         let keys = [format!("u:{guest}"), format!("e:{guest}"), format!("u:{user}"), format!("e:{user}")];
         let call = self.at(there, &MOVE, &keys).arg(&[guest.to_string(), user.to_string()]).arg(granted).arg(most);
         // Not again where its answer was lost: a second batch would be in no number.
-        let [moved, keep, left] = fixed(Value::Array(self.say(&call.once()).await?.1))?;
+        let [moved, keep, left] = fixed(Value::Array(self.say(&call.once().at_rest()).await?.1))?;
         let (moved, keep, left): (u64, u64, u64) = (number(moved)?, number(keep)?, number(left)?);
         if there != home && granted > 0 {
             let call = self.room(user, home, "KEEP").arg(there.0).arg(granted.saturating_sub(moved)).arg(keep);

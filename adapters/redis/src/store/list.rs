@@ -76,6 +76,7 @@ impl Redis {
             Some(SessionsCursor { last_activity, session }) => (micros(last_activity).to_string(), session.to_string()),
         };
         self.at(partition, &LIST, &[format!("u:{owner}"), format!("e:{owner}")])
+            .at_rest()
             .arg(owner.to_string())
             .arg(countable(page.limit as u64))
             .arg(last)

@@ -295,15 +295,21 @@ impl Cluster {
 
     /// Moves a slot from one node to another, a key with each step; the last step makes it known.
     pub(crate) fn move_slot(&self, slot: &str, from: usize, to: usize) -> impl Iterator<Item = ()> {
+        self.move_slot_from(slot, from, to, "")
+    }
+
+    /// The same, those keys first that have one of these letters for their kind.
+    pub(crate) fn move_slot_from(&self, slot: &str, from: usize, to: usize, kinds: &str) -> impl Iterator<Item = ()> {
+        let is_first = move |key: &str| key.split(':').rev().nth(2).is_some_and(|kind| kinds.contains(kind));
         let id = |node: usize| self.nodes[node].ask(&["CLUSTER", "MYID"]);
         let (source, target, new) = (&self.nodes[from], &self.nodes[to], id(to));
         assert_eq!(target.ask(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(from)]), "OK");
         assert_eq!(source.ask(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &new]), "OK");
         let mut done = false;
         std::iter::from_fn(move || {
-            let key = source.ask(&["CLUSTER", "GETKEYSINSLOT", slot, "1"]);
-            if !key.is_empty() {
-                source.ask(&["MIGRATE", "127.0.0.1", &target.port.to_string(), &key, "0", "5000"]);
+            let keys = source.ask(&["CLUSTER", "GETKEYSINSLOT", slot, "1000"]);
+            if let Some(key) = keys.lines().find(|key| is_first(key)).or_else(|| keys.lines().next()) {
+                source.ask(&["MIGRATE", "127.0.0.1", &target.port.to_string(), key, "0", "5000"]);
                 return Some(());
             }
             for node in [target, source] {
