@@ -5,8 +5,8 @@ use crate::error::OpenError;
 use deadpool_redis::redis::aio::{MultiplexedConnection, PubSub};
 use deadpool_redis::redis::io::tcp::TcpSettings;
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult,
-    TlsCertificates,
+    self, AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
+    RedisError, RedisResult, TlsCertificates, Value,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -60,6 +60,17 @@ impl Maker {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(self.connect_timeout)).set_response_timeout(None);
         self.client(server)?.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// Whether a server lets nobody in just now, whatever user comes.
+    pub(crate) async fn is_shut(&self, server: &ConnectionInfo) -> bool {
+        let stranger = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let knocked = async {
+            let mut link = self.link(&server.clone().set_redis_settings(stranger)).await?;
+            redis::cmd("PING").query_async::<Value>(&mut link).await
+        };
+        let is_full = |error: &RedisError| error.to_string().contains("max number of clients");
+        knocked.await.is_err_and(|error| error.is_io_error() || error.is_timeout() || is_full(&error))
     }
 
     /// A new connection that only listens.

@@ -3,13 +3,13 @@
 
 use crate::breaker::Breaker;
 use crate::check::Check;
-use crate::error::{NAME, NoAnswer, failed, is_late};
+use crate::error::{NAME, NoAnswer, failed, is_denied, is_late, is_no_database};
 use crate::link::{Link, Maker};
 use crate::value::Read;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
-use deadpool_redis::redis::{Cmd, ConnectionInfo, Value};
+use deadpool_redis::redis::{Cmd, ConnectionInfo, RedisError, Value};
 use futures_util::future::{Either, select};
 use std::fmt;
 use std::pin::pin;
@@ -145,7 +145,14 @@ impl Node {
 
     async fn make(&self) -> Result<Link, BackendError> {
         let Common { maker, check, .. } = &*self.common;
-        let mut link = maker.link(&self.server).await.map_err(|error| check.refused(error))?;
+        let mut link = match maker.link(&self.server).await {
+            Ok(link) => link,
+            // What a server says to one client too many is taken for an answer to the first thing that is sent.
+            Err(error) if is_told_to_mend(&error) && maker.is_shut(&self.server).await => {
+                return Err(BackendError::later(NAME, error));
+            }
+            Err(error) => return Err(check.refused(error)),
+        };
         check.server(&mut link).await?;
         Ok(link)
     }
@@ -167,6 +174,11 @@ impl Node {
     fn places<T>(&self, look: impl FnOnce(&mut Vec<Arc<Place>>) -> T) -> T {
         look(&mut self.places.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether somebody would have to mend the configuration, if it is so.
+fn is_told_to_mend(error: &RedisError) -> bool {
+    is_denied(error) || is_no_database(error)
 }
 
 impl fmt::Debug for Node {

@@ -182,7 +182,26 @@ async fn a_server_out_of_memory() {
 #[tokio::test]
 async fn a_server_with_no_room_for_another_client() {
     let server = Server::start();
-    let config = config(server.url());
+    no_room(&server, server.url()).await;
+}
+
+/// What it says then stands where the answer to the password is awaited.
+#[tokio::test]
+async fn a_server_with_a_password_and_no_room_for_another_client() {
+    let server = Server::start();
+    server.ask(&["ACL", "SETUSER", "all", "on", ">secret", "~*", "&*", "+@all"]);
+    no_room(&server, format!("redis://all:secret@127.0.0.1:{}", server.port)).await;
+}
+
+/// Or to the number of the database.
+#[tokio::test]
+async fn a_server_with_a_database_and_no_room_for_another_client() {
+    let server = Server::start();
+    no_room(&server, server.url() + "/2").await;
+}
+
+async fn no_room(server: &Server, url: String) {
+    let config = config(url);
     let (store, late) = (open(&config).await, config);
     let first = start(&*store, &question(Target::New, "k0")).await;
     server.ask(&["CONFIG", "SET", "maxclients", "1"]);
