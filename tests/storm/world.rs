@@ -44,6 +44,8 @@ pub(crate) struct World {
 pub(crate) struct Said {
     pub(crate) status: StatusCode,
     pub(crate) wait: Duration,
+    /// Whether it says when to come again.
+    pub(crate) is_told: bool,
     pub(crate) next: Option<String>,
     pub(crate) body: Value,
 }
@@ -137,6 +139,10 @@ impl World {
         let status = said.status.as_u16();
         match (status, code) {
             (200, _) => return,
+            (409 | 503, _) if code != "no code" && !said.is_told && (status == 503 || code == "turn_in_progress") => {
+                self.ledger
+                    .violation(format!("status: {what} was answered {status} without a Retry-After: {}", said.body));
+            }
             (404, "session_not_found" | "turn_not_found") | (409, "turn_in_progress") | (503, _) => {}
             (403, "access_denied") if self.ledger.book().leaving.contains(&who) => {}
             _ => self.ledger.violation(format!("status: {what} was answered {status} {}", said.body)),
@@ -206,9 +212,10 @@ impl World {
 async fn said(answer: Response) -> Option<Said> {
     let (status, headers) = (answer.status(), answer.headers());
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let wait = text("retry-after-ms").and_then(|wait| wait.parse().ok()).unwrap_or(50);
+    let told = text("retry-after-ms").and_then(|wait| wait.parse().ok());
+    let is_told = told.is_some() && text("retry-after").is_some();
     let next = text("link").and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
     // Nobody should wait out a second here: the sooner clients come again, the more there is to go wrong.
-    let wait = Duration::from_millis(wait).min(Duration::from_millis(100));
-    Some(Said { status, wait, next, body: answer.json().await.ok()? })
+    let wait = Duration::from_millis(told.unwrap_or(50)).min(Duration::from_millis(100));
+    Some(Said { status, wait, is_told, next, body: answer.json().await.ok()? })
 }

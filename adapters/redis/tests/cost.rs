@@ -142,3 +142,35 @@ async fn a_message_wakes_those_who_follow_it_alone() {
 const MARKS: &str = "local marks = 0
 for _, key in ipairs(redis.call('KEYS', '*:s:*')) do marks = marks + redis.call('HEXISTS', key, 'fo') end
 return marks";
+
+/// What is over leaves the index of its owner: when it is listed, or when another session is opened; and what is missing there
+/// comes back.
+#[tokio::test]
+async fn an_index_heals_itself() {
+    let server = Server::start();
+    let store = open(&config(&[server.url()])).await;
+    let brief = |key: String| NewTurn { ttl: Duration::from_millis(1), quota: None, ..question(Target::New, &key) };
+    let owner = question(Target::New, "k").owner;
+    let index = |kind: &str| server.ask(&["KEYS", &format!("*:{kind}:{owner}")]);
+    let sizes = || ["u", "e"].map(|kind| server.ask(&["ZCARD", &index(kind)]).parse::<usize>().unwrap());
+    let living = start(&*store, &question(Target::New, "lives")).await;
+    finish(&*store, &living).await;
+    for number in 0..60 {
+        start(&*store, &brief(format!("k{number}"))).await;
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let page = SessionsPage { after: None, limit: 9 };
+    assert_eq!(store.sessions(&owner, &page).await.unwrap().len(), 1);
+    assert_eq!(sizes(), [1, 1], "what is over was looked at for the last time");
+    start(&*store, &brief("over".into())).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    finish(&*store, &start(&*store, &question(Target::New, "more")).await).await;
+    assert_eq!(sizes(), [2, 2], "who opens one need not list them");
+    for kind in ["u", "e"] {
+        server.ask(&["DEL", &index(kind)]);
+    }
+    assert_eq!(store.sessions(&owner, &page).await.unwrap().len(), 0);
+    let here = Target::Existing(living.turn.id.session);
+    finish(&*store, &start(&*store, &question(here, "again")).await).await;
+    assert_eq!(store.sessions(&owner, &page).await.unwrap().len(), 1, "it came back with its next question");
+}

@@ -6,7 +6,8 @@ local others, starts, quota = of('h', ARGV[2]), of('q', ARGV[2]), tonumber(ARGV[
 -- The list of the other slots has to live as long as the sessions there.
 local horizon = redis.call('HGET', others, 'x')
 local keep = ms(now + ARGV[5] * 1.05)
-if horizon and tonumber(horizon) < keep then
+-- An adoption that was killed on its way has not said how long.
+if tonumber(horizon or 0) < keep and redis.call('EXISTS', others) == 1 then
   redis.call('HSET', others, 'x', keep)
   redis.call('PEXPIREAT', others, keep, 'GT')
 end
