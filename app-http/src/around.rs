@@ -11,8 +11,8 @@ use crate::upgrade;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode, Version};
+use actix_web::http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpMessage, HttpRequest};
@@ -30,6 +30,9 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the caller of a browser is told that asks first.
+const NOT_ALLOWED: &str = "This origin, method or header is not allowed; see CORS_ALLOWED_ORIGINS";
 
 /// How long the rest of a body is read away, so that its sender comes to read the answer.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -137,9 +140,14 @@ fn uniform(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     if problem || as_is || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
+    // The framework refuses what no setting allows.
+    let asked = response.request();
+    let is_preflight = asked.method() == Method::OPTIONS && asked.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     response.map_body(|head, _| {
         let mut status = StatusCode::OK;
-        let body = Problem::of_status(head.status).write(&mut status, head.headers_mut());
+        let problem = Problem::of_status(head.status);
+        let problem = if is_preflight { problem.with_detail(NOT_ALLOWED) } else { problem };
+        let body = problem.write(&mut status, head.headers_mut());
         head.status = status;
         body
     })

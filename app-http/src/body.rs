@@ -4,7 +4,7 @@ use crate::members::Members;
 use crate::problem::{Kind, Problem};
 use crate::startup::State;
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
@@ -45,6 +45,11 @@ impl<T: FromMembers> FromRequest for Body<T> {
 
 /// A body without a type is taken for JSON, as the FastAPI system did.
 fn check_type(request: &HttpRequest) -> Result<(), Problem> {
+    let is_encoded = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if request.headers().get_all(CONTENT_ENCODING).any(is_encoded) {
+        let problem = Problem::new(Kind::UnsupportedMediaType);
+        return Err(problem.with_detail("A body with a Content-Encoding is not read: send it as it is"));
+    }
     let Some(given) = request.headers().get(CONTENT_TYPE) else { return Ok(()) };
     let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_lowercase();
     let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));

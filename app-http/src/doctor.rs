@@ -3,6 +3,7 @@
 use crate::compose::{self, Dependency};
 use crate::settings::Settings;
 use app_kit::probing::Found::{self, Degraded, Healthy, Unhealthy};
+use app_kit::settings::Secret;
 use chatcore::port::Health;
 use futures_util::future::join_all;
 use std::io::{self, Write};
@@ -19,7 +20,10 @@ pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bo
         findings.push(Finding::new("settings", Healthy, "no fault, no warning"));
     }
     findings.push(port(settings));
-    match compose::compose(settings).await {
+    if let Err(error) = compose::users(&settings.logins) {
+        findings.push(Finding::new("users", Unhealthy, format!("{error}; see USERS_FILE")));
+    }
+    match compose::compose(&without_logins(settings)).await {
         Ok(parts) => {
             findings.extend(join_all(parts.dependencies.iter().map(dependency)).await);
             if let Ok(backlog) = parts.sampled.outbox.backlog().await {
@@ -30,6 +34,14 @@ pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bo
     }
     findings.iter().try_for_each(|finding| writeln!(out, "{:6} {}: {}", finding.word(), finding.what, finding.said))?;
     Ok(findings.iter().all(|finding| finding.found.serves()))
+}
+
+/// What is wrong with logins keeps nobody from looking at the rest, and no secret is made up for a look.
+fn without_logins(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    settings.logins.users = None;
+    settings.logins.secret.get_or_insert_with(|| Secret::new("nothing is signed with this"));
+    settings
 }
 
 /// What was found.
@@ -75,6 +87,8 @@ async fn dependency(Dependency { probe, required }: &Dependency) -> Finding {
         (false, _) => "messages are answered with AI_FALLBACK_MESSAGE meanwhile",
     };
     match probe.check().await {
+        // An AI is not asked anything: that may cost money.
+        Ok(Health::Well) if probe.name() == "ai" => Finding::new("ai", Healthy, "can be reached; it was asked nothing"),
         Ok(Health::Well) => Finding::new(probe.name(), Healthy, "answers"),
         Ok(Health::Partly(what)) => Finding::new(probe.name(), Degraded, format!("a part of it is away: {what}")),
         Err(error) => {

@@ -28,7 +28,7 @@ impl Members {
         match serde_json::from_slice(body) {
             Ok(Value::Object(map)) => Ok(Self { map, faults: Vec::new() }),
             Ok(_) => Err(Problem::fault(Place::Pointer("#".into()), "must be a JSON object")),
-            Err(_) => Err(Problem::new(Kind::MalformedJson)),
+            Err(error) => Err(Problem::new(Kind::MalformedJson).with_detail(why(body, &error))),
         }
     }
 
@@ -81,6 +81,20 @@ impl Members {
     /// Everything that is wrong.
     pub fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
         read.filter(|_| self.faults.is_empty()).ok_or_else(|| Problem::faults(self.faults))
+    }
+}
+
+/// Why a body is not taken for JSON. What it holds is not told.
+fn why(body: &[u8], error: &serde_json::Error) -> Cow<'static, str> {
+    let said = error.to_string();
+    if body.iter().all(u8::is_ascii_whitespace) {
+        "The body is empty".into()
+    } else if said.starts_with("recursion limit") {
+        "The body is nested too deeply".into()
+    } else if said.starts_with("number out of range") {
+        "The body holds a number that is too large".into()
+    } else {
+        format!("The body is not JSON, from line {} column {} on", error.line(), error.column()).into()
     }
 }
 

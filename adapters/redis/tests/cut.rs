@@ -1,5 +1,5 @@
-//! What Redis answers is cut after any byte, of each call that a program makes: it is made again, says what is so, and what it
-//! does is done once.
+//! What Redis answers is cut after any byte, of each call of the store, the outbox and the throttle: it is made again, says what
+//! is so, and what it does is done once.
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod common;

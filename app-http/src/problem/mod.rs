@@ -93,6 +93,12 @@ impl Problem {
         self.kind
     }
 
+    /// The same, in other words.
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
     /// The same, naming the turn that it is about.
     #[must_use]
     pub fn with_turn(self, turn: Option<TurnId>) -> Self {

@@ -98,17 +98,22 @@ async fn bad_utf_8_is_refused() {
 #[tokio::test]
 async fn what_is_no_json_is_refused() {
     let app = TestApp::start().await;
-    for body in [
-        "",
-        "{",
-        "nonsense",
-        "{\"message\": \"hi\"",
-        "{\"message\": 'hi'}",
-        "{\"message\": \"hi\"} x",
-        "{\"message\": 1e999}",
+    for (body, why) in [
+        ("", "The body is empty"),
+        (" \n", "The body is empty"),
+        ("{", "The body is not JSON, from line 1 column 1 on"),
+        ("nonsense", "The body is not JSON, from line 1 column 2 on"),
+        ("{\"message\": \"hi\"", "The body is not JSON, from line 1 column 16 on"),
+        ("{\"message\": 'hi'}", "The body is not JSON, from line 1 column 13 on"),
+        ("{\"message\": \"hi\"}\n x", "The body is not JSON, from line 2 column 2 on"),
+        ("{\"message\": 1e999}", "The body holds a number that is too large"),
+        (&"[".repeat(200), "The body is nested too deeply"),
     ] {
-        app.raw(body).await.is_problem(400, "malformed_json");
+        assert_eq!(app.raw(body.to_owned()).await.is_problem(400, "malformed_json")["detail"], why, "{body}");
     }
+    let encoded = app.authed(Method::POST, "/chat/message").header("content-encoding", "gzip").body("{}");
+    let told = send(encoded).await.is_problem(415, "unsupported_media_type");
+    assert!(told["detail"].as_str().unwrap().contains("Content-Encoding"), "{told}");
 }
 
 #[tokio::test]

@@ -171,7 +171,8 @@ async fn any_origin_may_call_while_debug_is_on_and_none_when_it_is_off() {
     let secret = "0123456789abcdef0123456789abcdef";
     let strict = TestApp::with(&[("DEBUG", "False"), ("JWT_SECRET_KEY", secret)]).await;
     let refused = send(preflight(&strict)).await;
-    refused.is_problem(400, "malformed_request");
+    let told = refused.is_problem(400, "malformed_request");
+    assert!(told["detail"].as_str().unwrap().contains("CORS_ALLOWED_ORIGINS"), "{told}");
     let root = send(from(strict.request(Method::GET, "/"))).await;
     assert_eq!((root.status, root.header("access-control-allow-origin")), (200, None));
 

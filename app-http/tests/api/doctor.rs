@@ -29,17 +29,22 @@ fn the_doctor_names_all_that_is_to_be_mended_and_where() {
     let port = taken.local_addr().unwrap().port().to_string();
     let (redis, kafka, ai) = (nobody(), nobody(), nobody());
     let (redis, ai) = (format!("redis://chat:hunter2@{redis}"), format!("http://{ai}/chat"));
+    let users = directory.path().join("users");
+    std::fs::write(&users, "ann").unwrap();
     let pairs = [
         ("PORT", port.as_str()),
         ("REDIS_URL", &redis),
         ("KAFKA_BOOTSTRAP_SERVERS", &kafka),
         ("AI_API_URL", &ai),
-        ("JWT_SECRET_KEY", "short"),
+        ("USERS_FILE", users.to_str().unwrap()),
+        ("JWT_SECRETKEY", "short"),
     ];
     let (output, stdout, stderr) = output(directory.path(), &pairs, &["doctor"]);
     assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
     for part in [
-        "look   settings: JWT_SECRET_KEY",
+        "look   settings: JWT_SECRETKEY",
+        "MEND   users: ",
+        "see USERS_FILE",
         "look   port: ",
         "MEND   redis: ",
         "see REDIS_URL",
