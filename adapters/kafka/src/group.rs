@@ -8,12 +8,13 @@ use crate::record::Fetched;
 use crate::topic::{Part, Topic};
 use chatcore::error::BackendError;
 use krafka::admin::{
-    AdminClient, DescribeTopicsOptions, ListConsumerGroupOffsetsOptions, ListOffsetsOptions, OffsetSpec,
+    AdminClient, DescribeConsumerGroupsOptions, DescribeTopicsOptions, ListConsumerGroupOffsetsOptions,
+    ListOffsetsOptions, OffsetSpec,
 };
 use krafka::auth::{AuthConfig, TlsConfig};
 use krafka::consumer::{
     AutoOffsetReset, Consumer, ConsumerRebalanceListener, ConsumerRecord, GroupProtocol as Protocol, OffsetAndMetadata,
-    PartitionAssignmentStrategy, PartitionLag, TopicPartition,
+    PartitionAssignmentStrategy, TopicPartition,
 };
 use krafka::error::{ErrorCode, KrafkaError};
 use krafka::{CloseOptions, Kafka};
@@ -26,8 +27,13 @@ use std::time::Duration;
 const POLL: Duration = Duration::from_millis(100);
 /// As much is handed out by one poll.
 const POLL_RECORDS: i32 = 500;
+/// So old may be what the client knows of the topics.
+const KNOWN: Duration = Duration::from_secs(5);
 /// So much longer than it may take to give records back, and no less than this, the group waits for a member.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How a group is called whose members have what they are to have.
+const STABLE: &str = "Stable";
 
 /// A place in a group, and what can be asked about the group.
 pub(crate) struct Group {
@@ -38,6 +44,7 @@ pub(crate) struct Group {
     listener: Arc<Listener>,
     /// Which topics these are: one that is deleted and made again has its name and another id.
     ids: Mutex<BTreeMap<Topic, [u8; 16]>>,
+    answered: Mutex<BTreeSet<Part>>,
 }
 
 /// Tells the member what it is given and what is taken from it. The client waits for it.
@@ -51,7 +58,7 @@ impl Group {
     /// Connects, and asks for a place. The place is given by the first polls.
     pub(crate) async fn join(config: Arc<KafkaConfig>, group: &str) -> Result<Self, BackendError> {
         let (id, timeout) = (format!("{}{group}", config.group_prefix), config.call_timeout);
-        let kafka = Kafka::builder(config.bootstrap_servers.join(",")).client_id("chatcore");
+        let kafka = Kafka::builder(config.bootstrap_servers.join(",")).client_id("chatcore").metadata_max_age(KNOWN);
         let kafka = kafka.connect_timeout(timeout).request_timeout(timeout).security(security(&config));
         let kafka = kafka.connect().await.map_err(failed)?;
         let listener = Arc::new(Listener { config: config.clone().into(), ..Listener::default() });
@@ -77,7 +84,8 @@ impl Group {
         };
         let consumer = consumer.build().await.map_err(failed)?;
         consumer.subscribe(Topic::ALL.map(|topic| config.topics.name(topic))).await.map_err(failed)?;
-        let group = Self { id, config, consumer, admin: kafka.admin(), listener, ids: Mutex::default() };
+        let (ids, answered) = Default::default();
+        let group = Self { id, config, consumer, admin: kafka.admin(), listener, ids, answered };
         _ = group.made_anew(&Topic::ALL.into()).await?;
         Ok(group)
     }
@@ -95,10 +103,11 @@ impl Group {
 
     /// Where each partition is read on, and whether all that was there at the last fetch has been handed out.
     pub(crate) async fn places(&self) -> Vec<(Part, Option<i64>, bool)> {
-        let place = |(part, lag): (&TopicPartition, &PartitionLag)| {
-            Some((part_of(&self.config, part)?, lag.position, lag.lag == Some(0)))
-        };
-        self.consumer.lag().await.iter().filter_map(place).collect()
+        let lags = self.consumer.lag().await;
+        let named: Vec<_> = lags.iter().filter_map(|(named, lag)| Some((part_of(&self.config, named)?, lag))).collect();
+        let answered = named.iter().filter(|(_, lag)| lag.high_watermark.is_some()).map(|(part, _)| *part);
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).extend(answered);
+        named.into_iter().map(|(part, lag)| (part, lag.position, lag.lag == Some(0))).collect()
     }
 
     /// Whether each of these topics is another than it was when this was asked last; without those that cannot be told of.
@@ -120,10 +129,13 @@ impl Group {
         _ = self.consumer.seek_to_beginning(self.config.topics.name(part.topic), part.number).await;
     }
 
-    /// Whether each partition has been answered since it was assigned. Without the right to read a topic none ever is, and
-    /// the client says so to its log alone.
+    /// Whether each partition was ever answered. Without the right to read a topic none is, and the client says so to its log
+    /// alone. What the client knows of a partition does not tell: it forgets that by a change of the group, and a broker
+    /// that it asks on in the same session does not answer again before there is something new.
     pub(crate) async fn is_answered(&self) -> bool {
-        self.consumer.lag().await.values().all(|lag| lag.high_watermark.is_some())
+        let parts: Vec<Part> = self.places().await.into_iter().map(|(part, ..)| part).collect();
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.iter().all(|part| answered.contains(part))
     }
 
     /// Makes the client ask each partition at once. After an outage it would wait for up to 30 s.
@@ -189,6 +201,45 @@ impl Group {
             offsets.extend(part_of(&self.config, &part).map(|part| (part, offset)));
         }
         Ok(offsets)
+    }
+
+    /// How many partitions each topic has that can be told of. The client takes note, and shares out as many where it leads.
+    pub(crate) async fn partitions(&self) -> BTreeMap<Topic, usize> {
+        let mut partitions = BTreeMap::new();
+        for topic in Topic::ALL {
+            let name = self.config.topics.name(topic);
+            let told = self.consumer.fetch_metadata(Some(name)).await.map(|told| told.topics).unwrap_or_default();
+            let there = told.into_iter().find(|there| there.name == name);
+            partitions.extend(there.map(|there| (topic, there.partitions.len())));
+        }
+        partitions
+    }
+
+    pub(crate) fn is_classic(&self) -> bool {
+        self.config.group_protocol == GroupProtocol::Classic
+    }
+
+    /// Which partitions have a member; `None` where that cannot be told, as while the group is being rearranged.
+    pub(crate) async fn shared(&self) -> Result<Option<BTreeSet<Part>>, BackendError> {
+        let options = DescribeConsumerGroupsOptions::default().timeout(self.config.call_timeout);
+        let mut groups = self.admin.describe_consumer_groups([&self.id], options).await.map_err(failed)?;
+        let Some(group) = groups.remove(&self.id).transpose().map_err(failed)? else { return Ok(None) };
+        let mut shared = BTreeSet::new();
+        for of_topic in group.members.iter().flat_map(|member| member.assignment.iter().flatten()) {
+            let topic = self.config.topics.topic(&of_topic.topic_name);
+            let parts = of_topic.partitions.iter().filter_map(|number| Some(Part { number: *number, topic: topic? }));
+            shared.extend(parts);
+        }
+        let told = group.state == STABLE && group.members.iter().all(|member| member.assignment.is_some());
+        Ok(told.then_some(shared))
+    }
+
+    /// Has the client ask for its place anew by its next poll. The group rearranges itself where its leader does that.
+    pub(crate) async fn rejoin(&self) -> Result<(), BackendError> {
+        let topics = Topic::ALL.map(|topic| self.config.topics.name(topic));
+        // It asks when what it is subscribed to changes: a topic that is named twice is enough of a change.
+        self.consumer.subscribe(topics.iter().chain(&topics[..1])).await.map_err(failed)?;
+        self.consumer.subscribe(topics).await.map_err(failed)
     }
 
     /// Gives up the place.

@@ -1,6 +1,7 @@
-//! A member of a group at work: a task that polls, and one that commits.
+//! A member of a group at work: a task that polls, one that commits, and one that looks for what is new.
 
 mod rebalance;
+mod watch;
 
 use crate::deadline::within;
 use crate::error::NAME;
@@ -68,6 +69,8 @@ struct State {
     /// Its place in the group is known; not so while the group is being rearranged.
     settled: bool,
     fault: Option<BackendError>,
+    /// The client is to ask for its place anew.
+    rejoin: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +101,7 @@ impl Member {
         member.group.tell(&member);
         runtime.spawn(Box::pin(member.clone().read()));
         runtime.spawn(Box::pin(member.clone().commit()));
+        runtime.spawn(Box::pin(member.clone().watch()));
         member
     }
 
@@ -216,6 +220,9 @@ impl Member {
         if now.saturating_sub(polls.record) >= QUIET {
             polls.record = now;
             self.group.nudge().await;
+        }
+        if self.state.read(|state| state.rejoin) {
+            self.rejoin().await;
         }
         self.hand_over().await;
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// So old may what is known of the topics be: partitions may have been added.
-const FRESH: Duration = Duration::from_secs(300);
+const FRESH: Duration = Duration::from_secs(30);
 
 /// Between two looks for a topic that was made.
 const LOOK: Duration = Duration::from_millis(50);

@@ -6,12 +6,10 @@ mod common;
 
 use chatcore::event::Event;
 use chatcore::id::SessionId;
-use chatcore::port::{Acked, DeadLetters, DeadLettersPage, Delivery, EventBus, Probe, Published, Subscription};
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Subscription};
 use chatcore_kafka::Kafka;
-use common::{broker, new_session, next, open, publish, question, take};
-use futures_util::future::Either;
+use common::{broker, either, new_session, next, open, publish, question, take};
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -235,13 +233,4 @@ async fn a_partition_waits_for_what_is_in_hand_but_not_for_ever() {
     member.ack(&behind.id).await.unwrap();
     first.close().await.unwrap();
     second.close().await.unwrap();
-}
-
-type Member = Arc<dyn Subscription>;
-
-async fn either<'a>(first: &'a Member, second: &'a Member) -> (&'a Member, Delivery) {
-    match futures_util::future::select(pin!(next(first)), pin!(next(second))).await {
-        Either::Left((delivery, _)) => (first, delivery),
-        Either::Right((delivery, _)) => (second, delivery),
-    }
 }

@@ -11,11 +11,15 @@ use chatcore::message::Role;
 use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Subscription};
 use chatcore_kafka::{Compression, Kafka, KafkaConfig, Mechanism, Sasl, Tls};
 use chatcore_ports::tokio::TokioRuntime;
-use common::{Broker, broker, new_session, next, open, publish, question, take};
+use common::{Broker, broker, either, new_session, next, open, publish, question, take};
 use krafka::producer::{Producer, Record};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+
+/// How soon partitions are read that were added; the client by itself would never see them.
+const ADDED: Duration = Duration::from_secs(30);
 
 /// Another client, with a partitioner of its own, which is the Java client's.
 async fn producer(broker: &Broker) -> Producer {
@@ -130,7 +134,7 @@ async fn topics_are_made_once_and_left_as_they_are() {
     let events: Vec<_> = (0..20).map(|_| question(new_session(), 1, "?")).collect();
     publish(&bus, &events).await;
     let member = bus.subscribe("group").await.unwrap();
-    let mut partitions = std::collections::BTreeSet::new();
+    let mut partitions = BTreeSet::new();
     for _ in &events {
         let delivery = next(&member).await;
         partitions.insert(delivery.place.partition);
@@ -171,6 +175,45 @@ async fn a_topic_that_was_deleted_is_made_again_and_read_on() {
     assert_eq!(take(&other).await.seq, seq + 1, "it begins with the new topic");
     member.close().await.unwrap();
     other.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_are_added_while_members_run_are_soon_read() {
+    let Some(broker) = broker().await else { return };
+    let (mut config, mut places) = (common::config(broker), BTreeSet::new());
+    config.partitions = 2;
+    let topic = config.topics.requests.clone();
+    let (first, second) = (open(config.clone()), open(config));
+    let members = [first.subscribe("group").await.unwrap(), second.subscribe("group").await.unwrap()];
+    let (session, mut written) = (new_session(), 0);
+    // Nobody joins or leaves, so that only the members themselves can notice.
+    for partitions in [2, 3, 6] {
+        if partitions > 2 {
+            let count = partitions.to_string();
+            broker.tool(&["topics", "--alter", "--topic", &topic, "--partitions", &count]).await;
+        }
+        // One that knows of them.
+        let producer = producer(broker).await;
+        for partition in 0..partitions {
+            written += 1;
+            let event = question(session, written, "?").to_json();
+            let record = Record::new(topic.clone(), event).key(session.to_string()).partition(partition);
+            _ = producer.send(record).await.unwrap();
+        }
+        let read = async {
+            while places.len() < usize::try_from(written).unwrap() {
+                let (member, delivery) = either(&members[0], &members[1]).await;
+                places.insert((delivery.place.partition, delivery.place.offset));
+                _ = member.ack(&delivery.id).await.unwrap();
+            }
+        };
+        let start = Instant::now();
+        assert!(timeout(ADDED, read).await.is_ok(), "of {partitions} partitions these were read: {places:?}");
+        println!("{partitions} partitions were read after {:.1} s", start.elapsed().as_secs_f64());
+    }
+    for member in members {
+        member.close().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

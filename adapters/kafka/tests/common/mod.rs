@@ -17,6 +17,8 @@ use chatcore::port::{Acked, Delivery, EventBus, Published, Runtime, Subscription
 use chatcore::stamp::{from_micros, micros};
 use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
+use futures_util::future::{Either, select};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -78,4 +80,14 @@ pub(crate) async fn take(member: &Arc<dyn Subscription>) -> Event {
     let delivery = next(member).await;
     assert_eq!(member.ack(&delivery.id).await.unwrap(), Acked::Done);
     delivery.event.expect("an event")
+}
+
+type Member = Arc<dyn Subscription>;
+
+/// The next delivery of one of the two, and whose it is.
+pub(crate) async fn either<'a>(first: &'a Member, second: &'a Member) -> (&'a Member, Delivery) {
+    match select(pin!(next(first)), pin!(next(second))).await {
+        Either::Left((delivery, _)) => (first, delivery),
+        Either::Right((delivery, _)) => (second, delivery),
+    }
 }
