@@ -9,12 +9,12 @@ use crate::topic::{Part, Topic};
 use chatcore::error::BackendError;
 use krafka::admin::{
     AdminClient, DescribeConsumerGroupsOptions, DescribeTopicsOptions, ListConsumerGroupOffsetsOptions,
-    ListOffsetsOptions, OffsetSpec,
+    ListOffsetsOptions, ListedOffset, OffsetSpec,
 };
 use krafka::auth::{AuthConfig, TlsConfig};
 use krafka::consumer::{
     AutoOffsetReset, Consumer, ConsumerRebalanceListener, ConsumerRecord, GroupProtocol as Protocol, OffsetAndMetadata,
-    PartitionAssignmentStrategy, TopicPartition,
+    PartitionAssignmentStrategy, PartitionLag, TopicPartition,
 };
 use krafka::error::{ErrorCode, KrafkaError};
 use krafka::{CloseOptions, Kafka};
@@ -25,6 +25,8 @@ use std::time::Duration;
 
 /// The broker answers a fetch after this time at the latest, and a poll ends.
 const POLL: Duration = Duration::from_millis(100);
+/// After this time without a word of a partition it is looked whether something waits there.
+const QUIET: Duration = Duration::from_secs(2);
 /// As much is handed out by one poll.
 const POLL_RECORDS: i32 = 500;
 /// So old may be what the client knows of the topics.
@@ -69,6 +71,7 @@ impl Group {
             .enable_auto_commit(false)
             .fetch_max_wait(POLL)
             .heartbeat_interval(heartbeat)
+            .lag_staleness_threshold(QUIET)
             // A buffer that paused partitions fill would keep the others from being fetched.
             .max_buffered_records(0)
             .max_poll_interval(MAX_POLL_INTERVAL)
@@ -138,11 +141,37 @@ impl Group {
         parts.iter().all(|part| answered.contains(part))
     }
 
-    /// Makes the client ask each partition at once. After an outage it would wait for up to 30 s.
-    pub(crate) async fn nudge(&self) {
-        for (part, lag) in self.consumer.lag().await {
-            if let Some(position) = lag.position {
-                _ = self.consumer.seek(&part.topic, part.partition, position).await;
+    /// Partitions that hold something to read of which nothing has come for a while. Who leads them has just told so.
+    pub(crate) async fn overdue(&self) -> Result<Vec<Part>, BackendError> {
+        let paused = self.consumer.paused_partitions().await;
+        let place = |(named, lag): (TopicPartition, PartitionLag)| {
+            let waits = lag.stale && !paused.contains(&(named.topic.clone(), named.partition));
+            Some((part_of(&self.config, &named)?, lag.position.filter(|_| waits)?))
+        };
+        let places: BTreeMap<Part, i64> = self.consumer.lag().await.into_iter().filter_map(place).collect();
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let specs = places.keys().map(|part| (self.named(part), OffsetSpec::Latest));
+        // Brokers that do not answer must not keep those from it that do.
+        let options = ListOffsetsOptions::default().timeout(self.config.call_timeout / 2);
+        let ends = self.admin.list_offsets(specs, options).await.map_err(failed)?;
+        let more = |(named, end): (TopicPartition, Result<ListedOffset, KrafkaError>)| {
+            let (part, end) = part_of(&self.config, &named).zip(end.ok())?;
+            (end.offset > places[&part]).then_some(part)
+        };
+        Ok(ends.into_iter().filter_map(more).collect())
+    }
+
+    /// Makes the client ask for these partitions at once: after failures it would wait for up to 30 s. Only between two polls.
+    pub(crate) async fn nudge(&self, parts: &BTreeSet<Part>) {
+        for part in parts {
+            let (topic, number) = (self.config.topics.name(part.topic), part.number);
+            let position = self.consumer.position(topic, number).await;
+            // One of which it holds something does not wait.
+            let waits = position.is_some() && position == self.consumer.fetch_position(topic, number).await;
+            if let Some(position) = position.filter(|_| waits) {
+                _ = self.consumer.seek(topic, number, position).await;
             }
         }
     }

@@ -18,13 +18,12 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as Turns, Notify};
+use watch::Asked;
 
 /// As long as acknowledgements gather before they are committed together.
 const GATHER: Duration = Duration::from_millis(20);
 /// Between a failure and the next try.
 const PAUSE: Duration = Duration::from_millis(200);
-/// After this time without a record the client is made to ask at once.
-const QUIET: Duration = Duration::from_secs(2);
 /// Between two looks whether all partitions are answered.
 const LOOK: Duration = Duration::from_secs(1);
 /// After so long without a good look who waits is told, whatever the fault: it may be one that never passes.
@@ -34,8 +33,6 @@ const TELL: Duration = Duration::from_secs(3);
 
 /// What the task that reads remembers of its last polls.
 struct Polls {
-    /// When one brought a record, or the client was made to ask.
-    record: Duration,
     /// When it was last looked whether all is well, and when all was.
     looked: Duration,
     well: Duration,
@@ -69,8 +66,7 @@ struct State {
     /// Its place in the group is known; not so while the group is being rearranged.
     settled: bool,
     fault: Option<BackendError>,
-    /// The client is to ask for its place anew.
-    rejoin: bool,
+    asked: Asked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,7 +180,7 @@ impl Member {
     async fn read(self: Arc<Self>) {
         let _guard = Guard(&self);
         let now = self.runtime.elapsed();
-        let mut polls = Polls { record: now, looked: now, well: now, told: None };
+        let mut polls = Polls { looked: now, well: now, told: None };
         while !self.ended() {
             let ended = pin!(self.state.wait(|state| state.end));
             select(ended, pin!(self.step(&mut polls))).await;
@@ -203,10 +199,7 @@ impl Member {
         let now = self.runtime.elapsed();
         match self.group.poll().await {
             Ok(records) => {
-                if !records.is_empty() {
-                    polls.record = now;
-                    self.lanes().fetched(records, |record| self.is_for_others(record));
-                }
+                self.lanes().fetched(records, |record| self.is_for_others(record));
                 if now.saturating_sub(polls.looked) >= LOOK {
                     polls.looked = now;
                     self.look(polls).await;
@@ -217,13 +210,7 @@ impl Member {
                 self.runtime.sleep(PAUSE).await;
             }
         }
-        if now.saturating_sub(polls.record) >= QUIET {
-            polls.record = now;
-            self.group.nudge().await;
-        }
-        if self.state.read(|state| state.rejoin) {
-            self.rejoin().await;
-        }
+        self.do_what_is_asked().await;
         self.hand_over().await;
     }
 

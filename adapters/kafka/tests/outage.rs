@@ -4,7 +4,7 @@
 
 mod common;
 
-use chatcore::event::Event;
+use chatcore::event::{Event, EventBody};
 use chatcore::id::SessionId;
 use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Subscription};
 use chatcore_kafka::Kafka;
@@ -105,6 +105,47 @@ async fn a_killed_broker_loses_nothing_and_is_read_again_within_ten_seconds() {
     until_seen(&seen, published, Duration::from_secs(10)).await;
     in_order(&seen);
     bus.check().await.unwrap();
+    member.close().await.unwrap();
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+}
+
+/// One partition is away, as those of one broker of several are: here, because nobody may read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_away_is_soon_read_though_the_others_flowed() {
+    let _turn = TURN.lock().await;
+    let Some(broker) = broker().await else { return };
+    let config = common::config(broker);
+    let (bus, seen, stop) = (open(config.clone()), Seen::default(), Arc::new(Mutex::new(false)));
+    let of_deletions = ["--topic", &config.topics.sessions];
+    let acls = async |args: &[&str]| broker.tool(&[&["acls"], args, &of_deletions[..]].concat()).await;
+    let deletion = || Event { body: EventBody::SessionDeleted, ..question(new_session(), 1, "") };
+    let is_seen = |event: &Event| seen.lock().unwrap().contains_key(&event.session);
+    let member = bus.subscribe("group").await.unwrap();
+    let lanes = lanes(&member, &seen);
+    let relay = tokio::spawn(relay(bus.clone(), stop.clone()));
+    publish(&bus, &[deletion()]).await;
+    until_seen(&seen, 50, Duration::from_secs(20)).await;
+    acls(&["--add", "--allow-principal", "User:*", "--operation", "Describe", "--operation", "Write"]).await;
+    acls(&["--add", "--deny-principal", "User:*", "--operation", "Read"]).await;
+    let waiting = deletion();
+    publish(&bus, std::slice::from_ref(&waiting)).await;
+    let before = count(&seen);
+    // So long that a client left to itself would wait for 20 s more.
+    sleep(Duration::from_secs(28)).await;
+    assert!(count(&seen) > before + 500, "the others flow");
+    assert!(!is_seen(&waiting), "it may not be read");
+    acls(&["--remove", "--force"]).await;
+    let (start, read) = (Instant::now(), async {
+        while !is_seen(&waiting) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(timeout(Duration::from_secs(10), read).await.is_ok(), "it may be read again, and is not");
+    println!("read after {:.1} s", start.elapsed().as_secs_f64());
+    *stop.lock().unwrap() = true;
+    relay.await.unwrap();
     member.close().await.unwrap();
     for lane in lanes {
         lane.await.unwrap();

@@ -1,39 +1,69 @@
-//! What a member looks for beside its reading, since the client does not.
+//! What a member looks for beside its reading, since the client does not: partitions that were added, and those that can be read
+//! again after their broker was away. What follows from it is done between two polls.
 
 use super::Member;
 use crate::topic::{Part, Topic};
 use chatcore::error::BackendError;
 use futures_util::future::select;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two looks for partitions that were added.
 const ADDED: Duration = Duration::from_secs(10);
 
-/// How many partitions each topic had when all of them had a member, or the client was made to see to that.
-type Counts = BTreeMap<Topic, usize>;
+/// What the task that reads is asked to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Have the client ask for its place anew.
+    rejoin: bool,
+    /// Have it read these at once.
+    read: BTreeSet<Part>,
+}
+
+/// What was seen at the last look for partitions that were added.
+struct Seen {
+    at: Duration,
+    counts: BTreeMap<Topic, usize>,
+}
 
 impl Member {
     pub(super) async fn watch(self: Arc<Self>) {
-        let mut counts = Counts::new();
+        let mut seen = Seen { at: self.runtime.elapsed(), counts: BTreeMap::new() };
         while !self.ended() {
             let ended = pin!(self.state.wait(|state| state.end));
-            select(ended, pin!(self.look_around(&mut counts))).await;
+            select(ended, pin!(self.look_around(&mut seen))).await;
         }
     }
 
-    async fn look_around(&self, counts: &mut Counts) {
-        self.runtime.sleep(ADDED).await;
-        if let Err(error) = self.within(self.look_for_added(counts)).await {
-            tracing::debug!(group = self.name, error = %error.source, "whether partitions were added is not known yet");
+    async fn look_around(&self, seen: &mut Seen) {
+        self.runtime.sleep(LOOK).await;
+        let mut done = self.within(self.look_for_overdue()).await;
+        let now = self.runtime.elapsed();
+        if now.saturating_sub(seen.at) >= ADDED {
+            seen.at = now;
+            done = done.and(self.within(self.look_for_added(&mut seen.counts)).await);
         }
+        if let Err(error) = done {
+            tracing::debug!(group = self.name, error = %error.source, "what is new of the partitions is not known yet");
+        }
+    }
+
+    /// The client asks ever less often for a partition that failed, also when the others flow.
+    async fn look_for_overdue(&self) -> Result<(), BackendError> {
+        let overdue = self.group.overdue().await?;
+        if !overdue.is_empty() {
+            self.state.update(|state| state.asked.read.extend(overdue));
+        }
+        Ok(())
     }
 
     /// By the classic protocol the group's leader has to see partitions that were added, and to ask for a new share. Who leads is
     /// not told: where a member asks that does not, it is given what it had.
-    async fn look_for_added(&self, counts: &mut Counts) -> Result<(), BackendError> {
+    async fn look_for_added(&self, counts: &mut BTreeMap<Topic, usize>) -> Result<(), BackendError> {
         if !self.group.is_classic() {
             return Ok(());
         }
@@ -46,17 +76,25 @@ impl Member {
             now.iter().flat_map(|(topic, count)| (0..).take(*count).map(|number| Part { number, topic: *topic }));
         if parts.any(|part| !shared.contains(&part)) {
             tracing::info!(group = self.name, "partitions were added, and are to be shared");
-            self.state.update(|state| state.rejoin = true);
+            self.state.update(|state| state.asked.rejoin = true);
         }
         *counts = now;
         Ok(())
     }
 
-    /// Only between two polls. Where it fails it is tried again.
-    pub(super) async fn rejoin(&self) {
-        match self.within(self.group.rejoin()).await {
-            Ok(()) => self.state.update(|state| state.rejoin = false),
-            Err(error) => tracing::debug!(group = self.name, error = %error.source, "cannot ask for a new share yet"),
+    /// Between two polls, since the client's own place must not move meanwhile.
+    pub(super) async fn do_what_is_asked(&self) {
+        if self.state.read(|state| state.asked == Asked::default()) {
+            return;
+        }
+        let Asked { rejoin, read } = self.state.update(|state| std::mem::take(&mut state.asked));
+        self.group.nudge(&read).await;
+        if !rejoin {
+            return;
+        }
+        if let Err(error) = self.within(self.group.rejoin()).await {
+            tracing::debug!(group = self.name, error = %error.source, "cannot ask for a new share yet");
+            self.state.update(|state| state.asked.rejoin = true);
         }
     }
 }
