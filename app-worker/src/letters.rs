@@ -21,7 +21,7 @@ pub(crate) enum LettersCommand {
         /// As JSON, one object a line, with the record itself: it holds the text of a message.
         #[arg(long)]
         json: bool,
-        /// Those of the store's outbox: what Kafka refuses for good, because it is too large.
+        /// Those of the store's outbox: what Kafka refuses for good, as what is too large for it.
         #[arg(long)]
         outbox: bool,
     },

@@ -56,12 +56,23 @@ pub enum OpenError {
 pub(crate) enum Failed {
     /// What was sent is larger than the topic takes.
     TooLarge,
+    /// Something in what was sent is none that it ever takes.
+    Invalid(String),
+    /// It takes no record of such a time.
+    Untimely,
     /// That offset is not in the log, or no longer.
     OutOfRange,
     /// The topic is there already.
     Exists,
     /// Something else.
     Other(BackendError),
+}
+
+impl Failed {
+    /// Whether the client is as good as it was.
+    pub(crate) fn spares_client(&self) -> bool {
+        matches!(self, Self::TooLarge | Self::Invalid(_) | Self::Untimely | Self::OutOfRange)
+    }
 }
 
 impl From<BackendError> for Failed {
@@ -77,6 +88,8 @@ impl From<Error> for Failed {
         };
         match protocol_error {
             ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge => Self::TooLarge,
+            ProtocolError::InvalidRecord => Self::Invalid(protocol_error.to_string()),
+            ProtocolError::InvalidTimestamp => Self::Untimely,
             ProtocolError::OffsetOutOfRange => Self::OutOfRange,
             ProtocolError::TopicAlreadyExists => Self::Exists,
             // Somebody has to give a right, or mend a setting.
@@ -97,6 +110,8 @@ impl From<Failed> for BackendError {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::TooLarge => Self::never(NAME, "the record is too large for its topic"),
+            Failed::Invalid(why) => Self::never(NAME, format!("the topic never takes the record: {why}")),
+            Failed::Untimely => Self::later(NAME, "the topic takes no record of such a time"),
             Failed::OutOfRange => Self::later(NAME, "the log does not reach there"),
             Failed::Exists => Self::later(NAME, "the topic is there already"),
             Failed::Other(error) => error,

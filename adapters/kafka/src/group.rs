@@ -316,7 +316,7 @@ fn part_of(config: &KafkaConfig, named: &TopicPartition) -> Option<Part> {
 fn fetched(config: &KafkaConfig, record: ConsumerRecord) -> Option<Fetched> {
     let part = Part { number: record.partition, topic: config.topics.topic(&record.topic)? };
     let ConsumerRecord { offset, timestamp: at, key, value, headers, .. } = record;
-    Some(Fetched { part, offset, life: 0, at, key, value, headers })
+    Some(Fetched { part, offset, life: 0, at, key, value, headers }.dated())
 }
 
 fn security(config: &KafkaConfig) -> AuthConfig {

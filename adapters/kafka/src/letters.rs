@@ -61,7 +61,7 @@ impl Kafka {
     async fn append_letter(&self, record: Record) -> Result<(), Failed> {
         let topic = &self.inner.config.topics.dlq;
         self.counts(&[topic]).await?;
-        let appended = self.inner.link.append(topic, PART, vec![record]).await;
+        let appended = self.inner.link.append(topic, PART, || vec![record.clone()]).await;
         if matches!(appended, Err(Failed::Other(_))) {
             // The topic may be gone. The next try makes it again.
             self.forget_topics();
@@ -146,7 +146,7 @@ impl DeadLetters for Kafka {
         let Some((topic, partition, record)) = found.filter(|_| !crossed_out).and_then(revived) else {
             return Ok(Replay::NotFound);
         };
-        self.inner.link.append(&topic, partition, vec![record]).await?;
+        self.inner.link.append(&topic, partition, || vec![record.clone()]).await?;
         let headers = BTreeMap::from([(REPLAYED.to_owned(), at.to_string().into_bytes())]);
         let timestamp = time(self.now_millis());
         self.append_letter(Record { key: None, value: None, headers, timestamp }).await?;

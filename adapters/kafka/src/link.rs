@@ -7,6 +7,7 @@
 use crate::config::{Compression, KafkaConfig, Mechanism, Sasl};
 use crate::deadline::within;
 use crate::error::{Failed, OpenError};
+use crate::record::{NO_TIME, time};
 use crate::tls;
 use chatcore::port::Runtime;
 use rskafka::BackoffConfig;
@@ -83,8 +84,25 @@ impl Link {
         self.within(self.timeout, work).await
     }
 
-    /// Appends records to a partition, all or none, behind those that are being appended.
-    pub(crate) async fn append(&self, topic: &str, number: i32, records: Vec<Record>) -> Result<(), Failed> {
+    /// Appends records to a partition, all or none, behind those that are being appended. Where it takes none of such a time,
+    /// as when a clock is off, they go without one.
+    pub(crate) async fn append(
+        &self,
+        topic: &str,
+        number: i32,
+        records: impl Fn() -> Vec<Record>,
+    ) -> Result<(), Failed> {
+        match self.produce(topic, number, records()).await {
+            Err(Failed::Untimely) => {
+                tracing::warn!(topic, "a broker takes no record of this time, so it gets none: a clock may be off");
+                let timeless = records().into_iter().map(|record| Record { timestamp: time(NO_TIME), ..record });
+                self.produce(topic, number, timeless.collect()).await
+            }
+            done => done,
+        }
+    }
+
+    async fn produce(&self, topic: &str, number: i32, records: Vec<Record>) -> Result<(), Failed> {
         let work = async |client: &PartitionClient| client.produce(records, self.compression).await.map(drop);
         self.at((topic, number), work).await
     }
@@ -117,7 +135,7 @@ impl Link {
                 None => self.client().await?.partition_client(topic, number, UnknownTopicHandling::Error).await?,
             };
             let done = work(&client).await.map_err(Failed::from);
-            if matches!(done, Ok(_) | Err(Failed::TooLarge | Failed::OutOfRange)) {
+            if done.as_ref().err().is_none_or(Failed::spares_client) {
                 *place = Some(client);
             }
             done

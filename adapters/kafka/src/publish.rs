@@ -98,21 +98,22 @@ impl Call<'_> {
 }
 
 /// Sends events to a partition, one batch after the other. Once a batch fails, none behind it is sent. A batch that is too
-/// large is halved, until it is one record: that one is never taken, and those behind it go on.
+/// large, or of which something is never taken, is halved until it is one record: that one is refused, and those behind it go on.
 async fn send(kafka: &Kafka, events: &[Event], part: Part, open: Vec<usize>) -> (Part, Vec<(usize, Published)>) {
     let topic = kafka.inner.config.topics.name(part.topic);
     let mut batches = batches(events, open);
     let mut results = Vec::new();
     while let Some(batch) = batches.pop() {
-        let records = batch.iter().map(|index| record::of_event(&events[*index])).collect();
+        let records = || batch.iter().map(|index| record::of_event(&events[*index])).collect();
         let result = match kafka.inner.link.append(topic, part.number, records).await {
             Ok(()) => Published::Done,
-            Err(Failed::TooLarge) if batch.len() > 1 => {
+            Err(Failed::TooLarge | Failed::Invalid(_)) if batch.len() > 1 => {
                 let (first, second) = batch.split_at(batch.len() / 2);
                 batches.extend([second.to_vec(), first.to_vec()]);
                 continue;
             }
             Err(Failed::TooLarge) => Published::Refused(format!("larger than the topic {topic} takes")),
+            Err(Failed::Invalid(why)) => Published::Refused(format!("never taken by the topic {topic}: {why}")),
             Err(failed) => Published::Later(failed.into()),
         };
         let behind = matches!(result, Published::Later(_)).then(|| std::mem::take(&mut batches));

@@ -25,12 +25,19 @@ pub(crate) fn of_event(event: &Event) -> Record {
         headers.insert(REQUEST_ID.to_owned(), id.as_str().into());
     }
     let (key, value) = (Some(event.session.to_string().into_bytes()), Some(event.to_json().into_bytes()));
-    Record { key, value, headers, timestamp: time(micros(event.at) / 1000) }
+    Record { key, value, headers, timestamp: time(millis(event)) }
 }
+
+/// What a record holds that has no time.
+pub(crate) const NO_TIME: i64 = -1;
 
 /// A time as a record holds it, of milliseconds since 1970.
 pub(crate) fn time(millis: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}
+
+fn millis(event: &Event) -> i64 {
+    micros(event.at) / 1000
 }
 
 /// A record that was read.
@@ -40,7 +47,7 @@ pub(crate) struct Fetched {
     pub(crate) offset: i64,
     /// How often the topic had been made anew when it was fetched.
     pub(crate) life: u32,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970, or [`NO_TIME`].
     pub(crate) at: i64,
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
@@ -56,6 +63,14 @@ impl Fetched {
             Err(malformed @ Malformed::Other(_)) => self.version_0(json, request_id()).ok_or(malformed),
             read => read,
         }
+    }
+
+    /// A record without a time is as old as its event.
+    pub(crate) fn dated(mut self) -> Self {
+        if self.at == NO_TIME {
+            self.at = self.event().map_or(NO_TIME, |event| millis(&event));
+        }
+        self
     }
 
     /// The topic has to agree with what the record looks like.
@@ -130,6 +145,7 @@ mod tests {
         let read = Fetched { key, value, headers, ..fetched(Topic::Requests, "") };
         assert_eq!((read.event(), read.seq()), (Ok(event.clone()), Some(event.seq)));
         assert_eq!(read.key_text(), event.session.to_string());
+        assert_eq!(Fetched { at: NO_TIME, ..read }.dated().at, record.timestamp.timestamp_millis());
     }
 
     #[test]

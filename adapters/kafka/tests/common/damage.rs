@@ -1,4 +1,4 @@
-//! A bad line to the broker: what goes over it arrives, but for one request that arrives damaged.
+//! A bad line to the broker: what goes over it arrives, but for some requests that arrive damaged, or with what no broker takes.
 
 use super::Broker;
 use chatcore::id::SessionId;
@@ -15,6 +15,14 @@ static DAMAGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// are those of one partition.
 pub(crate) fn damage(session: SessionId) {
     DAMAGED.lock().unwrap_or_else(PoisonError::into_inner).insert(session.to_string());
+}
+
+/// What no request may hold that is to arrive as it was.
+static SPOILED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// From now on a batch that holds this text arrives whole, and says of its records what no broker lets a client say.
+pub(crate) fn spoil(text: &str) {
+    SPOILED.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
 }
 
 /// Opens the line: the broker itself names its end to whoever comes by it.
@@ -55,7 +63,25 @@ fn requests(mut client: &TcpStream, mut broker: &TcpStream) -> Result<()> {
             })
         });
         drop(damaged);
+        let spoiled = SPOILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds = |text: &String| request.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+        let batch = if spoiled.iter().any(holds) { batch_in(&request) } else { None };
+        drop(spoiled);
+        if let Some(batch) = batch {
+            // Its first number, which is the broker's to give. The checksum is not over it.
+            request[batch + 7] = 1;
+        }
         broker.write_all(&[&length[..], &request].concat())?;
     }
     Ok(())
+}
+
+/// Where the batch begins that a request to produce ends with: its length stands before it, and once more in it.
+fn batch_in(request: &[u8]) -> Option<usize> {
+    let number = |at: usize| Some(u32::from_be_bytes(request.get(at..at + 4)?.try_into().ok()?) as usize);
+    let begins = |at: &usize| {
+        let rest = request.len() - at;
+        number(at - 4) == Some(rest) && number(at + 8).is_some_and(|length| length + 12 == rest)
+    };
+    (4..request.len()).find(begins)
 }
