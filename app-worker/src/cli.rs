@@ -51,7 +51,7 @@ impl Cli {
                 return Ok(self.config.answer(&settings.printed, &settings.warnings, listens)?);
             }
             Some(Command::DeadLetters(command)) => {
-                let letters = compose::dead_letters(settings, command.of_outbox()).await?;
+                let letters = compose::dead_letters(settings, command).await?;
                 letters::run(command, &*letters).await?;
             }
             Some(Command::CreateTopics) => {
@@ -76,6 +76,7 @@ mod tests {
             &["list", "--limit", "3", "--json"],
             &["replay", "1", "2"],
             &["replay", "--all", "--outbox"],
+            &["replay", "--all", "--take-over"],
         ] {
             assert!(Cli::try_parse_from(["app-worker", "dead-letters"].iter().chain(good)).is_ok(), "{good:?}");
         }

@@ -1,6 +1,7 @@
 //! Puts the adapters behind the ports, as the settings say. No other module names an adapter's crate.
 
 use crate::handlers::{Archive, Counters, Log, Webhook};
+use crate::letters::LettersCommand;
 use crate::measured::Measured;
 use crate::settings::{HandlerKind, MongoDbPlace, Settings};
 use app_kit::compose;
@@ -75,10 +76,22 @@ pub async fn create_topics(settings: &Settings) -> Result<Vec<String>, Failure> 
 ///
 /// # Errors
 /// The bus or the store cannot be opened; the error says what to mend.
-pub async fn dead_letters(settings: &Settings, of_outbox: bool) -> Result<Arc<dyn DeadLetters>, Failure> {
+pub(crate) async fn dead_letters(
+    settings: &Settings,
+    command: &LettersCommand,
+) -> Result<Arc<dyn DeadLetters>, Failure> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
-    if !of_outbox {
-        return Ok(Bus::open(settings, &runtime).await?.letters);
+    if !command.of_outbox() {
+        return Ok(match &settings.store.kafka {
+            Some(settings) => {
+                let kafka = compose::kafka(settings, runtime)?;
+                Arc::new(match command.takes_over() {
+                    true => kafka.replaying_to(&settings.group),
+                    false => kafka.replaying_of(&settings.group),
+                })
+            }
+            None => Bus::open(settings, &runtime).await?.letters,
+        });
     }
     if settings.store.kind == StoreKind::Memory {
         return Err("STORE is memory, which no other process can read".into());

@@ -25,7 +25,8 @@ pub(crate) enum LettersCommand {
         #[arg(long)]
         outbox: bool,
     },
-    /// Gives dead letters back to the group that parked them. They come to all its handlers again, as new records.
+    /// Gives dead letters back to the group that parked them. They come to all its handlers again, as new records. On Kafka those of
+    /// another group than KAFKA_CONSUMER_GROUP stay: it may be that nobody reads for it.
     Replay {
         /// Which, as `list` shows them.
         #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
@@ -36,6 +37,9 @@ pub(crate) enum LettersCommand {
         /// Those of the store's outbox, as `list --outbox` shows them. They go to Kafka again.
         #[arg(long)]
         outbox: bool,
+        /// Those of other groups too; KAFKA_CONSUMER_GROUP gets them, as after it was renamed.
+        #[arg(long, conflicts_with = "outbox")]
+        take_over: bool,
     },
 }
 
@@ -43,6 +47,11 @@ impl LettersCommand {
     /// Whether it is about what never got to the bus.
     pub(crate) fn of_outbox(&self) -> bool {
         matches!(self, Self::List { outbox: true, .. } | Self::Replay { outbox: true, .. })
+    }
+
+    /// Whether letters of all groups go to the group of the settings.
+    pub(crate) fn takes_over(&self) -> bool {
+        matches!(self, Self::Replay { take_over: true, .. })
     }
 }
 
@@ -54,8 +63,10 @@ pub(crate) async fn run(command: &LettersCommand, letters: &dyn DeadLetters) -> 
         LettersCommand::List { limit, json, .. } => list(letters, *limit, *json).await,
         LettersCommand::Replay { ids, all: false, .. } => {
             let ids: Vec<_> = ids.iter().cloned().map(DeadLetterId).collect();
-            let missing = replay(letters, &ids).await?;
-            if missing == 0 { Ok(()) } else { Err(format!("{missing} of {} were not there", ids.len()).into()) }
+            match replay(letters, &ids).await? {
+                0 => Ok(()),
+                missing => Err(format!("{missing} of {} were not there", ids.len()).into()),
+            }
         }
         LettersCommand::Replay { all: true, .. } => {
             // Gathered before the first goes back: what is parked again meanwhile is not replayed for ever.
@@ -108,16 +119,23 @@ async fn walk(
 
 /// How many of them there were not.
 async fn replay(letters: &dyn DeadLetters, ids: &[DeadLetterId]) -> Result<usize, Failure> {
-    let mut missing = 0;
+    let (mut missing, mut left) = (0, 0);
     for id in ids {
-        if letters.replay(id).await.map_err(told)? == Replay::Queued {
-            writeln!(stdout(), "{} goes back", id.0)?;
-        } else {
-            missing += 1;
-            writeln!(stderr(), "{}: no such dead letter", id.0)?;
+        match letters.replay(id).await {
+            Ok(Replay::Queued) => writeln!(stdout(), "{} goes back", id.0)?,
+            Ok(_) => {
+                missing += 1;
+                writeln!(stderr(), "{}: no such dead letter", id.0)?;
+            }
+            // The next may be another matter.
+            Err(error) if !error.may_pass() => {
+                left += 1;
+                writeln!(stderr(), "{}: {}", id.0, error.source)?;
+            }
+            Err(error) => return Err(told(error)),
         }
     }
-    Ok(missing)
+    if left == 0 { Ok(missing) } else { Err(format!("{left} of {} did not go back", ids.len()).into()) }
 }
 
 /// An operator wants to know what the technology said.

@@ -53,6 +53,12 @@ impl Field {
         Worker::start(self.server.folder(), &[&pairs(&self.settings)[..], more].concat(), printed)
     }
 
+    /// What is started from now on is of this group.
+    pub(crate) fn rename_group(&mut self, group: &str) {
+        let settings = self.settings.iter_mut().filter(|(name, _)| *name == "KAFKA_CONSUMER_GROUP");
+        settings.for_each(|(_, value)| group.clone_into(value));
+    }
+
     /// A command of the worker's.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = command("app-worker", self.server.folder());

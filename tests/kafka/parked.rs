@@ -118,6 +118,38 @@ async fn a_message_is_too_large_for_kafka() {
     assert!(others.iter().all(|other| printed.numbers_of(other) == [1, 2]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_of_a_group_that_was_renamed_are_not_given_back_to_nobody() {
+    let Some(broker) = broker().await else { return };
+    let Begun { mut field, printed, session, _worker, .. } = Begun::start(broker, "renamed").await;
+    write(broker, "renamed-requests", &session, &[b"garbage"]).await;
+    let groups_are = async |field: &Field, groups: &[&str]| {
+        let letters = || {
+            let letters = field.letters();
+            (letters.iter().map(|letter| &letter["group"]).collect::<Vec<_>>() == groups).then_some(letters)
+        };
+        eventually(letters, || format!("{groups:?}: {:?}", field.letters())).await
+    };
+    let old = groups_are(&field, &["renamed-workers"]).await;
+    drop(_worker);
+    field.rename_group("renamed-heirs");
+    let _heir = field.worker(&printed);
+    // To a group that is new all events are, also this one.
+    let [first, second] = ["renamed-workers", "renamed-heirs"];
+    let letters = groups_are(&field, &[first, second]).await;
+    let replayed = field.run(&["dead-letters", "replay", "--all"]);
+    let (id, told) = (old[0]["id"].as_str().unwrap(), String::from_utf8_lossy(&replayed.stderr));
+    assert!(!replayed.status.success() && told.contains("1 of 2 did not go back"), "{told}");
+    assert!(told.contains(&format!("{id}: it is of the group {first}, not of {second}")), "{told}");
+    let own = letters[1]["id"].as_str().unwrap();
+    assert_eq!(String::from_utf8_lossy(&replayed.stdout), format!("{own} goes back\n"), "its own does");
+    groups_are(&field, &[first, second]).await;
+    let taken = field.command(&["dead-letters", "replay", id, "--take-over"]);
+    assert_eq!(taken, format!("{id} goes back\n"));
+    let heirs = groups_are(&field, &[second, second]).await;
+    assert_eq!([&heirs[0]["record"], &heirs[1]["record"]], ["garbage"; 2]);
+}
+
 /// Makes a topic of one partition, with this setting.
 async fn make(broker: &Broker, topic: &str, setting: &str) {
     broker.tool(&["topics", "--create", "--topic", topic, "--partitions", "1", "--config", setting]).await;

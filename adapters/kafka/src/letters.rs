@@ -4,7 +4,7 @@
 //! `dlq-replayed`; who lists the letters reads to the end of the log and leaves out those that are crossed out.
 
 use crate::Kafka;
-use crate::error::Failed;
+use crate::error::{Failed, NAME};
 use crate::record::{Fetched, REPLAY_FOR, time};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use chatcore::port::{DeadLetter, DeadLetterId, DeadLetters, DeadLettersPage, Rep
 use rskafka::record::{Record, RecordAndOffset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The only partition that holds letters.
 const PART: i32 = 0;
@@ -29,6 +30,17 @@ const LONG: usize = 1000;
 const CUT: &str = "dlq-cut";
 const REPLAYED: &str = "dlq-replayed";
 const OURS: [&str; 6] = [TOPIC, PARTITION, OFFSET, REASON, ATTEMPTS, GROUP];
+
+/// Which letters are given back, and to whom.
+#[derive(Debug, Clone)]
+pub(crate) enum Replays {
+    /// All, each to the group that parked it.
+    Any,
+    /// Those that this group parked.
+    Of(Arc<str>),
+    /// All, to this group.
+    To(Arc<str>),
+}
 
 /// What is told of a record that is parked.
 pub(crate) struct Parked<'a> {
@@ -55,6 +67,19 @@ impl Kafka {
         match self.append_letter(letter.clone()).await {
             Err(Failed::TooLarge) => Ok(self.append_letter(cut(letter)).await?),
             appended => Ok(appended?),
+        }
+    }
+
+    /// Who gets a letter that is given back; `None`: all groups.
+    fn heir(&self, letter: &Record) -> Result<Option<String>, BackendError> {
+        match (&self.replays, text(letter, GROUP)) {
+            (Replays::Of(ours), Some(group)) if *group != **ours => {
+                let why =
+                    format!("it is of the group {group}, not of {ours}; nobody may be left who reads for {group}");
+                Err(BackendError::never(NAME, why))
+            }
+            (Replays::To(ours), _) => Ok(Some(ours.to_string())),
+            (_, group) => Ok(group),
         }
     }
 
@@ -143,9 +168,9 @@ impl DeadLetters for Kafka {
             ControlFlow::Continue(())
         };
         self.read_letters(at, note).await?;
-        let Some((topic, partition, record)) = found.filter(|_| !crossed_out).and_then(revived) else {
-            return Ok(Replay::NotFound);
-        };
+        let Some(letter) = found.filter(|_| !crossed_out) else { return Ok(Replay::NotFound) };
+        let group = self.heir(&letter)?;
+        let Some((topic, partition, record)) = revived(letter, group) else { return Ok(Replay::NotFound) };
         self.inner.link.append(&topic, partition, || vec![record.clone()]).await?;
         let headers = BTreeMap::from([(REPLAYED.to_owned(), at.to_string().into_bytes())]);
         let timestamp = time(self.now_millis());
@@ -167,15 +192,14 @@ fn cut(mut letter: Record) -> Record {
     letter
 }
 
-/// The record of a letter, as it goes back to where it was, for the group that parked it. `None` where it was cut.
-fn revived(mut record: Record) -> Option<(String, i32, Record)> {
+/// The record of a letter, as it goes back to where it was, for this group. `None` where it was cut.
+fn revived(mut record: Record, group: Option<String>) -> Option<(String, i32, Record)> {
     if record.headers.contains_key(CUT) {
         return None;
     }
     let (topic, partition) = (text(&record, TOPIC)?, text(&record, PARTITION)?.parse().ok()?);
-    let group = record.headers.get(GROUP).cloned();
     record.headers.retain(|name, _| !OURS.contains(&name.as_str()));
-    record.headers.extend(group.map(|group| (REPLAY_FOR.to_owned(), group)));
+    record.headers.extend(group.map(|group| (REPLAY_FOR.to_owned(), group.into_bytes())));
     Some((topic, partition, record))
 }
 

@@ -38,6 +38,7 @@ pub use error::OpenError;
 
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
+use letters::Replays;
 use link::Link;
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ use topics::Counts;
 #[derive(Clone)]
 pub struct Kafka {
     inner: Arc<Inner>,
+    replays: Replays,
 }
 
 struct Inner {
@@ -67,7 +69,20 @@ impl Kafka {
         config.check()?;
         let link = Link::new(&config, runtime.clone())?;
         let inner = Inner { config: Arc::new(config), link, runtime, counts: Mutex::default() };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), replays: Replays::Any })
+    }
+
+    /// The same bus, which gives back the dead letters of this group alone, and refuses the others': a group that was renamed
+    /// has nobody who reads what is given back to it.
+    #[must_use]
+    pub fn replaying_of(self, group: &str) -> Self {
+        Self { replays: Replays::Of(group.into()), ..self }
+    }
+
+    /// The same bus, which gives back the dead letters of all groups to this one, as after it was renamed.
+    #[must_use]
+    pub fn replaying_to(self, group: &str) -> Self {
+        Self { replays: Replays::To(group.into()), ..self }
     }
 
     /// Does some work within the time of a call.
