@@ -6,13 +6,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use std::future::pending;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A running `app-worker`. It is killed without mercy when it is dropped.
 pub(crate) struct Worker {
@@ -48,6 +48,30 @@ impl Worker {
         signal(&self.process, "-CONT");
     }
 
+    /// SIGTERM.
+    #[allow(dead_code, reason = "tests of Kafka end workers")]
+    pub(crate) fn stop(&self) {
+        signal(&self.process, "-TERM");
+    }
+
+    /// Whether it has not ended.
+    #[allow(dead_code, reason = "tests of Kafka end workers")]
+    pub(crate) fn runs(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// The status that it ends with.
+    #[allow(dead_code, reason = "tests of Kafka end workers")]
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        for _ in 0..1200 {
+            match self.process.try_wait().unwrap() {
+                Some(status) => return status.code(),
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+        panic!("it never ends")
+    }
+
     /// Where its own server is.
     pub(crate) fn url(&self, path: &str) -> String {
         let port = self.listens.recv_timeout(Duration::from_secs(30)).unwrap();
@@ -74,17 +98,19 @@ pub(crate) struct Call {
 pub(crate) struct Hook {
     calls: Arc<Mutex<Vec<Call>>>,
     answer: Arc<Answer>,
+    released: Arc<Notify>,
     pub(crate) url: String,
 }
 
 type Answer = dyn Fn(&Call) -> Option<StatusCode> + Send + Sync;
 
 impl Hook {
-    /// `None` as an answer is none.
+    /// `None` as an answer is none, until it is released.
     pub(crate) async fn start(answer: impl Fn(&Call) -> Option<StatusCode> + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let hook = Self { calls: Arc::default(), answer: Arc::new(answer), url };
+        let (calls, released) = Default::default();
+        let hook = Self { calls, answer: Arc::new(answer), released, url };
         let router = Router::new().route("/hook", post(take)).with_state(hook.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         hook
@@ -92,6 +118,12 @@ impl Hook {
 
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// Calls that wait for an answer are told that all is well.
+    #[allow(dead_code, reason = "tests of Kafka hold calls")]
+    pub(crate) fn release(&self) {
+        self.released.notify_waiters();
     }
 
     /// Those that came, once there are so many.
@@ -104,9 +136,13 @@ impl Hook {
 async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> (StatusCode, &'static str) {
     let call = Call { headers, body };
     hook.calls.lock().unwrap().push(call.clone());
+    let released = hook.released.notified();
     match (hook.answer)(&call) {
         Some(status) => (status, "a body that nobody is told of"),
-        None => pending().await,
+        None => {
+            released.await;
+            (StatusCode::OK, "")
+        }
     }
 }
 

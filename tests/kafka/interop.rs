@@ -4,6 +4,7 @@ mod librdkafka;
 mod member;
 
 pub(crate) use librdkafka::librdkafka;
+pub(crate) use member::Group;
 
 use crate::brokers::broker;
 use crate::client::Client;
@@ -11,7 +12,7 @@ use crate::field::{pairs, settings};
 use crate::process::{Server, command};
 use crate::worker_process::eventually;
 use librdkafka::{PYTHON, has_python, lines, script};
-use member::{Group, Member, console_consumer, is_event};
+use member::{Member, console_consumer, is_event};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -24,6 +24,7 @@ mod process;
 mod records;
 mod secured;
 mod shared;
+mod slow;
 #[path = "../it/stand_in.rs"]
 #[allow(dead_code, reason = "the scenarios use the rest")]
 mod stand_in;

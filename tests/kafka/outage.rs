@@ -156,13 +156,13 @@ impl Load {
 }
 
 /// What a program says there.
-async fn told(url: &str) -> (StatusCode, String) {
+pub(crate) async fn told(url: &str) -> (StatusCode, String) {
     let answer = reqwest::get(url).await.unwrap();
     (answer.status(), answer.text().await.unwrap())
 }
 
 /// A number on `/metrics`.
-fn number(text: &str, name: &str) -> f64 {
+pub(crate) fn number(text: &str, name: &str) -> f64 {
     let told = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     told.unwrap_or_else(|| panic!("{name} is missing: {text}"))
 }

@@ -103,9 +103,9 @@ pub(super) fn console_consumer(broker: &Broker, group: &str, protocol: &str, top
 }
 
 /// A group as Kafka's own tool tells of it.
-pub(super) struct Group<'a> {
-    pub(super) broker: &'a Broker,
-    pub(super) name: String,
+pub(crate) struct Group<'a> {
+    pub(crate) broker: &'a Broker,
+    pub(crate) name: String,
 }
 
 impl Group<'_> {
@@ -131,7 +131,7 @@ impl Group<'_> {
     }
 
     /// How many events of each partition wait.
-    pub(super) async fn lags(&self) -> Vec<String> {
+    pub(crate) async fn lags(&self) -> Vec<String> {
         // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG ...
         self.described(&[]).await.into_iter().map(|row| row[5].clone()).collect()
     }
