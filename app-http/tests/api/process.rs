@@ -124,12 +124,20 @@ fn check_config_tells_a_host_and_files_that_cannot_be_used() {
 }
 
 #[test]
-fn a_broken_env_file_is_told_without_its_text() {
+fn each_line_of_the_env_file_that_is_no_good_is_told_without_its_text() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join(".env"), "PORT=0\nJWT_SECRET_KEY=\"canary\n").unwrap();
+    let lines = "JWT_SECRET_KEY=\"canary\n\nDEBUG=false\n  export AI_API_URL=http://a/ canary\r\nAI_MODEL=p#w$rd-canary\nAI=native\n\
+                 canary\nSESSION_TTL=soon\nWEBHOOK_SECRET='pa$$w0rd$x1'\n";
+    std::fs::write(directory.path().join(".env"), lines).unwrap();
     let (bad, _, stderr) = output(directory.path(), &[], &["--check-config"]);
-    assert_eq!(bad.status.code(), Some(1));
-    assert!(stderr.contains(".env (.env): setting number 2") && !stderr.contains("canary"), "{stderr}");
+    let advice =
+        "is malformed: put a value with spaces into quotes that close on the same line, one with $ into single quotes";
+    let expected = [(1, "JWT_SECRET_KEY"), (4, "AI_API_URL"), (5, "AI_MODEL"), (7, ".env")];
+    let mut expected = expected.map(|(number, name)| format!("  {name} (.env): line {number} {advice}")).to_vec();
+    let rule = "a time like 500ms, 30s, 5m, 24h, 7d, or a number of seconds";
+    expected.push(format!("  SESSION_TTL (.env): must be {rule}, not `soon`"));
+    let told: Vec<_> = stderr.lines().filter(|line| line.starts_with("  ")).collect();
+    assert_eq!((bad.status.code(), told), (Some(1), expected.iter().map(String::as_str).collect()), "{stderr}");
 }
 
 #[test]

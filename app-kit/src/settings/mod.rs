@@ -4,6 +4,7 @@
 //! `.env` serves both; each reads those that it needs. All faults are told at once, each with its name and where its value
 //! came from. Nothing here shows a secret in `Debug`.
 
+mod dot_env;
 mod fault;
 mod kafka;
 mod logs;

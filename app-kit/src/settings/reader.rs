@@ -38,7 +38,7 @@ impl Reader {
     /// The same with a default that depends on others.
     pub fn get_or<T>(&mut self, spec: &'static Spec, default: &str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
         let unset = || Given { value: default.to_owned(), origin: Origin::Default };
-        let given = self.sources.take(spec).unwrap_or_else(unset);
+        let given = self.sources.take(spec)?.unwrap_or_else(unset);
         let parsed = parse(&given.value);
         let shown = if spec.secret { String::new() } else { format!(", not `{}`", given.value) };
         self.read.insert(spec.name, given);
@@ -68,7 +68,7 @@ impl Reader {
         let unread: Vec<_> = all().filter(|spec| !self.read.contains_key(spec.name)).collect();
         for spec in unread {
             let unset = || Given { value: spec.default.to_owned(), origin: Origin::Default };
-            let given = self.sources.take(spec).unwrap_or_else(unset);
+            let given = self.sources.take(spec).flatten().unwrap_or_else(unset);
             self.read.insert(spec.name, given);
         }
         show::print(|spec| self.read.get(spec.name).map_or("", |given| given.value.as_str()))

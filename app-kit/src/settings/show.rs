@@ -36,7 +36,8 @@ pub fn help() -> String {
 pub fn env_example() -> String {
     let mut text = String::from(
         "# Settings: copy this file to .env and take the # away from what you want to change. Every NAME may also be given\n\
-         # as NAME_FILE, the path of a file that holds the value. `app-http --check-config` tells what is wrong with them.\n",
+         # as NAME_FILE, the path of a file that holds the value. `app-http --check-config` tells what is wrong with them.\n\
+         # A value with spaces stands in quotes that close on its line, one with $ in single quotes: 'a b', 'pa$$word'.\n",
     );
     for group in TABLE {
         let _ = writeln!(text, "\n## {}", group.title);

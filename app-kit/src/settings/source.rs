@@ -1,11 +1,13 @@
 //! Where values come from: the environment, then `.env`; each name also as `NAME_FILE`, which names a file to read.
 
+use super::dot_env;
 use super::fault::Fault;
 use super::near;
 use super::table::{Spec, all};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// A value, and where it came from.
@@ -75,20 +77,27 @@ impl Sources {
     }
 
     fn add_dot_env(&mut self, path: &Path) {
-        let pairs = match dotenvy::from_path_iter(path) {
-            Ok(pairs) => pairs,
-            Err(error) if error.not_found() => return,
-            Err(_) => return self.fault(".env", Origin::DotEnv, "cannot be read"),
-        };
-        for (number, pair) in pairs.enumerate() {
-            match pair {
-                Ok((name, value)) => self.add(name, value, Origin::DotEnv),
-                // What dotenvy says holds the line, which may hold a secret.
-                Err(_) => {
-                    let what = format!("setting number {} in it is malformed", number + 1);
-                    return self.fault(".env", Origin::DotEnv, what);
+        match std::fs::read(path) {
+            Ok(bytes) => self.add_lines(&String::from_utf8_lossy(&bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => self.fault(".env", Origin::DotEnv, format!("cannot be read: {error}")),
+        }
+    }
+
+    fn add_lines(&mut self, text: &str) {
+        // Editors on Windows may begin a file with a mark.
+        for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
+            let what = match dot_env::read(line) {
+                _ if line.contains(char::REPLACEMENT_CHARACTER) => "is not UTF-8",
+                Some(pair) => {
+                    pair.into_iter().for_each(|(name, value)| self.add(name, value, Origin::DotEnv));
+                    continue;
                 }
-            }
+                None => dot_env::ADVICE,
+            };
+            // Only a name that is known: it may be a piece of a secret.
+            let name = Some(dot_env::name(line)).filter(|name| is_ours(name)).unwrap_or(".env");
+            self.fault(name, Origin::DotEnv, format!("line {number} {what}"));
         }
     }
 
@@ -99,17 +108,21 @@ impl Sources {
         }
     }
 
-    /// What was given for a setting; from its file where `NAME_FILE` stands instead.
-    pub(super) fn take(&mut self, spec: &Spec) -> Option<Given> {
+    /// What was given for a setting; from its file where `NAME_FILE` stands instead. `None` where it cannot be read, which a fault
+    /// tells: then it is not missing.
+    pub(super) fn take(&mut self, spec: &Spec) -> Option<Option<Given>> {
         let direct = self.given.get(spec.name).cloned();
         let by_file = format!("{}_FILE", spec.name);
-        let Some(file) = self.given.get(&by_file).cloned() else { return direct };
+        let Some(file) = self.given.get(&by_file).cloned() else {
+            let is_told = self.faults.iter().any(|fault| fault.name == spec.name || fault.name == by_file);
+            return if direct.is_none() && is_told { None } else { Some(direct) };
+        };
         if direct.is_some() {
             self.fault(&by_file, file.origin, format!("stands beside {}: which of the two is meant?", spec.name));
-            return direct;
+            return Some(direct);
         }
         match std::fs::read_to_string(&file.value) {
-            Ok(text) => Some(Given { value: without_last_newline(text), origin: Origin::File(by_file) }),
+            Ok(text) => Some(Some(Given { value: without_last_newline(text), origin: Origin::File(by_file) })),
             Err(error) => {
                 self.fault(&by_file, file.origin, format!("names a file that cannot be read: {error}"));
                 None
@@ -135,7 +148,8 @@ impl Sources {
     }
 }
 
-fn is_ours(name: &str) -> bool {
+/// Whether it is the name of a setting, or of the file of one.
+pub(super) fn is_ours(name: &str) -> bool {
     all().any(|spec| name.strip_prefix(spec.name).is_some_and(|rest| rest.is_empty() || rest == "_FILE"))
 }
 
