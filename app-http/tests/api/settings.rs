@@ -61,7 +61,34 @@ fn a_name_may_be_given_as_a_file_whose_last_newline_is_dropped() {
     assert_eq!(told.len(), 2, "{told:#?}");
     std::fs::write(file.path(), "http").unwrap();
     let told = faults(&[("PORT_FILE", path)]);
-    assert_eq!(told, ["PORT (the file of PORT_FILE): must be a port, 0 to 65535, not `http`"]);
+    assert_eq!(told, ["PORT (the file of PORT_FILE): must be a port, 0 to 65535"]);
+}
+
+#[test]
+fn what_may_be_a_secret_is_not_shown_where_another_setting_should_stand() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hunter2").unwrap();
+    let path = file.path().to_str().unwrap();
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hunter2@h:4318"),
+        ("CORS_ALLOWED_ORIGINS", "https://shop.example/?key=hunter2"),
+        ("REDIS_HOST", "u:hunter2@h"),
+        ("REDIS_HOST", "redis://hunter2"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka://u:hunter2@h:9092"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "h:9092,u:hunter2@h:9092"),
+        ("PORT_FILE", path),
+    ] {
+        let told = faults(&[(name, value)]).join("\n");
+        assert!(told.starts_with(name.trim_end_matches("_FILE")), "{name}={value}: {told}");
+        // A host that only has a scheme before it is shown: it is no secret.
+        assert_eq!(told.contains("hunter2"), value == "redis://hunter2", "{name}={value}: {told}");
+    }
+    for (name, value) in [("APP_NAME_FILE", path), ("APP_NAME", "u:hunter2@h"), ("WORKER_PORT_FILE", path)] {
+        let printed = Settings::from_pairs([(name, value)]).unwrap().printed;
+        let line = format!("{}=***", name.trim_end_matches("_FILE"));
+        assert!(printed.lines().any(|printed| printed == line) && !printed.contains("hunter2"), "{name}: {printed}");
+    }
+    assert!(Settings::from_pairs([("WORKER_PORT_FILE", "/not/here")]).is_ok(), "the worker's files are its own");
 }
 
 #[test]

@@ -154,10 +154,14 @@ fn mechanism(text: &str) -> Parsed<Mechanism> {
 fn servers(text: &str) -> Parsed<Vec<String>> {
     let good = |server: &str| {
         let parts = server.rsplit_once(':');
-        parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains(['@', '/']) && port.parse::<u16>().is_ok())
     };
     let servers: Vec<String> = text.split(',').map(|server| server.trim().to_owned()).collect();
-    if servers.iter().all(|server| good(server)) { Ok(servers) } else { Err("host:port, with commas between several") }
+    if servers.iter().all(|server| good(server)) {
+        Ok(servers)
+    } else {
+        Err("host:port, without a scheme or a user, with commas between several")
+    }
 }
 
 fn topic(text: &str) -> Parsed<String> {
@@ -216,6 +220,8 @@ mod tests {
     fn what_cannot_be_right_is_told_by_name() {
         for (name, value) in [
             ("KAFKA_BOOTSTRAP_SERVERS", "broker"),
+            ("KAFKA_BOOTSTRAP_SERVERS", "b:9092,kafka://b:9092"),
+            ("KAFKA_BOOTSTRAP_SERVERS", "u:hunter2@b:9092"),
             ("KAFKA_TOPIC_CHAT_REQUESTS", "chat requests"),
             ("KAFKA_TOPIC_DLQ", "chat-requests"),
             ("KAFKA_TOPIC_PARTITIONS", "0"),

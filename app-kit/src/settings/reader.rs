@@ -4,7 +4,7 @@ use super::fault::{Fault, Faults};
 use super::parse::Parsed;
 use super::show;
 use super::source::{Given, Origin, Sources};
-use super::table::{Spec, all};
+use super::table::Spec;
 use std::collections::BTreeMap;
 
 /// Reads settings, of the process or of a test.
@@ -40,7 +40,7 @@ impl Reader {
         let unset = || Given { value: default.to_owned(), origin: Origin::Default };
         let given = self.sources.take(spec)?.unwrap_or_else(unset);
         let parsed = parse(&given.value);
-        let shown = if spec.secret { String::new() } else { format!(", not `{}`", given.value) };
+        let shown = given.shown(spec).map(|value| format!(", not `{value}`")).unwrap_or_default();
         self.read.insert(spec.name, given);
         parsed.map_err(|rule| self.fault(spec, format!("must be {rule}{shown}"))).ok()
     }
@@ -62,16 +62,13 @@ impl Reader {
         self.sources.warnings()
     }
 
-    /// Every setting with its value, read or not, a line each; secrets as `***`.
+    /// Every setting with its value, read or not, a line each; what is or may be a secret as `***`.
     #[must_use]
-    pub fn print(&mut self) -> String {
-        let unread: Vec<_> = all().filter(|spec| !self.read.contains_key(spec.name)).collect();
-        for spec in unread {
-            let unset = || Given { value: spec.default.to_owned(), origin: Origin::Default };
-            let given = self.sources.take(spec).flatten().unwrap_or_else(unset);
-            self.read.insert(spec.name, given);
-        }
-        show::print(|spec| self.read.get(spec.name).map_or("", |given| given.value.as_str()))
+    pub fn print(&self) -> String {
+        show::print(|spec| match self.read.get(spec.name) {
+            Some(given) => given.shown(spec),
+            None => self.sources.shown(spec),
+        })
     }
 
     /// What was read, if nothing is wrong.

@@ -21,7 +21,7 @@ pub struct Redis {
 impl Redis {
     /// `Some(None)` where none is named.
     pub(super) fn read(reader: &mut Reader) -> Option<Option<Self>> {
-        let (urls, host) = (reader.optional(&t::REDIS_URL, urls), reader.optional(&t::REDIS_HOST, parse::text));
+        let (urls, host) = (reader.optional(&t::REDIS_URL, urls), reader.optional(&t::REDIS_HOST, host_name));
         let (port, password) = (reader.get(&t::REDIS_PORT, port), reader.optional(&t::REDIS_PASSWORD, parse::text));
         let (db, key_prefix) = (reader.get(&t::REDIS_DB, db), reader.get(&t::REDIS_KEY_PREFIX, key_prefix));
         let ca_file = reader.optional(&t::REDIS_CA_FILE, parse::path);
@@ -33,7 +33,8 @@ impl Redis {
         if matches!(&ca_file, Some(Some(_))) && (is_plain || matches!(&host, Some(Some(_)))) {
             reader.fault(&t::REDIS_CA_FILE, "is for a REDIS_URL that begins with rediss:// alone");
         }
-        let urls = urls?.or_else(|| Some(vec![url(&host.flatten()?, port, password.as_deref(), db)]));
+        let host = host?;
+        let urls = urls?.or_else(|| Some(vec![url(&host?, port, password.as_deref(), db)]));
         Some(urls.map(|urls| Self { urls, ca_file: ca_file.flatten(), key_prefix }))
     }
 }
@@ -53,6 +54,12 @@ fn urls(text: &str) -> Parsed<Vec<Secret>> {
     let urls: Vec<&str> = text.split(',').map(str::trim).collect();
     let rule = "redis://host:6379/0 or rediss://..., with commas between the nodes of a cluster";
     if urls.iter().all(|url| good(url)) { Ok(urls.into_iter().map(Secret::new).collect()) } else { Err(rule) }
+}
+
+/// It goes into a URL, and is shown: a user and a password have their own settings.
+fn host_name(text: &str) -> Parsed<String> {
+    let rule = "a name or an address, without redis://, a user or a password";
+    if text.contains(['@', '/']) { Err(rule) } else { Ok(text.to_owned()) }
 }
 
 fn port(text: &str) -> Parsed<u16> {
@@ -106,6 +113,8 @@ mod tests {
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "c[1]")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "a shop:")],
             [("REDIS_HOST", "a"), ("REDIS_CA_FILE", "ca.pem")],
+            [("REDIS_HOST", "u:p@a"), ("REDIS_DB", "0")],
+            [("REDIS_HOST", "redis://a"), ("REDIS_DB", "0")],
             [("REDIS_URL", "redis://a"), ("REDIS_CA_FILE", "ca.pem")],
         ] {
             assert_eq!(read(&pairs), None, "{pairs:?}");

@@ -4,11 +4,10 @@
 use super::table::{Spec, TABLE, all};
 use std::fmt::Write;
 
-/// Every setting, a line each.
-pub(super) fn print<'a>(value: impl Fn(&Spec) -> &'a str) -> String {
+/// Every setting, a line each; `***` where there is a value that is not to be shown.
+pub(super) fn print<'a>(value: impl Fn(&'static Spec) -> Option<&'a str>) -> String {
     all().fold(String::new(), |mut lines, spec| {
-        let value = value(spec);
-        let shown = if spec.secret && !value.is_empty() { "***".to_owned() } else { quoted(value) };
+        let shown = value(spec).map_or_else(|| "***".to_owned(), quoted);
         let _ = writeln!(lines, "{}={shown}", spec.name);
         lines
     })

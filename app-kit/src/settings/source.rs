@@ -17,6 +17,16 @@ pub(super) struct Given {
     pub(super) origin: Origin,
 }
 
+impl Given {
+    /// The value, unless it is or may be a secret: what stands in a file was to be read by few, and a URL may name a password.
+    pub(super) fn shown(&self, spec: &Spec) -> Option<&str> {
+        let is_file = matches!(self.origin, Origin::File(_));
+        let is_url = self.value.contains('@') || (self.value.contains("://") && self.value.contains('?'));
+        let is_secret = spec.secret && !self.value.is_empty();
+        (!is_file && !is_url && !is_secret).then_some(&self.value)
+    }
+}
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -127,6 +137,15 @@ impl Sources {
                 self.fault(&by_file, file.origin, format!("names a file that cannot be read: {error}"));
                 None
             }
+        }
+    }
+
+    /// What is shown of a setting that was not read. Its file is not read for that: it may be another program's.
+    pub(super) fn shown<'a>(&'a self, spec: &'a Spec) -> Option<&'a str> {
+        match self.given.get(spec.name) {
+            Some(direct) => direct.shown(spec),
+            None if self.given.contains_key(&format!("{}_FILE", spec.name)) => None,
+            None => Some(spec.default),
         }
     }
 
