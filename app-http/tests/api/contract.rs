@@ -176,7 +176,7 @@ async fn any_origin_may_call_while_debug_is_on_and_none_when_it_is_off() {
     let root = send(from(strict.request(Method::GET, "/"))).await;
     assert_eq!((root.status, root.header("access-control-allow-origin")), (200, None));
 
-    let listed = TestApp::with(&[("CORS_ALLOWED_ORIGINS", "https://shop.example")]).await;
+    let listed = TestApp::with(&[("CORS_ALLOWED_ORIGINS", "https://shop.example:443")]).await;
     let allowed = send(preflight(&listed)).await;
     assert_eq!(allowed.header("access-control-allow-origin"), Some("https://shop.example"));
 }

@@ -123,13 +123,20 @@ pub fn origins(text: &str) -> Parsed<Option<Vec<String>>> {
     checked.map(Some).ok_or(rule)
 }
 
-/// A scheme, a host, perhaps a port; nothing behind it but a slash. As a browser sends it: in lower case.
+/// A scheme, a host, perhaps a port; nothing behind it but a slash. As a browser sends it: in lower case, and without the port that
+/// the scheme has anyway.
 fn origin(text: &str) -> Option<String> {
     let text = text.strip_suffix('/').unwrap_or(text).to_lowercase();
-    let (scheme, host) = text.split_once("://")?;
+    let (scheme, place) = text.split_once("://")?;
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !place.ends_with(']') => (host, Some(port.parse::<u16>().ok()?)),
+        _ => (place, None),
+    };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
     let good = matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(plain);
-    good.then_some(text)
+    let port = port.filter(|port| (scheme, *port) != ("https", 443) && (scheme, *port) != ("http", 80));
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    good.then(|| format!("{scheme}://{host}{port}"))
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
@@ -205,7 +212,26 @@ mod tests {
         assert_eq!(origins("none"), Ok(Some(vec![])));
         let two = vec!["https://shop.example".to_owned(), "http://localhost:3000".to_owned()];
         assert_eq!(origins("https://Shop.example/, http://localhost:3000"), Ok(Some(two)));
-        for text in ["shop.example", "https://shop.example/path", "https://*", "ftp://x", "https://"] {
+        for (text, sent) in [
+            ("https://a.b:443", "https://a.b"),
+            ("http://a.b:80/", "http://a.b"),
+            ("https://[::1]:443", "https://[::1]"),
+            ("https://[::443]", "https://[::443]"),
+            ("https://a.b:80", "https://a.b:80"),
+            ("http://a.b:443", "http://a.b:443"),
+        ] {
+            assert_eq!(origins(text), Ok(Some(vec![sent.to_owned()])), "{text}");
+        }
+        for text in [
+            "shop.example",
+            "https://shop.example/path",
+            "https://*",
+            "ftp://x",
+            "https://",
+            "https://:443",
+            "https://a.b:",
+            "https://a.b:99999",
+        ] {
             assert!(origins(text).is_err(), "{text}");
         }
     }
