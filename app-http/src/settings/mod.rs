@@ -12,6 +12,9 @@ pub use server::Server;
 
 use app_kit::settings::{Faults, Logs, Reader, Store, Traces, table as t};
 
+/// What a body holds beside the longest message: its other members at their longest, and a login.
+const REST_OF_BODY: usize = 2048;
+
 /// Everything that the program is told.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -76,6 +79,13 @@ impl Settings {
         {
             reader
                 .fault(&t::SESSION_TTL, "must be longer than AI_TIMEOUT, or a session expires under its first answer");
+        }
+        if let (Some(server), Some(chat)) = (&server, &chat)
+            && server.max_body < chat.max_message + REST_OF_BODY
+        {
+            let rule =
+                format!("must be at least {REST_OF_BODY} more than MESSAGE_MAX_BYTES, or a message does not fit in");
+            reader.fault(&t::BODY_MAX_BYTES, rule);
         }
         let mut settings = Self {
             server: server?,

@@ -140,8 +140,8 @@ async fn a_huge_body_is_refused_and_its_sender_reads_the_answer() {
         let stream = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
         app.raw(stream).await.is_problem(413, "body_too_large");
     }
-    let small = TestApp::with(&[("BODY_MAX_BYTES", "100")]).await;
-    small.message(&json!({ "message": "x".repeat(100) })).await.is_problem(413, "body_too_large");
+    let small = TestApp::with(&[("MESSAGE_MAX_BYTES", "100"), ("BODY_MAX_BYTES", "2148")]).await;
+    small.message(&json!({ "message": "x".repeat(2148) })).await.is_problem(413, "body_too_large");
     still_serves(&small).await;
 }
 

@@ -55,9 +55,9 @@ async fn a_token_decides_and_a_bad_one_makes_nobody_a_guest() {
 
 #[tokio::test]
 async fn who_names_nobody_is_told_that_and_nothing_else() {
-    let app = TestApp::with(&[("BODY_MAX_BYTES", "1KiB")]).await;
+    let app = TestApp::with(&[("MESSAGE_MAX_BYTES", "1KiB"), ("BODY_MAX_BYTES", "3KiB")]).await;
     let post = |body: String| send(app.request(Method::POST, "/chat/message").body(body));
-    let long = "x".repeat(2000);
+    let long = "x".repeat(4000);
     for body in ["", "{", "[]", "null", "{}", r#"{"device_id": null}"#, r#"{"message": 7}"#, &long] {
         post(body.to_owned()).await.is_problem(401, "not_authenticated");
     }
@@ -143,7 +143,8 @@ async fn the_guests_of_an_address_share_a_quota_that_only_stored_messages_count_
 
 #[tokio::test]
 async fn every_answer_to_a_message_tells_the_quota_and_what_is_left() {
-    let app = TestApp::with(&[("MESSAGE_QUOTA", "3/60s"), ("BODY_MAX_BYTES", "1KiB")]).await;
+    let app =
+        TestApp::with(&[("MESSAGE_QUOTA", "3/60s"), ("MESSAGE_MAX_BYTES", "1KiB"), ("BODY_MAX_BYTES", "3KiB")]).await;
     let told = |answer: &Answer, remaining: u32| {
         assert_eq!(answer.header("ratelimit-policy"), Some("\"chat\";q=3;w=60"), "{answer:?}");
         let told = answer.header("ratelimit").unwrap();
@@ -169,7 +170,7 @@ async fn every_answer_to_a_message_tells_the_quota_and_what_is_left() {
     assert_eq!(refused.is_problem(429, "quota_exceeded")["violated-policies"], json!(["chat"]));
     told(&refused, 0);
     let post = |body: &'static str| app.authed(Method::POST, "/chat/message").body(body);
-    let long: &'static str = "x".repeat(2000).leak();
+    let long: &'static str = "x".repeat(4000).leak();
     let other = r#"{"message": "hi", "user_id": "another"}"#;
     for (status, request) in [
         (400, post("{")),

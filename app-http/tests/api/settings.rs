@@ -194,6 +194,15 @@ fn a_session_outlives_its_first_answer() {
 }
 
 #[test]
+fn the_longest_message_fits_into_the_longest_body() {
+    let faults = Settings::from_pairs([("MESSAGE_MAX_BYTES", "6KiB"), ("BODY_MAX_BYTES", "8191")]).unwrap_err();
+    assert!(faults.to_string().contains("BODY_MAX_BYTES (environment): must be at least 2048 more than"), "{faults}");
+    assert!(Settings::from_pairs([("MESSAGE_MAX_BYTES", "6KiB"), ("BODY_MAX_BYTES", "8KiB")]).is_ok());
+    let faults = Settings::from_pairs([("MESSAGE_MAX_BYTES", "255KiB")]).unwrap_err();
+    assert!(faults.to_string().contains("BODY_MAX_BYTES (default): must be"), "{faults}");
+}
+
+#[test]
 fn a_server_that_leaves_has_time_for_its_open_turns() {
     let faults = Settings::from_pairs([("SHUTDOWN_DELAY", "16s")]).unwrap_err().to_string();
     assert!(faults.contains("SHUTDOWN_DELAY (environment): must be at most half of SHUTDOWN_GRACE"), "{faults}");
