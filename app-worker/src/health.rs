@@ -2,9 +2,9 @@
 
 use crate::pulse::Pulse;
 use actix_web::dev::Server;
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpServer, Resource, Route};
 use app_kit::metrics::{Metrics, PROMETHEUS};
 use app_kit::probing::{self, Found};
 use chatcore::port::Probe;
@@ -36,13 +36,18 @@ pub fn serve(listener: TcpListener, health: Health) -> io::Result<Server> {
     let factory = move || {
         App::new()
             .app_data(health.clone())
-            .route("/livez", web::get().to(livez))
-            .route("/readyz", web::get().to(readyz))
-            .route("/metrics", web::get().to(metrics))
+            .service(looked_at("/livez", || web::to(livez)))
+            .service(looked_at("/readyz", || web::to(readyz)))
+            .service(looked_at("/metrics", || web::to(metrics)))
     };
     // It is asked every few seconds.
     let server = HttpServer::new(factory).workers(1).disable_signals().shutdown_timeout(LAST_ANSWERS);
     Ok(server.listen(listener)?.run())
+}
+
+/// Answers HEAD as well, which load balancers like to ask; the framework leaves the body away. Other methods get 405 with `Allow`.
+fn looked_at(path: &str, route: impl Fn() -> Route) -> Resource {
+    web::resource(path).route(route().method(Method::GET)).route(route().method(Method::HEAD))
 }
 
 /// The process answers.
