@@ -10,7 +10,7 @@ pub use chat::Chat;
 pub use logins::Logins;
 pub use server::Server;
 
-use app_kit::settings::{Faults, Logs, Reader, Store, Traces, table as t};
+use app_kit::settings::{Faults, Logs, Reader, Store, Traces, parse, table as t};
 
 /// What a body holds beside the longest message: its other members at their longest, and a login.
 const REST_OF_BODY: usize = 2048;
@@ -70,9 +70,11 @@ impl Settings {
 
     /// `None` where something is missing; then the reader has a fault. Every section is read before any is missed.
     fn read_all(reader: &mut Reader) -> Option<Self> {
-        let (server, logs, store) = (Server::read(reader), Logs::read(reader), Store::read(reader, true));
+        // By itself: whatever else is wrong, production asks for more.
+        let debug = reader.get(&t::DEBUG, parse::boolean);
+        let (server, logs, store) = (Server::read(reader, debug), Logs::read(reader), Store::read(reader, true));
         let traces = Traces::read(reader, env!("CARGO_PKG_NAME"), server.as_ref().map(|server| server.grace));
-        let debug = server.as_ref().is_none_or(|server| server.debug);
+        let debug = debug.unwrap_or(true);
         let (logins, ai, chat) = (Logins::read(reader, debug), Ai::read(reader), Chat::read(reader));
         if let (Some(ai), Some(chat)) = (&ai, &chat)
             && chat.session_ttl <= ai.timeout

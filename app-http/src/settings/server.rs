@@ -37,10 +37,9 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader, debug: Option<bool>) -> Option<Self> {
         let (name, version) = (reader.get(&t::APP_NAME, parse::text), reader.optional(&t::APP_VERSION, parse::text));
         let (host, port) = (reader.get(&t::HOST, parse::host), reader.get(&t::PORT, parse::port));
-        let debug = reader.get(&t::DEBUG, parse::boolean);
         let workers = reader.optional(&t::HTTP_WORKERS, workers);
         let max_connections = reader.get(&t::HTTP_MAX_CONNECTIONS, parse::size);
         let keep_alive = reader.get(&t::HTTP_KEEP_ALIVE, parse::some_time);

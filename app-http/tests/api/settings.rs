@@ -108,6 +108,8 @@ fn there_is_no_default_secret_and_a_weak_one_is_refused_in_production() {
         assert!(weak.is_empty() || !faults.to_string().contains(weak), "a secret in a fault: {faults}");
         assert!(Settings::from_pairs([("JWT_SECRET_KEY", weak)]).is_ok(), "while DEBUG is on it is a warning");
     }
+    let told = faults(&[("DEBUG", "False"), ("PORT", "80000")]).join("\n");
+    assert!(told.contains("PORT (") && told.contains("JWT_SECRET_KEY (default): is missing"), "{told}");
     let settings = production("q8fK2mZ0pX7vL4nB9sT1wR6yH3dJ5gAc").unwrap();
     assert!(!settings.logins.demo_user);
     assert_eq!(settings.warnings, ["nobody can log in: USERS_FILE is not set"]);
