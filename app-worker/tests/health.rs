@@ -1,5 +1,4 @@
 //! How the worker's own small server is asked.
-#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use app_kit::metrics::Metrics;
 use app_worker::Pulse;

@@ -29,8 +29,10 @@ fn without_dollars(line: &str) -> Option<Pair> {
     Some(said.map(|(name, value)| (name, value.replace(DOLLAR, "$"))))
 }
 
+/// dotenvy takes an apostrophe in some comments for a quote: such a line is read without its comment.
 fn parse(line: &str) -> Option<Pair> {
-    dotenvy::from_read_iter(line.trim_end().as_bytes()).next().transpose().ok()
+    let read = |line: &str| dotenvy::from_read_iter(line.trim_end().as_bytes()).next().transpose().ok();
+    read(line).or_else(|| read(line.split_once(" #")?.0))
 }
 
 /// What a line that is malformed seems to give a value to.
@@ -48,6 +50,9 @@ mod tests {
     fn a_value_is_what_stands_there_or_it_is_refused() {
         for (line, value) in [
             ("APP_NAME=plain#1 # a comment with $HOME", Some("plain#1")),
+            ("APP_NAME=plain  # it's a comment", Some("plain")),
+            ("APP_NAME='a # b'", Some("a # b")),
+            ("APP_NAME=\"a # b", None),
             ("APP_NAME='pa$$w0rd$x1'", Some("pa$$w0rd$x1")),
             (r"APP_NAME='back\$slash'", Some(r"back\$slash")),
             (r#"export APP_NAME="pa\$\$w0rd \\ \"x\"" "#, Some(r#"pa$$w0rd \ "x""#)),
