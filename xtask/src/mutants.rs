@@ -9,7 +9,7 @@ use planted::{Finder, MUTANTS, Mutant};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How much of a finding is printed, in characters.
 const SHOWN: usize = 300;
@@ -53,8 +53,11 @@ const STORM_LIMIT: u64 = 100;
 #[expect(clippy::disallowed_methods, reason = "how long a test takes is real time")]
 fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
     let (mut build, mut test) = commands(copy, mutant.finder);
+    let built = build.arg("--quiet").stderr(Stdio::inherit()).status().map_err(|error| error.to_string())?;
+    // Cargo takes what was built of the copy for the project's own, as long as no file of it is newer.
+    touch(&root().join(mutant.file), SystemTime::now()).map_err(|error| format!("{}: {error}", mutant.file))?;
     // A build that fails finds nothing: the mutant itself is wrong.
-    if !build.arg("--quiet").stderr(Stdio::inherit()).status().map_err(|error| error.to_string())?.success() {
+    if !built.success() {
         return Err(format!("`{}` does not compile", mutant.name));
     }
     let start = Instant::now();
@@ -143,6 +146,10 @@ fn built(finder: Finder) -> PathBuf {
     }
 }
 
+fn touch(file: &Path, time: SystemTime) -> std::io::Result<()> {
+    fs::File::options().append(true).open(file)?.set_modified(time)
+}
+
 /// The project without what was built, and nothing else; files that are the same stay as they are, so that little is built
 /// again.
 fn copy_project(to: &Path) -> Result<(), String> {
@@ -165,9 +172,12 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         if source.is_dir() {
             copy_folder(&source, &target)?;
         } else {
-            let text = fs::read(&source)?;
+            let (text, changed) = (fs::read(&source)?, fs::metadata(&source)?.modified()?);
             if fs::read(&target).ok().as_ref() != Some(&text) {
                 fs::write(&target, text)?;
+            } else if fs::metadata(&target)?.modified()? < changed {
+                // It may have been otherwise in between, and built so.
+                touch(&target, changed)?;
             }
         }
     }
