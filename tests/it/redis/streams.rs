@@ -235,7 +235,7 @@ async fn a_turn_is_stopped_at_another_server_and_gives_way_to_a_message_there() 
 async fn a_session_is_adopted_while_its_answer_is_followed_elsewhere() {
     const DEVICE: &str = "device-0001";
     let redis = durable();
-    let (one, two) = (start(&redis, "8s", LONG), start(&redis, "8s", LONG));
+    let (one, two) = (start(&redis, "15s", LONG), start(&redis, "15s", LONG));
     let guest = Client::guest(&one, DEVICE);
     let message = message("adopted");
     let [mut asked, mut along, mut anew] = [(); 3].map(|()| Shown::default());
