@@ -282,6 +282,11 @@ fn place(random: &mut fastrand::Rng, whole: &[u8]) -> usize {
     }
 }
 
+/// How many messages Redis holds.
+const STORED: &str = "local stored = 0
+for _, key in ipairs(redis.call('KEYS', '*:m:*')) do stored = stored + redis.call('LLEN', key) end
+return stored";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_hang_up_anywhere_leave_one_answer_to_each_question() {
     let redis = durable();
@@ -343,6 +348,7 @@ async fn clients_that_hang_up_anywhere_leave_one_answer_to_each_question() {
     let failed = answers.iter().filter(|status| **status == "failed").count();
     println!("each has one answer, of which {failed} failed, as was looked in {:?}", since.elapsed());
     assert_eq!(answers.iter().filter(|status| **status == "completed").count(), answers.len() - failed, "{answers:?}");
+    assert_eq!(redis.ask(&["EVAL", STORED, "0"]), (2 * answers.len()).to_string(), "and none that history hides");
     // Of a question that was taken although its client was told that the store is late, nobody may have waited for the answer;
     // and on a very busy machine a turn may lose its lease.
     let may_fail = refused.iter().sum::<usize>() + again.iter().filter(|answer| answer["status"] == "failed").count();
