@@ -200,7 +200,7 @@ async fn a_reader_learns_that_the_server_of_a_turn_was_killed() {
             shown.read(response, |_| false).await;
         }
     };
-    let (late, ()) = within(ANSWERED_WITHIN, join(here.ask(late), ends)).await;
+    let (late, ()) = within(LEASE + ANSWERED_WITHIN, join(here.ask(late), ends)).await;
     assert_eq!(late["status"], "completed");
     assert_eq!(Some(path_of(&late)), asked[2].path, "it is the same question");
     let [read_along, taken_up] = shown;
