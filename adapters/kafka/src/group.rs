@@ -141,8 +141,9 @@ impl Group {
         parts.iter().all(|part| answered.contains(part))
     }
 
-    /// Partitions that hold something to read of which nothing has come for a while. Who leads them has just told so.
-    pub(crate) async fn overdue(&self) -> Result<Vec<Part>, BackendError> {
+    /// Partitions that hold something to read of which nothing has come for a while, and where they are read on. Who leads them has
+    /// just told so.
+    pub(crate) async fn overdue(&self) -> Result<BTreeMap<Part, i64>, BackendError> {
         let paused = self.consumer.paused_partitions().await;
         let place = |(named, lag): (TopicPartition, PartitionLag)| {
             let waits = lag.stale && !paused.contains(&(named.topic.clone(), named.partition));
@@ -150,7 +151,7 @@ impl Group {
         };
         let places: BTreeMap<Part, i64> = self.consumer.lag().await.into_iter().filter_map(place).collect();
         if places.is_empty() {
-            return Ok(Vec::new());
+            return Ok(places);
         }
         let specs = places.keys().map(|part| (self.named(part), OffsetSpec::Latest));
         // Brokers that do not answer must not keep those from it that do.
@@ -158,7 +159,7 @@ impl Group {
         let ends = self.admin.list_offsets(specs, options).await.map_err(failed)?;
         let more = |(named, end): (TopicPartition, Result<ListedOffset, KrafkaError>)| {
             let (part, end) = part_of(&self.config, &named).zip(end.ok())?;
-            (end.offset > places[&part]).then_some(part)
+            places.get(&part).filter(|place| end.offset > **place).map(|place| (part, *place))
         };
         Ok(ends.into_iter().filter_map(more).collect())
     }

@@ -24,15 +24,18 @@ pub(super) struct Asked {
     read: BTreeSet<Part>,
 }
 
-/// What was seen at the last look for partitions that were added.
+/// What was seen at the last looks.
 struct Seen {
+    /// Partitions that were overdue, and where they were read on.
+    overdue: BTreeMap<Part, i64>,
+    /// When it was looked for partitions that were added.
     at: Duration,
     counts: BTreeMap<Topic, usize>,
 }
 
 impl Member {
     pub(super) async fn watch(self: Arc<Self>) {
-        let mut seen = Seen { at: self.runtime.elapsed(), counts: BTreeMap::new() };
+        let mut seen = Seen { overdue: BTreeMap::new(), at: self.runtime.elapsed(), counts: BTreeMap::new() };
         while !self.ended() {
             let ended = pin!(self.state.wait(|state| state.end));
             select(ended, pin!(self.look_around(&mut seen))).await;
@@ -41,7 +44,7 @@ impl Member {
 
     async fn look_around(&self, seen: &mut Seen) {
         self.runtime.sleep(LOOK).await;
-        let mut done = self.within(self.look_for_overdue()).await;
+        let mut done = self.within(self.look_for_overdue(&mut seen.overdue)).await;
         let now = self.runtime.elapsed();
         if now.saturating_sub(seen.at) >= ADDED {
             seen.at = now;
@@ -52,12 +55,17 @@ impl Member {
         }
     }
 
-    /// The client asks ever less often for a partition that failed, also when the others flow.
-    async fn look_for_overdue(&self) -> Result<(), BackendError> {
-        let overdue = self.group.overdue().await?;
-        if !overdue.is_empty() {
-            self.state.update(|state| state.asked.read.extend(overdue));
+    /// The client asks ever less often for a partition that failed, also when the others flow. One that is overdue at two looks does
+    /// not get on by itself.
+    async fn look_for_overdue(&self, before: &mut BTreeMap<Part, i64>) -> Result<(), BackendError> {
+        let last = std::mem::take(before);
+        let now = self.group.overdue().await?;
+        let stuck: Vec<Part> =
+            now.iter().filter(|(part, at)| last.get(part) == Some(at)).map(|(part, _)| *part).collect();
+        if !stuck.is_empty() {
+            self.state.update(|state| state.asked.read.extend(stuck));
         }
+        *before = now;
         Ok(())
     }
 
