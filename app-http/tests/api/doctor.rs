@@ -63,11 +63,11 @@ fn the_doctor_names_all_that_is_to_be_mended_and_where() {
 
 /// While it waits for a service that says nothing.
 #[test]
-fn the_doctor_ends_when_it_is_interrupted() {
+fn the_doctor_ends_when_it_is_told_to() {
     let (directory, silent) = (tempfile::tempdir().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
     let url = format!("redis://{}", silent.local_addr().unwrap());
     let mut doctor = command(directory.path(), &[("PORT", "0"), ("REDIS_URL", &url)]).arg("doctor").spawn().unwrap();
     let _asked = silent.accept().unwrap();
-    assert!(Command::new("kill").args(["-INT", &doctor.id().to_string()]).status().unwrap().success());
-    assert_eq!(doctor.wait().unwrap().signal(), Some(2), "it did not go on to its end");
+    assert!(Command::new("kill").args(["-TERM", &doctor.id().to_string()]).status().unwrap().success());
+    assert_eq!(doctor.wait().unwrap().signal(), Some(15), "it did not go on to its end");
 }

@@ -200,8 +200,8 @@ pub(super) const BODIES: Rows = &[
     ("415", b"Content-Type: application/json; charset=\xff\r\nContent-Length: 2\r\n\r\n{}"),
     ("400", b"Content-Type: \x00\r\nContent-Length: 2\r\n\r\n{}"),
     ("422", b"Content-Type: application/json\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}"),
-    ("400", b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b"),
-    ("422", b"Content-Encoding: br, br, br\r\nContent-Length: 2\r\n\r\n{}"),
+    ("415", b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b"),
+    ("415", b"Content-Encoding: br, br, br\r\nContent-Length: 2\r\n\r\n{}"),
     ("100 400", b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"),
     ("100 413", b"Expect: 100-continue\r\nContent-Length: 300000\r\n\r\n"),
 ];
