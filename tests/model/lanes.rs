@@ -83,7 +83,7 @@ impl<F: Fn(&Sim, StoreLimits) -> Box<dyn Subject>> Work<F> {
         let (runtime, strategy) = (Builder::new_current_thread().enable_all().build().expect("a runtime"), sequences());
         while !self.found.load(Ordering::SeqCst) {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
-            if number >= self.lanes.sequences {
+            if number >= self.lanes.sequences + self.late() {
                 return;
             }
             let mut tree = strategy.new_tree(&mut self.lanes.source(number)).expect("a sequence");
@@ -94,6 +94,11 @@ impl<F: Fn(&Sim, StoreLimits) -> Box<dyn Subject>> Work<F> {
                 self.shrink(&runtime, &mut tree);
             }
         }
+    }
+
+    /// So many have another in their place, up to as many again.
+    fn late(&self) -> u32 {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).late.min(self.lanes.sequences)
     }
 
     /// Does a sequence; one that was too slow has other tries.

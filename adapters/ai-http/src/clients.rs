@@ -2,17 +2,17 @@
 //! runtime would wake that one's thread for each step; and a connection ends with its runtime.
 
 use crate::config::HttpAiConfig;
-use crate::error::{ConfigError, causes};
+use crate::error::{ConfigError, Failure, causes};
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Handle, Id};
 
 /// How often a call tries to connect.
 pub(crate) const TRIES: u32 = 3;
-/// How many runtimes have a client at once; the oldest is given up for a new one.
+/// How many runtimes have a client at once; that of the one that has not called for longest is given up for a new one.
 const MOST_RUNTIMES: usize = 256;
 /// Shorter than the 5 s after which common servers close an idle connection: a POST sent into such a close is lost, and
 /// must not be repeated.
@@ -21,29 +21,43 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Hands out the client of the caller's runtime.
 pub(crate) struct Clients {
     config: HttpAiConfig,
-    /// For who calls outside of any runtime, and where no more can be made.
-    first: Client,
+    /// Who called last stands last.
     places: Mutex<Vec<(Id, Client)>>,
 }
 
 impl Clients {
     pub(crate) fn new(config: &HttpAiConfig) -> Result<Self, ConfigError> {
-        Ok(Self { config: config.clone(), first: client(config)?, places: Mutex::default() })
+        // Whether one can be made is told now.
+        client(config)?;
+        Ok(Self { config: config.clone(), places: Mutex::default() })
     }
 
     /// The client whose connections live on the caller's runtime.
-    pub(crate) fn here(&self) -> Client {
-        let Ok(runtime) = Handle::try_current() else { return self.first.clone() };
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = places.iter().find(|(id, _)| *id == runtime.id()) {
-            return client.clone();
+    pub(crate) fn here(&self) -> Result<Client, Failure> {
+        let runtime =
+            Handle::try_current().map_err(|_| Failure::Connect("it is called outside of any runtime".into()))?;
+        if let Some(client) = self.made(runtime.id()) {
+            return Ok(client);
         }
-        let Ok(client) = client(&self.config) else { return self.first.clone() };
+        // Certificates are read for it, so nobody else is kept waiting.
+        let client = client(&self.config).map_err(|error| Failure::Connect(error.to_string()))?;
+        let mut places = self.places();
         if places.len() == MOST_RUNTIMES {
             places.remove(0);
         }
         places.push((runtime.id(), client.clone()));
-        client
+        Ok(client)
+    }
+
+    fn made(&self, runtime: Id) -> Option<Client> {
+        let mut places = self.places();
+        let place = places.iter().position(|(id, _)| *id == runtime)?;
+        places[place..].rotate_left(1);
+        places.last().map(|(_, client)| client.clone())
+    }
+
+    fn places(&self) -> MutexGuard<'_, Vec<(Id, Client)>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

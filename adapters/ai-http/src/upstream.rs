@@ -110,7 +110,7 @@ impl Call {
 
     /// Only a call that found no connection is made again: any other may have taken effect.
     async fn connect(&self, prompt: &Prompt, asked: Asked) -> Result<Response, Failure> {
-        let (begun, client) = (self.runtime.elapsed(), self.clients.here());
+        let (begun, client) = (self.runtime.elapsed(), self.clients.here()?);
         for pause in PAUSES {
             let answered = client.execute(self.request(&client, prompt, asked)?).await;
             let next_ends = (self.runtime.elapsed() - begun) + pause + self.connect_timeout / TRIES;

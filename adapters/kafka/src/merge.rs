@@ -25,10 +25,13 @@ pub(crate) fn next(lanes: &mut Lanes, caught_up: &BTreeSet<Part>, now: Duration)
         let siblings = lanes.parts.range_mut(all);
         let open = |part: &Part, tenure: &Tenure| patient && !tenure.leaving && !caught_up.contains(part);
         let mut queues: Vec<_> = siblings.map(|(part, tenure)| (open(part, tenure), &mut tenure.queue)).collect();
+        let before = records.len();
         let waits = merge(&mut queues, &mut records);
-        match waits {
-            true => _ = lanes.waiting.entry(number).or_insert(now),
-            false => _ = lanes.waiting.remove(&number),
+        let goes_on = records.len() > before;
+        match lanes.waiting.get(&number) {
+            _ if !waits => _ = lanes.waiting.remove(&number),
+            Some(_) if !goes_on => {}
+            _ => _ = lanes.waiting.insert(number, now),
         }
     }
     records

@@ -54,12 +54,17 @@ impl<'a> Keeper<'a> {
 
     async fn extend(&mut self) -> Result<Extended, BackendError> {
         let asked = self.core.runtime.elapsed();
-        let text = self.live.update(|state| {
-            state.poked = false;
-            state.text.get(self.stored..).unwrap_or_default().to_owned()
+        let (text, poked) = self.live.update(|state| {
+            let text = state.text.get(self.stored..).unwrap_or_default().to_owned();
+            (text, std::mem::take(&mut state.poked))
         });
         let piece = Piece { offset: self.stored, text };
-        let extended = self.core.store.extend_turn(&self.turn, &piece, self.core.policy.lease).await?;
+        let extended = self.core.store.extend_turn(&self.turn, &piece, self.core.policy.lease).await;
+        if extended.is_err() {
+            // Why it was poked is still to be found out.
+            self.live.update(|state| state.poked |= poked);
+        }
+        let extended = extended?;
         if let Extended::Held { length } = extended {
             self.renewed = asked;
             self.stored = length;

@@ -27,11 +27,11 @@ impl Core {
             }
             // A turn whose server died ends with its lease, and nobody tells.
             let ended = self.within(left.min(retry_after), async {
-                if on_busy == OnBusy::Cancel {
-                    drop(self.stop(&new.owner, &turn).await);
+                // One that nobody was told to stop is not waited for, but told again.
+                if on_busy != OnBusy::Cancel || self.stop(&new.owner, &turn).await.is_ok() {
+                    // Whatever else came of it: the next try tells.
+                    drop(self.answer_of(&new.owner, turn).await);
                 }
-                // Whatever else came of it: the next try tells.
-                drop(self.answer_of(&new.owner, turn).await);
                 self.runtime.sleep(backoff.pause()).await;
             });
             let draining = pin!(live.wait(|state| state.draining.then_some(())));

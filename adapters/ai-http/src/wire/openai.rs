@@ -168,10 +168,11 @@ impl Completion {
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             self.finish = Some(reason);
         }
-        // Where there are pieces, a message beside or between them is what they came to so far.
-        self.has_pieces |= choice.delta.is_some();
-        let whole = choice.message.filter(|_| !self.has_pieces);
-        Ok(Said::text(choice.delta.or(whole).map(chunk::Delta::text).unwrap_or_default()))
+        // Where there are pieces, a message beside or between them is what they came to so far; a piece of nothing is none.
+        let piece = choice.delta.map(chunk::Delta::text).filter(|text| !text.is_empty());
+        self.has_pieces |= piece.is_some();
+        let whole = || choice.message.filter(|_| !self.has_pieces).map(chunk::Delta::text);
+        Ok(Said::text(piece.or_else(whole).unwrap_or_default()))
     }
 
     fn finished(&mut self) -> Result<Said, Failure> {

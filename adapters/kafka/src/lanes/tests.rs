@@ -142,6 +142,23 @@ fn a_question_waits_for_no_answer_but_an_answer_for_its_question() {
     assert_eq!(take(&mut lanes).unwrap().1, 6, "it waits for a second at most");
 }
 
+/// Else a member that has much to read would give up the order once a second.
+#[test]
+fn a_partition_of_which_something_comes_is_waited_for_anew() {
+    let mut lanes = with(&[ASKED, Topic::Responses]);
+    let nobody = BTreeSet::new();
+    lanes.fetched(vec![record(Topic::Responses, 5, "a", 2)], |_| false);
+    lanes.admit(&nobody, Duration::ZERO);
+    lanes.fetched(vec![record(ASKED, 4, "a", 1)], |_| false);
+    lanes.admit(&nobody, Duration::from_millis(600));
+    let (question, _) = take(&mut lanes).unwrap();
+    lanes.done(question);
+    lanes.admit(&nobody, Duration::from_millis(1100));
+    assert_eq!(take(&mut lanes), None, "the next may be an older question");
+    lanes.admit(&nobody, Duration::from_millis(1600));
+    assert_eq!(take(&mut lanes).unwrap().1, 5);
+}
+
 #[test]
 fn a_client_that_goes_back_is_noticed() {
     let mut lanes = with(&[ASKED, Topic::Responses]);

@@ -113,6 +113,9 @@ fn anything_but_the_text_may_be_null_or_missing() {
     let so_far = r#"{"choices":[{"delta":{"content":"b"},"message":{"content":"ab"}}]}"#;
     let whole = r#"{"choices":[{"message":{"content":"ab"}}]}"#;
     assert_eq!(read_data(&[said, so_far, whole, "[DONE]"]), Read { text: "ab".into(), tokens, end: Ok(()) });
+    // And some have a piece of nothing beside an answer in one.
+    let both = r#"{"choices":[{"delta":{"role":"assistant","content":""},"message":{"content":"ab"},"finish_reason":"stop"}]}"#;
+    assert_eq!(read_data(&[both, "[DONE]"]), Read { text: "ab".into(), tokens, end: Ok(()) });
 }
 
 #[test]
