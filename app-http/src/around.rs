@@ -74,7 +74,7 @@ pub async fn around(
     let (method, version) = (request.method().clone(), request.version());
     request.extensions_mut().insert(id.clone());
     let over_tls = is_over_tls(request.request(), &state.trusted);
-    let is_refused_upgrade = upgrade::is_refused(&mut request);
+    let is_refused_upgrade = upgrade::refuse(&mut request);
     let unread = share_body(&mut request);
     let trace = trace(&request, &id);
     let span = tracing::info_span!("request", request_id = %id.0);

@@ -4,7 +4,7 @@ use crate::members::Members;
 use crate::problem::{Kind, Problem};
 use crate::startup::State;
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
@@ -56,10 +56,14 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     json.then_some(()).ok_or_else(|| Problem::new(Kind::UnsupportedMediaType))
 }
 
+/// How long a body is to be, in bytes, where that is told.
+pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 async fn read(request: &HttpRequest, mut payload: Payload) -> Result<BytesMut, Problem> {
     let max = request.app_data::<Data<State>>().map_or(0, |state| state.max_body);
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max as u64) {
+    if announced(request.headers()).is_some_and(|length| length > max as u64) {
         return Err(Problem::new(Kind::BodyTooLarge));
     }
     let mut body = BytesMut::new();

@@ -2,22 +2,24 @@
 //! answered as if they had not asked (RFC 9110, 7.8), and their connection ends with the answer, which says so: the framework
 //! takes what comes behind for the other protocol's.
 
+use crate::body::announced;
 use actix_web::HttpMessage;
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::error::PayloadError;
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::header::{TRANSFER_ENCODING, UPGRADE};
 use actix_web::web::Bytes;
 use futures_util::{Stream, StreamExt};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Whether a request asks for one. Its body is then as long as it says, which the framework did not look at.
-pub(crate) fn is_refused(request: &mut ServiceRequest) -> bool {
+/// Refuses another protocol, and answers whether one was asked for. The body is then as long as the request says, which the framework
+/// did not look at.
+pub(crate) fn refuse(request: &mut ServiceRequest) -> bool {
     let is_endless = request.method() == Method::CONNECT || is_websocket(request);
     if is_endless {
         let payload = request.take_payload();
-        match announced(request) {
+        match announced(request.headers()).unwrap_or_default() {
             0 => request.set_payload(Payload::None),
             left => request.set_payload(Payload::Stream { payload: Box::pin(Announced { payload, left }) }),
         }
@@ -31,15 +33,10 @@ fn is_websocket(request: &ServiceRequest) -> bool {
         && !request.headers().contains_key(TRANSFER_ENCODING)
 }
 
-fn announced(request: &ServiceRequest) -> usize {
-    let length = request.headers().get(CONTENT_LENGTH);
-    length.and_then(|length| length.to_str().ok()?.trim().parse().ok()).unwrap_or_default()
-}
-
 /// So much of a stream.
 struct Announced {
     payload: Payload,
-    left: usize,
+    left: u64,
 }
 
 impl Stream for Announced {
@@ -51,8 +48,8 @@ impl Stream for Announced {
         }
         let next = match ready!(self.payload.poll_next_unpin(context)) {
             Some(Ok(mut bytes)) => {
-                bytes.truncate(self.left);
-                self.left -= bytes.len();
+                bytes.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+                self.left -= bytes.len() as u64;
                 Some(Ok(bytes))
             }
             Some(error) => Some(error),

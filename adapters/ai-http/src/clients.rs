@@ -36,24 +36,21 @@ impl Clients {
     pub(crate) fn here(&self) -> Result<Client, Failure> {
         let runtime =
             Handle::try_current().map_err(|_| Failure::Connect("it is called outside of any runtime".into()))?;
-        if let Some(client) = self.made(runtime.id()) {
+        if let Some(client) = made(&mut self.places(), runtime.id()) {
             return Ok(client);
         }
         // Certificates are read for it, so nobody else is kept waiting.
         let client = client(&self.config).map_err(|error| Failure::Connect(error.to_string()))?;
         let mut places = self.places();
+        // Another thread of the runtime may have made one meanwhile, whose connections all are to use.
+        if let Some(made) = made(&mut places, runtime.id()) {
+            return Ok(made);
+        }
         if places.len() == MOST_RUNTIMES {
             places.remove(0);
         }
         places.push((runtime.id(), client.clone()));
         Ok(client)
-    }
-
-    fn made(&self, runtime: Id) -> Option<Client> {
-        let mut places = self.places();
-        let place = places.iter().position(|(id, _)| *id == runtime)?;
-        places[place..].rotate_left(1);
-        places.last().map(|(_, client)| client.clone())
     }
 
     fn places(&self) -> MutexGuard<'_, Vec<(Id, Client)>> {
@@ -65,6 +62,13 @@ impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clients").finish_non_exhaustive()
     }
+}
+
+/// The client of a runtime, which called last from now on.
+fn made(places: &mut [(Id, Client)], runtime: Id) -> Option<Client> {
+    let place = places.iter().position(|(id, _)| *id == runtime)?;
+    places[place..].rotate_left(1);
+    places.last().map(|(_, client)| client.clone())
 }
 
 /// A client that does what is asked and no more: no redirects, no proxies from the environment, no tries of its own.

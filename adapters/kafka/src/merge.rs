@@ -27,11 +27,12 @@ pub(crate) fn next(lanes: &mut Lanes, caught_up: &BTreeSet<Part>, now: Duration)
         let mut queues: Vec<_> = siblings.map(|(part, tenure)| (open(part, tenure), &mut tenure.queue)).collect();
         let before = records.len();
         let waits = merge(&mut queues, &mut records);
-        let goes_on = records.len() > before;
-        match lanes.waiting.get(&number) {
-            _ if !waits => _ = lanes.waiting.remove(&number),
-            Some(_) if !goes_on => {}
-            _ => _ = lanes.waiting.insert(number, now),
+        if !waits {
+            lanes.waiting.remove(&number);
+        } else if records.len() > before {
+            lanes.waiting.insert(number, now);
+        } else {
+            lanes.waiting.entry(number).or_insert(now);
         }
     }
     records

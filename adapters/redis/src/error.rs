@@ -101,12 +101,16 @@ fn stays(error: &RedisError) -> bool {
         ErrorKind::UnexpectedReturnType | ErrorKind::InvalidClientConfig | ErrorKind::Client => true,
         // There are too many clients, or the slot is moving to another node.
         ErrorKind::Server(ServerErrorKind::ResponseError) => {
-            let passes = |why: &str| why.contains("max number of clients") || why.contains("non local key");
-            !error.detail().is_some_and(passes)
+            !is_full(error) && !error.detail().is_some_and(|why| why.contains("non local key"))
         }
         ErrorKind::Server(ServerErrorKind::CrossSlot) => true,
         _ => is_denied(error),
     }
+}
+
+/// Whether the server has as many clients as it takes.
+pub(crate) fn is_full(error: &RedisError) -> bool {
+    error.detail().is_some_and(|why| why.contains("max number of clients"))
 }
 
 /// Whether the server does not let this user do it.

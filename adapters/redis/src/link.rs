@@ -1,12 +1,12 @@
 //! Connections, made when they are needed.
 
 use crate::config::{RedisConfig, without_secret};
-use crate::error::OpenError;
+use crate::error::{OpenError, is_full};
 use deadpool_redis::redis::aio::{MultiplexedConnection, PubSub};
 use deadpool_redis::redis::io::tcp::TcpSettings;
 use deadpool_redis::redis::{
     self, AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, RedisResult, TlsCertificates, Value,
+    RedisResult, TlsCertificates, Value,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -69,7 +69,6 @@ impl Maker {
             let mut link = self.link(&server.clone().set_redis_settings(stranger)).await?;
             redis::cmd("PING").query_async::<Value>(&mut link).await
         };
-        let is_full = |error: &RedisError| error.to_string().contains("max number of clients");
         knocked.await.is_err_and(|error| error.is_io_error() || error.is_timeout() || is_full(&error))
     }
 

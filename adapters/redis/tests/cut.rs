@@ -6,13 +6,12 @@ mod common;
 
 use chatcore::error::{AccessError, BackendError};
 use chatcore::message::{MessagesPage, NewerPage};
-use chatcore::owner::Owner;
 use chatcore::policy::Quota;
 use chatcore::port::{Outbox, SessionStore, Settled, Taken, Throttle};
 use chatcore::session::SessionsPage;
 use chatcore::turn::{Began, Cursor, Extended, Finished, NewTurn, Piece, Position, Started, Stopping, Target, Turn};
 use chatcore_redis::Redis;
-use common::chat::{answer, finish, question, start};
+use common::chat::{answer, finish, owner, question, start};
 use common::faults::{config, patiently};
 use common::{Server, Wire, open};
 use std::collections::BTreeSet;
@@ -29,10 +28,6 @@ async fn wired() -> (Server, Wire, Arc<Redis>, Arc<Redis>) {
     let mut before = behind.clone();
     before.urls = vec![server.url()];
     (server, wire, open(&behind).await, open(&before).await)
-}
-
-fn owner() -> Owner {
-    question(Target::New, "k").owner
 }
 
 /// Makes a call whose answer is cut after no byte, then after one, and so on, until one comes whole. Of a call that stands for
@@ -179,7 +174,7 @@ async fn what_is_read() {
     let second = start(&*store, &question(Target::Existing(first.turn.id.session), "k1")).await;
     let piece = Piece { offset: 0, text: "Mu".into() };
     store.extend_turn(&second.turn, &piece, LEASE).await.unwrap();
-    let (owner, session) = (owner(), first.turn.id.session);
+    let (ann, session) = (owner(), first.turn.id.session);
     let (sessions, messages) = (SessionsPage { after: None, limit: 9 }, MessagesPage { before: None, limit: 9 });
     let (newer, cursor) =
         (NewerPage { after: 1, limit: 9 }, Cursor { turn: second.turn.id, from: Position::default() });
@@ -194,12 +189,12 @@ async fn what_is_read() {
             .await;
         };
     }
-    reads!(100, store.session(&owner, &session));
-    reads!(100, store.sessions(&owner, &sessions));
-    reads!(100, store.messages(&owner, &session, &messages));
-    reads!(100, store.newer(&owner, &session, &newer, Duration::ZERO));
-    reads!(4, store.follow(&owner, &cursor, Duration::ZERO));
-    reads!(4, async { store.left(&owner, &quota).await.map(|left| left.remaining) });
+    reads!(100, store.session(&ann, &session));
+    reads!(100, store.sessions(&ann, &sessions));
+    reads!(100, store.messages(&ann, &session, &messages));
+    reads!(100, store.newer(&ann, &session, &newer, Duration::ZERO));
+    reads!(4, store.follow(&ann, &cursor, Duration::ZERO));
+    reads!(4, async { store.left(&ann, &quota).await.map(|left| left.remaining) });
 }
 
 /// One that was made twice counts twice, and never less than once.

@@ -8,7 +8,7 @@ use chatcore::port::{Outbox, Probe, Runtime, SessionStore, Throttle};
 use chatcore::session::SessionsPage;
 use chatcore::turn::{Cursor, NewTurn, Piece, Position, Target};
 use chatcore_ports::tokio::TokioRuntime;
-use common::chat::{answer, finish, question, start};
+use common::chat::{answer, finish, owner, question, start};
 use common::faults::{BACK, SOON, config, goes_on, is_back_soon, is_told_soon, now, patiently};
 use common::{Server, open};
 use futures_util::FutureExt;
@@ -100,7 +100,7 @@ async fn no_call_of_a_silent_server_lasts_longer_than_its_deadline() {
     assert!(config.call_timeout <= SOON / 2, "a second is more than one call, and what is around it");
     let store = open(&config).await;
     let begun = start(&*store, &question(Target::New, "k0")).await;
-    let (turn, owner, session) = (begun.turn, new_owner(), begun.turn.id.session);
+    let (turn, owner, session) = (begun.turn, owner(), begun.turn.id.session);
     let clock = TokioRuntime::current();
     server.signal("STOP");
     tokio::time::pause();
@@ -231,10 +231,6 @@ async fn a_server_that_became_a_replica() {
     finish(&*store, &first).await;
 }
 
-fn new_owner() -> chatcore::owner::Owner {
-    question(Target::New, "k").owner
-}
-
 /// A follower is not left waiting by the loss of the connection on which it would be told.
 #[tokio::test]
 async fn a_listening_connection_that_is_lost() {
@@ -244,7 +240,7 @@ async fn a_listening_connection_that_is_lost() {
     let first = start(&*store, &question(Target::New, "k0")).await;
     let cursor = Cursor { turn: first.turn.id, from: Position::default() };
     let follower = tokio::spawn(async move {
-        let followed = elsewhere.follow(&new_owner(), &cursor, Duration::from_secs(20)).await;
+        let followed = elsewhere.follow(&owner(), &cursor, Duration::from_secs(20)).await;
         (followed.unwrap().text, now())
     });
     for _ in 0..3 {

@@ -60,11 +60,8 @@ impl<'a> Keeper<'a> {
         });
         let piece = Piece { offset: self.stored, text };
         let extended = self.core.store.extend_turn(&self.turn, &piece, self.core.policy.lease).await;
-        if extended.is_err() {
-            // Why it was poked is still to be found out.
-            self.live.update(|state| state.poked |= poked);
-        }
-        let extended = extended?;
+        // Why it was poked is still to be found out.
+        let extended = extended.inspect_err(|_| self.live.update(|state| state.poked |= poked))?;
         if let Extended::Held { length } = extended {
             self.renewed = asked;
             self.stored = length;

@@ -29,6 +29,11 @@ pub(crate) fn question(target: Target, key: &str) -> NewTurn {
     }
 }
 
+/// Who asks.
+pub(crate) fn owner() -> Owner {
+    question(Target::New, "k").owner
+}
+
 pub(crate) async fn start(store: &dyn SessionStore, new: &NewTurn) -> Started {
     match store.begin_turn(new).await.unwrap() {
         Began::Started(started) => started,
@@ -48,7 +53,7 @@ pub(crate) fn answer(content: &str) -> Answer {
 /// Something of each kind that a program does.
 pub(crate) async fn one_of_each(store: &dyn SessionStore) {
     let first = start(store, &question(Target::New, "k0")).await;
-    let owner = question(Target::New, "k").owner;
+    let owner = owner();
     let cursor = Cursor { turn: first.turn.id, from: Position::default() };
     store.follow(&owner, &cursor, Duration::from_millis(50)).await.unwrap();
     store.request_stop(&owner, &first.turn.id).await.unwrap();
