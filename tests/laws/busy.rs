@@ -1,6 +1,7 @@
 //! Laws of a message that comes while another one of its session is being answered.
 
-use crate::{Bench, hello};
+use crate::{Bench, hello, weather_of_one_fault};
+use chat_sim::net::Weather;
 use chatcore::ChatService;
 use chatcore::chat::{ChatError, Found, OnBusy, SendMessage, TurnEvent};
 use chatcore::id::Key;
@@ -65,6 +66,25 @@ fn a_message_that_cancels_begins_at_once_and_the_other_keeps_its_text() {
         let events: Vec<_> = events.collect().await;
         assert!(matches!(events.last(), Some(TurnEvent::Done(answer)) if answer.status == Status::Completed));
     });
+}
+
+#[test]
+fn a_message_that_cancels_begins_soon_whichever_call_of_it_fails() {
+    for (weather, number) in weather_of_one_fault().into_iter().flat_map(|weather| (0..9).map(move |n| (weather, n))) {
+        let bench = Bench::new();
+        // The AI is silent, so that only a call which is made for the stop can see it.
+        let service = bench.service(0, Duration::from_secs(19));
+        let (runtime, net) = (bench.sim.runtime(0), bench.net.clone());
+        bench.run(async move {
+            let (turn, asked) = (long_turn(&service).await, runtime.elapsed());
+            net.set(|now| *now = Weather { only: Some(net.counts().0 + number), ..weather });
+            let begun = service.stream(after(turn, "next", OnBusy::Cancel)).await.map(|(begun, _)| begun).unwrap();
+            let took = runtime.elapsed() - asked;
+            assert!(took < Duration::from_secs(2), "{took:?}, call {number} failed: {weather:?}");
+            net.set(|now| *now = Weather::default());
+            assert_eq!((begun.seq, history(&service, turn).await[1].status), (3, Status::Cancelled));
+        });
+    }
 }
 
 /// All of them are answered, one after the other, in whatever order.

@@ -1,7 +1,7 @@
 //! Laws of the use cases: `ChatService` here, each in virtual time over a quiet network.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use chat_sim::net::{Far, Net};
+use chat_sim::net::{Far, Net, Weather};
 use chatcore::chat::{Answered, ChatError, ChatService, InvalidMessage, SendMessage, TurnEvent};
 use chatcore::id::{Key, UserId};
 use chatcore::message::{AiReply, Status};
@@ -83,6 +83,12 @@ fn hello() -> SendMessage {
     SendMessage { key, ..SendMessage::new(owner, "hello") }
 }
 
+/// One call of the store that fails: without its effect, with it, or with it some time after.
+fn weather_of_one_fault() -> [Weather; 3] {
+    let quiet = Weather::default();
+    [Weather { before: 1000, ..quiet }, Weather { after: 1000, ..quiet }, Weather { late: 1000, ..quiet }]
+}
+
 fn calls_of_one_turn(words: u64, gap: u64) -> u64 {
     let bench = Bench::new();
     let service = bench.service(words, Duration::from_millis(gap));
@@ -113,6 +119,27 @@ fn a_stop_is_seen_at_once_here_and_within_a_third_of_the_lease_elsewhere() {
             assert_eq!(answer.status, Status::Cancelled);
         });
         assert!(bench.now() < Duration::from_millis(if here { 300 } else { 5100 }), "{:?}", bench.now());
+    }
+}
+
+/// A silent AI, so that only a call which is made for the stop can see it.
+#[test]
+fn a_stop_is_seen_at_once_here_whichever_call_of_it_fails() {
+    for (weather, number) in weather_of_one_fault().into_iter().flat_map(|weather| (0..6).map(move |n| (weather, n))) {
+        let bench = Bench::new();
+        let service = bench.service(0, Duration::from_secs(20));
+        let (runtime, net) = (bench.sim.runtime(0), bench.net.clone());
+        bench.run(async move {
+            let Ok((begun, mut events)) = service.stream(hello()).await else { panic!("no turn") };
+            let asked = runtime.elapsed();
+            net.set(|now| *now = Weather { only: Some(net.counts().0 + number), ..weather });
+            // Who is told that it failed asks again.
+            while service.stop(&hello().owner, &begun.turn).await.is_err() {}
+            let Some(TurnEvent::Done(answer)) = events.next().await else { panic!("no end") };
+            assert_eq!(answer.status, Status::Cancelled);
+            let took = runtime.elapsed() - asked;
+            assert!(took < Duration::from_secs(1), "{took:?}, call {number} failed: {weather:?}");
+        });
     }
 }
 

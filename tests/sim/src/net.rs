@@ -44,6 +44,8 @@ pub struct Weather {
     pub slow: u64,
     /// No two faults within this time, if not zero.
     pub spacing: Duration,
+    /// No other call than the one of this number, counted from 0, meets a fault.
+    pub only: Option<u64>,
     /// Nothing gets through.
     pub outage: bool,
 }
@@ -72,10 +74,11 @@ impl Net {
         E: From<BackendError> + Send + 'static,
     {
         let weather = *self.weather.lock().unwrap_or_else(PoisonError::into_inner);
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let world = self.sim.runtime(0);
         world.sleep(if self.sim.chance(weather.slow) { self.sim.millis(0, 2000) } else { self.sim.millis(0, 4) }).await;
-        let lot = if self.spared(weather.spacing) { 1000 } else { self.sim.below(1000) };
+        let is_spared = self.spared(weather.spacing) || weather.only.is_some_and(|only| only != number);
+        let lot = if is_spared { 1000 } else { self.sim.below(1000) };
         if weather.outage || lot < weather.before {
             return self.fail().await;
         }
