@@ -95,6 +95,7 @@ impl Application {
             self.state.stage.send_replace(Stage::Stopping);
             let rest = self.grace - self.delay;
             self.state.chat.drain(rest.saturating_sub(LAST_WORDS).max(rest / 4)).await;
+            self.state.stage.send_replace(Stage::Drained);
             handle.stop(true).await;
         };
         if tokio::time::timeout(self.grace - EXIT.min(self.grace / 8), drained).await.is_err() {

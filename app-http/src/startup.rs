@@ -31,7 +31,7 @@ const LAST_ANSWERS: u64 = 1;
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// How far the end of a server is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// It serves.
     Serving,
@@ -39,6 +39,8 @@ pub enum Stage {
     Leaving,
     /// It takes no more work.
     Stopping,
+    /// Its turns have ended.
+    Drained,
 }
 
 /// What every handler may use.

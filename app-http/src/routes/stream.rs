@@ -17,7 +17,7 @@ use chatcore::message::MessagesPage;
 use chatcore::owner::Owner;
 use chatcore::turn::{Cursor, Position, Stopping, TurnId};
 use futures_util::future::ready;
-use futures_util::stream::{self, BoxStream, select, unfold};
+use futures_util::stream::{self, BoxStream, PollNext, select, select_with_strategy, unfold};
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde_json::json;
 
@@ -86,7 +86,7 @@ pub(super) async fn newer(
     let after = query.after();
     let mut last = last_event_id(&request, query, |text| text.parse().ok())?.or(after).unwrap_or(0_u64);
     let messages = state.chat.newer(owner, session, last).await?;
-    let stopped = stopped(&state).map(|()| Err(ChatError::Stopping { turn: None }));
+    let stopped = stopped(&state, Stage::Stopping).map(|()| Err(ChatError::Stopping { turn: None }));
     let events = select(messages, stopped).map(move |item| match item {
         Ok(message) => {
             last = message.seq;
@@ -122,20 +122,19 @@ pub(super) fn answer(
 ) -> HttpResponse {
     let mut told = Told::new(question, begun, held);
     let first = held.is_none().then(|| told.turn());
-    // The turn of this server ends before the server does.
-    let stopped = match begun.found {
-        found if found.is_own() => stream::pending().boxed(),
-        _ => stopped(state).boxed(),
-    };
-    let stopped = stopped.map(|()| TurnEvent::Error(ChatError::Stopping { turn: None }));
-    let events = until_last(select(events, stopped).filter_map(move |event| ready(told.event(event))));
+    // The turn of this server ends before the server does, unless another one has taken it up.
+    let stage = if begun.found.is_own() { Stage::Drained } else { Stage::Stopping };
+    let stopped = stopped(state, stage).map(|()| TurnEvent::Error(ChatError::Stopping { turn: None }));
+    // What is known goes first: an end that has come is told.
+    let events = select_with_strategy(events, stopped, |(): &mut ()| PollNext::Left);
+    let events = until_last(events.filter_map(move |event| ready(told.event(event))));
     sse::answer(stream::iter(first).chain(events), state)
 }
 
-/// One item when the server stops.
-fn stopped(state: &State) -> impl Stream<Item = ()> + use<> {
+/// One item when the server has come so far.
+fn stopped(state: &State, far: Stage) -> impl Stream<Item = ()> + use<> {
     let mut stage = state.stage.subscribe();
-    async move { drop(stage.wait_for(|stage| *stage == Stage::Stopping).await) }.into_stream()
+    async move { drop(stage.wait_for(|stage| *stage >= far).await) }.into_stream()
 }
 
 /// Ends behind the event that is the last.

@@ -49,6 +49,8 @@ struct Shown {
     done: Option<Value>,
     /// Why it may not be read on.
     denied: Option<Value>,
+    /// It is to be read on at another server.
+    sent_on: bool,
 }
 
 impl Shown {
@@ -70,6 +72,7 @@ impl Shown {
                 // As on a busy machine, where the store may be late: its reader goes on from here.
                 "error" if data["code"] == "store_unavailable" => {}
                 "error" if data["code"] == "access_denied" => self.denied = Some(data),
+                "error" if data["code"] == "stopping" => self.sent_on = true,
                 other => panic!("{other}: {data}"),
             }
         }
@@ -217,6 +220,33 @@ async fn a_reader_learns_that_the_server_of_a_turn_was_killed() {
     let next = json!({ "message": QUESTION, "session_id": failed["session_id"] });
     assert_eq!(here.ask(next).await["status"], "completed", "the session takes the next message");
     assert_eq!(here.ask(read).await, failed, "the same key has the same answer");
+}
+
+/// A server that stood still finds its turn answered by another. Who asked it reads the other's text, and is told where to go
+/// on when the server ends before that.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asked_for_a_turn_that_changed_hands_is_told_that_the_first_server_stops() {
+    let redis = durable();
+    let (still, living) = (start(&redis, "15s", LEASE), start(&redis, "15s", LEASE));
+    let here = Client::login(&living).await;
+    let message = message("changes-hands");
+    let (mut asked, mut taken_up) = (Shown::default(), Shown::default());
+    let mut asker = here.at(&still).stream("/chat/message", Some(&message), &[]).await;
+    asked.read(&mut asker, |shown| shown.deltas > 0).await;
+    let mut again = here.stream("/chat/message", Some(&message), &[]).await;
+    still.signal("-STOP");
+    within(LEASE + ANSWERED_WITHIN, taken_up.read(&mut again, |shown| shown.restarts > 0)).await;
+    still.signal("-CONT");
+    within(LEASE + ANSWERED_WITHIN, asked.read(&mut asker, |shown| shown.restarts > 0)).await;
+    still.signal("-TERM");
+    within(ANSWERED_WITHIN, asked.read(&mut asker, |_| false)).await;
+    assert!(asked.sent_on && asked.done.is_none(), "{asked:?}");
+    join(asked.read_on(&here, &message), taken_up.read(&mut again, |_| false)).await;
+    for shown in [&asked, &taken_up] {
+        shown.is_the_stored_text();
+        assert_eq!((shown.restarts, &shown.done), (1, &taken_up.done), "{shown:?}");
+    }
+    assert_eq!(taken_up.done.unwrap()["status"], "completed");
 }
 
 /// Its AI has fallen silent, so nothing but the store tells a turn's server.
