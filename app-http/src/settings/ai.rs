@@ -19,7 +19,7 @@ pub struct Ai {
     pub system_prompt: Option<String>,
     /// Whether answers may come in pieces.
     pub stream: bool,
-    /// How long one answer may take.
+    /// How long one answer may take, from the question to its last word.
     pub timeout: Duration,
     /// What stands in for an answer.
     pub fallback: String,

@@ -112,7 +112,7 @@ table! {
         AI_MODEL = "", "For `openai`: which model answers.";
         AI_SYSTEM_PROMPT = "", "For `openai`: what the model is told before all messages.";
         AI_STREAM = "on", "Whether the AI service is asked to answer in pieces.";
-        AI_TIMEOUT = "30s", "How long one answer may take.";
+        AI_TIMEOUT = "30s", "How long one answer may take, from the question to its last word; what has come by then is kept as `failed`.";
         AI_FALLBACK_MESSAGE = "Xin lỗi, tôi đang gặp sự cố. Vui lòng thử lại sau.", "Stands in for an answer where the AI gives none.";
         AI_SEND_CONTEXT = "on", "Whether the history and, to a `native` one, the user's id go to the AI service along with the message.";
         AI_DEMO_DELAY = "0", "How long the demo AI thinks.";

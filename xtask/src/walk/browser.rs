@@ -15,13 +15,16 @@ use std::time::Duration;
 const SCRIPT: &str = "<!-- walk: browser -->\n```js\n";
 /// How long the browser may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What calls the script. Its first streams break off, each after so many bytes; a number below 0 is so many behind the begin of
-/// the last event. At the end it tells what it has shown.
+/// What calls the script. To its first question a proxy says that it has no answer, though the server has it. Its first streams
+/// break off, each after so many bytes; a number below 0 is so many behind the begin of the last event. At the end it tells what
+/// it has shown.
 const CALLER: &str = r#"
 const api = 'http://localhost:API', real = fetch, shown = [], places = PLACES
-let streams = 0, broken = 0
+let streams = 0, broken = 0, asked = 0
 globalThis.fetch = async (...request) => {
-  const response = await real(...request), place = places[streams++]
+  const response = await real(...request)
+  if (!asked++) return new Response('<html>Bad gateway</html>', { status: 502 })
+  const place = places[streams++]
   if (place === undefined) return response
   const reader = response.body.getReader()
   let left = place < 0 ? Infinity : place
@@ -79,7 +82,7 @@ pub(super) fn browse(readme: &str, program: &Path) -> Result<(), String> {
     let page =
         page.replace("localhost:API", &format!("localhost:{PORT}")).replace("PLACES", &format!("{:?}", places(seed)));
     let mut server = Command::new(program);
-    let _server = Started::start(server.env_clear().env("AI_DEMO_DELAY", "6s"), PORT, super::Ends::Killed)?;
+    let _server = Started::start(server.env_clear().env("AI_DEMO_DELAY", "8s"), PORT, super::Ends::Killed)?;
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     let url = format!("http://{}/", listener.local_addr().map_err(|error| error.to_string())?);
     println!("\n==> the README's script in a browser, with SEED={seed}");
