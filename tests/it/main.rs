@@ -3,6 +3,7 @@
 
 mod behind_nginx;
 mod client;
+mod nginx;
 mod observability;
 mod openai;
 mod pieces;

@@ -1,7 +1,9 @@
 //! A server whose AI is a service of models: real processes, and a stub that says what such services have said.
 
 use crate::client::Client;
-use crate::process::Server;
+use crate::nginx::Nginx;
+use crate::process::{Server, free_port};
+use crate::redis::servers::certificate;
 use crate::stand_in::serve;
 use axum::body::Body;
 use axum::extract::State;
@@ -101,6 +103,28 @@ async fn each_piece_of_an_answer_reaches_the_client_before_the_next_is_said() {
     say.send("data: [DONE]\n\n".into()).unwrap();
     until("event: done").await;
     until("\"ai_response\":\"onetwothree\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_behind_tls_is_believed_for_the_certificates_of_the_system() {
+    let (stub, url) = start().await;
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let [its_own, anothers] = ["its-own", "another's"].map(|name| certificate(folder.path(), name));
+    let _nginx = Nginx::with_tls(url.trim_end_matches("/v1"), port, &its_own).await;
+    let url = format!("https://127.0.0.1:{port}/v1");
+    for (believed, status) in [(its_own, "completed"), (anothers, "fallback")] {
+        let server = Server::start(&[
+            ("AI", "openai"),
+            ("AI_API_URL", &url),
+            ("AI_MODEL", "a-model"),
+            ("SSL_CERT_FILE", believed.to_str().unwrap()),
+        ]);
+        let client = Client::login(&server).await;
+        stub.answers.lock().unwrap().push_back(said("openai.sse"));
+        let answer = client.ask(json!({"message": "hello"})).await;
+        assert_eq!(answer["status"], status, "{answer}");
+    }
+    assert_eq!(stub.asked.lock().unwrap().len(), 1, "nothing is said to whom nobody believes");
 }
 
 /// Within a while: numbers are looked at now and then.

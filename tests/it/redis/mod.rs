@@ -9,7 +9,7 @@ mod one_session;
 mod rolling;
 #[path = "../../../adapters/redis/tests/common/server.rs"]
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
-mod servers;
+pub(crate) mod servers;
 mod sharing;
 mod streams;
 #[path = "../../../adapters/redis/tests/common/wire.rs"]
