@@ -6,10 +6,10 @@ import { createRequire } from 'node:module';
 const [folder, ...services] = process.argv.slice(2);
 const { OpenAI, APIError } = createRequire(`${folder}/`)('openai');
 
-function read(answer, said) {
+function read(answer, where, said) {
   said.tokens = counted(answer) ?? said.tokens;
   for (const choice of answer.choices.slice(0, 1)) {
-    const part = choice.delta ?? choice.message;
+    const part = choice[where];
     said.text += part?.content ?? '';
     said.finish_reason = choice.finish_reason ?? said.finish_reason;
   }
@@ -25,8 +25,8 @@ async function ask(kind, url) {
   try {
     const messages = [{ role: 'user', content: '?' }];
     const answer = await client.chat.completions.create({ model: 'a-model', messages, stream: kind === 'pieces' });
-    if (kind === 'pieces') for await (const part of answer) read(part, said);
-    else read(answer, said);
+    if (kind === 'pieces') for await (const part of answer) read(part, 'delta', said);
+    else read(answer, 'message', said);
   } catch (error) {
     if (!(error instanceof APIError)) throw error;
     said.error = [error.status ?? null, text(error.code), text(error.type)];

@@ -8,10 +8,10 @@ import sys
 from openai import APIError, OpenAI
 
 
-def read(answer, said):
+def read(answer, where, said):
     said["tokens"] = counted(answer) or said["tokens"]
     for choice in answer.choices[:1]:
-        part = getattr(choice, "delta", None) or getattr(choice, "message", None)
+        part = getattr(choice, where)
         said["text"] += (part and part.content) or ""
         said["finish_reason"] = choice.finish_reason or said["finish_reason"]
 
@@ -27,7 +27,7 @@ def ask(kind, url):
         question = [{"role": "user", "content": "?"}]
         answer = client.chat.completions.create(model="a-model", messages=question, stream=kind == "pieces")
         for part in answer if kind == "pieces" else [answer]:
-            read(part, said)
+            read(part, "delta" if kind == "pieces" else "message", said)
     except APIError as error:
         said["error"] = [getattr(error, "status_code", None), text(error.code), text(error.type)]
     return said
