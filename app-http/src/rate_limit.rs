@@ -4,10 +4,12 @@
 use crate::startup::State;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use chatcore::ChatError;
+use chatcore::error::BackendError;
 use chatcore::guests::GuestGate;
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::turn::Refusal;
+use futures_util::future::join;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -75,12 +77,16 @@ impl Limits {
         self.whose = None;
     }
 
-    /// Asks the store what is left for the owner, where nothing has told it.
-    pub async fn look(&mut self, state: &State) {
-        let (Some(limit), Some(owner)) = (&mut self.owner, &self.whose) else { return };
-        if limit.left.is_none() {
-            limit.left = timeout(LOOK, state.chat.left(owner)).await.ok().and_then(Result::ok).flatten();
-        }
+    /// Asks the store what is left for the owner, and for the address, where nothing has told it.
+    pub async fn look(&mut self, state: &State, address: impl FnOnce() -> String) {
+        let Some(owner) = &self.whose else { return };
+        let of_address = async {
+            match &state.guests {
+                Some(gate) => gate.left(&address()).await,
+                None => Ok(None),
+            }
+        };
+        join(find(&mut self.owner, state.chat.left(owner)), find(&mut self.address, of_address)).await;
     }
 
     /// Writes the headers, each quota an item.
@@ -93,6 +99,12 @@ impl Limits {
         });
         insert(headers, POLICY, policies.collect());
         insert(headers, LEFT, left.collect());
+    }
+}
+
+async fn find(limit: &mut Option<Limit>, left: impl Future<Output = Result<Option<Left>, BackendError>>) {
+    if let Some(limit) = limit.as_mut().filter(|limit| limit.left.is_none()) {
+        limit.left = timeout(LOOK, left).await.ok().and_then(Result::ok).flatten();
     }
 }
 

@@ -56,6 +56,17 @@ impl GuestGate {
         self.quota
     }
 
+    /// What is left for an address; `None` where it may ask as much as it likes.
+    ///
+    /// # Errors
+    /// The throttle failed.
+    pub async fn left(&self, address: &str) -> Result<Option<Left>, BackendError> {
+        match &self.quota {
+            Some(quota) => self.throttle.remaining(&key(address), quota).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Asks a question from this address, by `ask`, and answers what is left for the address.
     pub async fn ask<T, F>(
         &self,

@@ -150,6 +150,7 @@ mock! {
     impl Throttle for Throttle {
         async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError>;
         async fn give_back(&self, key: &str) -> Result<(), BackendError>;
+        async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError>;
     }
 }
 

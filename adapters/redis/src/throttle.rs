@@ -2,7 +2,7 @@
 
 use crate::Redis;
 use crate::error::unreadable;
-use crate::script::Script;
+use crate::script::{Call, Script};
 use crate::value::{fixed, micros, number, span, text};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
@@ -10,12 +10,14 @@ use chatcore::policy::{Left, Quota};
 use chatcore::port::{Taken, Throttle};
 use deadpool_redis::redis::cmd;
 
-static TAKE: Script = Script::with(include_str!("lua/throttle.lua"), include_str!("lua/window.lua"));
+const WINDOW: &str = include_str!("lua/window.lua");
+static TAKE: Script = Script::with(include_str!("lua/throttle.lua"), WINDOW);
+static LEFT: Script = Script::with(include_str!("lua/throttle_left.lua"), WINDOW);
 
 #[async_trait]
 impl Throttle for Redis {
     async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
-        let call = TAKE.on(&[self.takes(key)]).arg(quota.limit.max(1)).arg(micros(quota.window));
+        let call = self.within(&TAKE, key, quota);
         let [word, remaining, time] = fixed(self.inner.client.call(&call).await?)?;
         match text(word)?.as_str() {
             "GRANTED" => Ok(Taken::Granted(Left { remaining: number(remaining)?, reset: span(time)? })),
@@ -27,9 +29,18 @@ impl Throttle for Redis {
     async fn give_back(&self, key: &str) -> Result<(), BackendError> {
         self.inner.client.command_once(cmd("LPOP").arg(self.takes(key))).await.map(drop)
     }
+
+    async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
+        let [remaining, reset] = fixed(self.inner.client.call(&self.within(&LEFT, key, quota)).await?)?;
+        Ok(Left { remaining: number(remaining)?, reset: span(reset)? })
+    }
 }
 
 impl Redis {
+    fn within(&self, script: &'static Script, key: &str, quota: &Quota) -> Call {
+        script.on(&[self.takes(key)]).arg(quota.limit.max(1)).arg(micros(quota.window))
+    }
+
     /// Each key has a slot of its own.
     fn takes(&self, key: &str) -> String {
         self.inner.keys.plain(&format!("{{l:{key}}}"))

@@ -7,7 +7,7 @@ mod common;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::id::SessionId;
-use chatcore::policy::Quota;
+use chatcore::policy::{Left, Quota};
 use chatcore::port::{Taken, Throttle};
 use chatcore_ports::conformance::{BusHarness, OpenBus, OpenStore, StoreHarness, ThrottleHarness};
 use chatcore_redis::{Redis, RedisConfig};
@@ -102,6 +102,10 @@ impl Throttle for Kept {
 
     async fn give_back(&self, key: &str) -> Result<(), BackendError> {
         self.throttle.give_back(key).await
+    }
+
+    async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
+        self.throttle.remaining(key, quota).await
     }
 }
 

@@ -195,6 +195,7 @@ async fn what_is_read() {
     reads!(100, store.newer(&ann, &session, &newer, Duration::ZERO));
     reads!(4, store.follow(&ann, &cursor, Duration::ZERO));
     reads!(4, async { store.left(&ann, &quota).await.map(|left| left.remaining) });
+    reads!(4, async { store.remaining("ann", &quota).await.map(|left| left.remaining) });
 }
 
 /// One that was made twice counts twice, and never less than once.

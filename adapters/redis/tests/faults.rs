@@ -111,7 +111,7 @@ async fn no_call_of_a_silent_server_lasts_longer_than_its_deadline() {
     let (sessions, messages) = (SessionsPage { after: None, limit: 9 }, MessagesPage { before: None, limit: 9 });
     let newer = NewerPage { after: 0, limit: 9 };
     let (phone, ann) = (DeviceId::parse("phone").unwrap(), UserId::parse("ann").unwrap());
-    let calls: [(&str, BoxFuture<'_, bool>); 16] = [
+    let calls: [(&str, BoxFuture<'_, bool>); 17] = [
         ("begin", store.begin_turn(&more).map(is_refused).boxed()),
         ("extend", store.extend_turn(&turn, &piece, lease).map(is_refused).boxed()),
         ("finish", store.finish_turn(&turn, &said).map(is_refused).boxed()),
@@ -126,6 +126,7 @@ async fn no_call_of_a_silent_server_lasts_longer_than_its_deadline() {
         ("adopt", store.adopt(&phone, &ann).map(is_refused).boxed()),
         ("sweep", store.close_orphans(lease, 9).map(is_refused).boxed()),
         ("throttle", store.take("ann", &quota).map(is_refused).boxed()),
+        ("remaining", store.remaining("ann", &quota).map(is_refused).boxed()),
         ("claim", store.claim(9, Duration::ZERO).map(is_refused).boxed()),
         ("probe", store.check().map(is_refused).boxed()),
     ];

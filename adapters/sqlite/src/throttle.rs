@@ -4,7 +4,7 @@ use crate::Sqlite;
 use crate::takes;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::policy::Quota;
+use chatcore::policy::{Left, Quota};
 use chatcore::port::{Taken, Throttle};
 
 #[async_trait]
@@ -17,5 +17,10 @@ impl Throttle for Sqlite {
     async fn give_back(&self, key: &str) -> Result<(), BackendError> {
         let key = takes::of_key(key);
         self.write(move |step| takes::give_back(step, &key)).await
+    }
+
+    async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
+        let (key, quota) = (takes::of_key(key), *quota);
+        self.read(move |step| takes::left(step, &key, &quota)).await
     }
 }

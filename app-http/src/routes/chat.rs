@@ -33,7 +33,7 @@ pub(super) async fn message(request: HttpRequest, payload: web::Payload, state: 
     let mut limits = Limits::new(state.chat.quota());
     let answered = answer(&request, payload.into_inner(), &state, &mut limits).await;
     let mut response = answered.unwrap_or_else(|problem| problem.error_response());
-    limits.look(&state).await;
+    limits.look(&state, || address(&request, &state.trusted)).await;
     limits.write(response.headers_mut());
     response
 }

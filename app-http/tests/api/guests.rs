@@ -200,10 +200,13 @@ async fn a_guest_is_told_both_quotas_whatever_is_wrong() {
     };
     let wrong = say(&app, json!({ "device_id": DEVICE, "message": "" })).await;
     assert_eq!((wrong.status, wrong.header("ratelimit-policy")), (422, both), "{wrong:?}");
+    assert_eq!(left(&wrong), "\"chat\";r=3, \"address\";r=1", "{wrong:?}");
     let good = json!({ "device_id": DEVICE, "message": "hi" });
     for (status, told) in [(200, "\"chat\";r=2, \"address\";r=0"), (429, "\"chat\";r=2, \"address\";r=0")] {
         let answer = say(&app, good.clone()).await;
         assert_eq!((answer.status, answer.header("ratelimit-policy")), (status, both), "{answer:?}");
         assert_eq!(left(&answer), told, "{answer:?}");
     }
+    let of_another = json!({ "device_id": "another-device", "message": "" });
+    assert_eq!(left(&say(&app, of_another).await), "\"chat\";r=3, \"address\";r=0");
 }

@@ -21,6 +21,7 @@ pub enum Taken {
 /// # Laws
 /// - **never more than the limit in any window**, also by parallel callers; a refused take costs nothing.
 /// - **a take that was given back does not count**.
+/// - **what is left is told, and costs nothing**.
 #[async_trait]
 pub trait Throttle: Debug + Send + Sync + 'static {
     /// Counts one under this key, if the quota allows.
@@ -28,4 +29,7 @@ pub trait Throttle: Debug + Send + Sync + 'static {
 
     /// Takes back the newest take under this key.
     async fn give_back(&self, key: &str) -> Result<(), BackendError>;
+
+    /// What is left under this key; takes nothing.
+    async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError>;
 }

@@ -16,6 +16,7 @@ laws! {
     throttle_laws, throttle, ThrottleHarness:
     never_more_than_the_limit_in_any_window,
     a_take_that_was_given_back_does_not_count,
+    what_is_left_is_told_and_costs_nothing,
 }
 
 /// An empty throttle, as two processes have it open.
@@ -48,6 +49,10 @@ impl ThrottleHarness {
             Taken::Wait(wait) => wait,
             Taken::Granted(left) => panic!("{key} was to wait, and has {left:?}"),
         }
+    }
+
+    async fn left(&self, key: &str, quota: &Quota) -> Left {
+        self.elsewhere.remaining(key, quota).await.expect("remaining answers")
     }
 
     /// Waits until a window of this length is over for certain.
@@ -130,4 +135,25 @@ pub async fn a_take_that_was_given_back_does_not_count(harness: &ThrottleHarness
     harness.throttle.give_back("k").await.expect("give_back answers");
     assert_eq!(harness.granted("k", &quota).await.remaining, 0, "one was given back");
     harness.waits("k", &quota).await;
+}
+
+/// As another process took it, until it is given back; looking at it often changes nothing.
+pub async fn what_is_left_is_told_and_costs_nothing(harness: &ThrottleHarness) {
+    let quota = Quota { limit: 3, window: LONG };
+    let nothing_taken = harness.left("k", &quota).await;
+    assert_eq!(nothing_taken, Left { remaining: 3, reset: Duration::ZERO }, "of a key that nobody took");
+    for taken in [1, 2, 3] {
+        harness.granted("k", &quota).await;
+        let left = harness.left("k", &quota).await;
+        assert_eq!(left.remaining, 3 - taken, "after {taken} of 3");
+        assert!(!left.reset.is_zero() && left.reset <= LONG, "the first counts within the window: {left:?}");
+    }
+    harness.waits("k", &quota).await;
+    assert_eq!(harness.left("k", &quota).await.remaining, 0, "a refused take costs nothing");
+    harness.throttle.give_back("k").await.expect("give_back answers");
+    for _ in 0..5 {
+        assert_eq!(harness.left("k", &quota).await.remaining, 1, "one was given back");
+    }
+    assert_eq!(harness.left("other", &quota).await.remaining, 3, "each key counts for itself");
+    assert_eq!(harness.left("k", &Quota { limit: 1, ..quota }).await.remaining, 0, "a limit that was lowered");
 }

@@ -3,7 +3,7 @@
 use super::sliding::Sliding;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::policy::Quota;
+use chatcore::policy::{Left, Quota};
 use chatcore::port::{Runtime, Taken, Throttle};
 use chatcore::watch::Watch;
 use std::sync::Arc;
@@ -36,5 +36,9 @@ impl Throttle for MemoryThrottle {
     async fn give_back(&self, key: &str) -> Result<(), BackendError> {
         self.takes.update(|takes| takes.give_back(&key.to_owned()));
         Ok(())
+    }
+
+    async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
+        Ok(self.takes.read(|takes| takes.left(&key.to_owned(), quota, self.runtime.elapsed())))
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chatcore_ports::chatcore::error::BackendError;
 use chatcore_ports::chatcore::id::UserId;
-use chatcore_ports::chatcore::policy::Quota;
+use chatcore_ports::chatcore::policy::{Left, Quota};
 use chatcore_ports::chatcore::port::{
     AiChunk, AiError, AiGateway, Claims, Credentials, Prompt, Runtime, Taken, Throttle, TokenError, TokenIssuer, User,
     UserDirectory,
@@ -30,7 +30,7 @@ enum Bug {
     Lenient,
     /// Nothing is given back; an upstream call goes on; a task ends with its caller.
     Forgetful,
-    /// A refusal costs; any key's token; an unknown name is answered at once; a text behind the end; a sleep is too
+    /// A refusal costs, and so does a look; any key's token; an unknown name is answered at once; a text behind the end; a sleep is too
     /// short.
     Hasty,
 }
@@ -59,6 +59,17 @@ impl Throttle for Careless<MemoryThrottle> {
 
     async fn give_back(&self, key: &str) -> Result<(), BackendError> {
         if self.1 == Bug::Forgetful { Ok(()) } else { self.0.give_back(key).await }
+    }
+
+    async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
+        match self.1 {
+            Bug::Lenient => self.0.remaining(key, &Quota { limit: quota.limit + 1, ..*quota }).await,
+            Bug::Forgetful => self.0.remaining(key, quota).await,
+            Bug::Hasty => Ok(match self.take(key, quota).await? {
+                Taken::Granted(left) => left,
+                Taken::Wait(reset) => Left { remaining: 0, reset },
+            }),
+        }
     }
 }
 
@@ -149,6 +160,7 @@ fn a_careless_throttle_breaks_a_law() {
     };
     let (never, given_back) = ("never_more_than_the_limit_in_any_window", "a_take_that_was_given_back_does_not_count");
     each_breaks(throttle::LAWS, make, [never, given_back, never]);
+    each_breaks(throttle::LAWS, make, ["what_is_left_is_told_and_costs_nothing"; 3]);
 }
 
 #[test]
