@@ -38,6 +38,9 @@ const ABOUT: &str = "A chat with an AI: sessions, messages, and one answer for e
 `not_found`, a method that a path does not have 405 `method_not_allowed`. A 500 `internal_error` is a fault of the \
 server, which no route gives by design.
 
+**HEAD** is answered where nobody has to say who they are, as GET is, but without a body. Everything under `/chat` and `/auth` \
+has no HEAD.
+
 **Streams** are server-sent events (`text/event-stream`). The schema of a stream is that of each of its events.
 
 **Requests have an id**, which each answer tells in `X-Request-Id`: the caller's, where it sent one of 1 to 128 \

@@ -4,7 +4,9 @@
 //! `redoc` 2.5.4 (MIT), compressed; `cargo xtask api` holds it against the package.
 
 use actix_web::web::Bytes;
+use flate2::read::GzDecoder;
 use std::borrow::Cow;
+use std::io::{self, Read};
 use std::sync::Arc;
 use utoipa_swagger_ui::{Config, serve};
 
@@ -23,6 +25,18 @@ pub(crate) struct File {
     pub(crate) media_type: Cow<'static, str>,
     /// Whether it is compressed.
     pub(crate) gzip: bool,
+}
+
+impl File {
+    /// The same for somebody who does not take what is compressed.
+    pub(crate) fn plain(self) -> io::Result<Self> {
+        if !self.gzip {
+            return Ok(self);
+        }
+        let mut bytes = Vec::new();
+        GzDecoder::new(&*self.bytes).read_to_end(&mut bytes)?;
+        Ok(Self { bytes: bytes.into(), gzip: false, ..self })
+    }
 }
 
 /// The file of this name.

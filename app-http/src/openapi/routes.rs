@@ -114,7 +114,7 @@ fn page(id: &str, name: &str) -> Described {
 
 fn file() -> Described {
     Described::new(DOCUMENT, "getFile", "A file of these pages")
-        .about("Scripts and text come compressed with gzip, whatever the request accepts.")
+        .about("Scripts and text come compressed with gzip where the request accepts that.")
         .parameter(path("file", text().enum_values(Some(pages::FILES)), "Its name."))
         .answers((200, "The file."), ("*/*", None), &[])
         .problems([Kind::NotFound])

@@ -3,9 +3,11 @@
 use crate::openapi::pages;
 use crate::problem::{Kind, Problem};
 use crate::startup::State;
-use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ContentType};
+use actix_web::http::header::{
+    AcceptEncoding, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentEncoding, ContentType, Encoding, Header, VARY,
+};
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 
 /// What the pages may load: what this server gives, and what their scripts make themselves, which is styles, pictures in their
 /// URLs, and ReDoc's search in a thread of its own.
@@ -28,12 +30,17 @@ pub(super) async fn redoc() -> HttpResponse {
 }
 
 /// `GET /docs/{file}`
-pub(super) async fn file(name: Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn file(name: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let file = pages::file(&name).ok_or_else(|| Problem::new(Kind::NotFound))?;
+    let ways = [Encoding::gzip(), Encoding::identity()];
+    let way = AcceptEncoding::parse(&request).ok().and_then(|accepted| accepted.negotiate(ways.iter()));
+    let file = if way == Some(Encoding::gzip()) { Ok(file) } else { file.plain() };
+    let file = file.map_err(|_| Problem::new(Kind::Internal))?;
     let mut response = HttpResponse::Ok();
-    response.content_type(file.media_type.as_ref()).insert_header((CACHE_CONTROL, "max-age=3600"));
+    response.content_type(file.media_type.as_ref());
+    response.insert_header((CACHE_CONTROL, "max-age=3600")).insert_header((VARY, "Accept-Encoding"));
     if file.gzip {
-        response.insert_header((CONTENT_ENCODING, "gzip"));
+        response.insert_header(ContentEncoding::Gzip);
     }
     Ok(response.body(file.bytes))
 }
