@@ -3,8 +3,10 @@
 use crate::run::{cargo, output, step};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::available_parallelism;
 
 /// What the tests are called that run beside the others: brokers are killed there, frozen and waited for, for minutes.
 const WAITS: &str = "Kafka";
@@ -60,8 +62,14 @@ impl Tests {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         command.current_dir(&self.package).env("CHAT_TEST_REQUIRE", "1");
+        // Many of them wait for something most of the time.
+        command.env("RUST_TEST_THREADS", (2 * cores()).to_string());
         command
     }
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, NonZero::get)
 }
 
 impl Beside {
