@@ -1,7 +1,7 @@
 //! A client that does as it is told: it sends a message again until it has an answer.
 
 use crate::process::Server;
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,9 +49,13 @@ impl Client {
         Self { base: server.url(""), ..self.clone() }
     }
 
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).header(self.who.0, &self.who.1)
+    }
+
     /// One try: the status, when to come again if that is told, and the body.
     pub(crate) async fn try_ask(&self, body: &Value) -> reqwest::Result<(StatusCode, Option<Duration>, Value)> {
-        let request = self.http.post(format!("{}/chat/message", self.base)).header(self.who.0, &self.who.1).json(body);
+        let request = self.request(Method::POST, "/chat/message").json(body);
         let answer = request.send().await?;
         let told = answer.headers().get("retry-after-ms").and_then(|value| value.to_str().ok()?.parse().ok());
         Ok((answer.status(), told.map(Duration::from_millis), answer.json().await?))
@@ -81,13 +85,12 @@ impl Client {
     /// A stream, of a message where there is one. On a busy machine the store may be late now and then: then it is asked for
     /// again, as any client would.
     pub(crate) async fn stream(&self, path: &str, message: Option<&Value>, headers: &[(&str, &str)]) -> Response {
-        let url = format!("{}{path}", self.base);
         let request = match message {
-            Some(message) => self.http.post(url).json(message),
-            None => self.http.get(url),
+            Some(message) => self.request(Method::POST, path).json(message),
+            None => self.request(Method::GET, path),
         };
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let request = request.header(self.who.0, &self.who.1).header("accept", "text/event-stream");
+        let request = request.header("accept", "text/event-stream");
         for _ in 0..100 {
             let response = request.try_clone().unwrap().send().await.unwrap();
             match response.status() {
@@ -128,13 +131,13 @@ impl Client {
     }
 
     pub(crate) async fn delete(&self, session: &str) -> StatusCode {
-        let request = self.http.delete(format!("{}/chat/session/{session}", self.base)).header(self.who.0, &self.who.1);
+        let request = self.request(Method::DELETE, &format!("/chat/session/{session}"));
         request.send().await.unwrap().status()
     }
 
     /// Asks that a turn end.
     pub(crate) async fn stop(&self, turn: &str) {
-        let request = self.http.post(format!("{}{turn}/stop", self.base)).header(self.who.0, &self.who.1);
+        let request = self.request(Method::POST, &format!("{turn}/stop"));
         assert_eq!(request.send().await.unwrap().status(), StatusCode::ACCEPTED);
     }
 
@@ -146,8 +149,7 @@ impl Client {
     pub(crate) async fn all_sessions(&self) -> Vec<Value> {
         let (mut all, mut next) = (Vec::new(), Some("/chat/sessions?limit=100".to_owned()));
         while let Some(path) = next {
-            let answer =
-                self.http.get(format!("{}{path}", self.base)).header(self.who.0, &self.who.1).send().await.unwrap();
+            let answer = self.request(Method::GET, &path).send().await.unwrap();
             let link = answer.headers().get("link").and_then(|link| link.to_str().ok());
             next = link.and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
             all.extend(answer.json::<Vec<Value>>().await.unwrap());
@@ -173,7 +175,7 @@ impl Client {
     }
 
     async fn get(&self, path: &str) -> Vec<Value> {
-        let request = self.http.get(format!("{}{path}", self.base)).header(self.who.0, &self.who.1);
+        let request = self.request(Method::GET, path);
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.json().await.unwrap()
