@@ -4,7 +4,7 @@ use crate::clients::{Clients, TRIES};
 use crate::config::{Endpoint, HttpAiConfig};
 use crate::error::{ConfigError, Failure, causes};
 use crate::tokens::Spent;
-use crate::wire::{Asked, Wire};
+use crate::wire::{Asked, Limits, Wire};
 use chatcore::TRACES;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
 use futures_util::future::{BoxFuture, Either, select};
@@ -42,7 +42,7 @@ struct Call {
     spent: Arc<Spent>,
     connect_timeout: Duration,
     timeout: Duration,
-    max_body: usize,
+    limits: Limits,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -63,7 +63,7 @@ impl Upstream {
             spent,
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
-            max_body: config.max_body,
+            limits: Limits { bytes: config.max_body, runtime: Arc::clone(&runtime) },
             runtime,
         };
         Ok(Self { call: Arc::new(call) })
@@ -80,7 +80,7 @@ impl AiGateway for Upstream {
         );
         let opened = async move {
             let response = call.ask(&prompt).await?;
-            Ok(call.wire.answer(response, call.max_body, &call.spent))
+            Ok(call.wire.answer(response, call.limits.clone(), &call.spent))
         };
         let chunks = within(timeout, runtime, stream::once(opened).try_flatten().boxed());
         in_span(span, chunks.map_err(AiError::from).boxed())

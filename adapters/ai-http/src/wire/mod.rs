@@ -9,11 +9,13 @@ pub use openai::OpenAi;
 use crate::error::{Failure, Name};
 use crate::tokens::Spent;
 use chatcore::message::AiReply;
-use chatcore::port::{AiChunk, Prompt};
+use chatcore::port::{AiChunk, Prompt, Runtime};
+use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use reqwest::{Response, Url};
 use sse::Event;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How an AI service is spoken to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,10 +60,10 @@ impl Wire {
     }
 
     /// The answer as it comes in. Tokens that the service has counted are added to `spent`.
-    pub(crate) fn answer(&self, response: Response, max_body: usize, spent: &Arc<Spent>) -> Chunks {
+    pub(crate) fn answer(&self, response: Response, limits: Limits, spent: &Arc<Spent>) -> Chunks {
         match self {
-            Self::Native => native::answer(response, max_body),
-            Self::OpenAi(_) => openai::answer(response, max_body, Arc::clone(spent)),
+            Self::Native => native::answer(response, limits),
+            Self::OpenAi(_) => openai::answer(response, limits, Arc::clone(spent)),
         }
     }
 
@@ -72,6 +74,17 @@ impl Wire {
             Self::OpenAi(_) => openai::refusal(response).await,
         }
     }
+}
+
+/// How long an answer that is whole waits for the word that it was all, and for the count of its tokens.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// How much may be read of an answer, and what measures time.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// The most of an answer in one piece, of an event, and of the text.
+    pub(crate) bytes: usize,
+    pub(crate) runtime: Arc<dyn Runtime>,
 }
 
 /// What an answer says, or an event of it.
@@ -99,6 +112,11 @@ trait Reading: Send + 'static {
     /// What this one says. After a `done` there is no other.
     fn event(&mut self, event: Event) -> Result<Said, Failure>;
 
+    /// Whether nothing is missing but a word that this was all.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
     /// What it means that no more will come, for this reason.
     fn over(&mut self, why: Failure) -> Result<Said, Failure>;
 }
@@ -106,10 +124,10 @@ trait Reading: Send + 'static {
 /// An answer in events: what each says is passed on at once.
 fn read(
     events: impl Stream<Item = Result<Event, Failure>> + Send + 'static,
-    max: usize,
+    limits: Limits,
     reading: impl Reading,
 ) -> Chunks {
-    let going = Going { events: events.boxed(), reading, max, left: max, is_done: false };
+    let going = Going { events: events.boxed(), reading, left: limits.bytes, limits, is_done: false };
     stream::try_unfold(going, Going::step).map_ok(Said::chunks).try_flatten().boxed()
 }
 
@@ -117,7 +135,7 @@ fn read(
 struct Going<R> {
     events: BoxStream<'static, Result<Event, Failure>>,
     reading: R,
-    max: usize,
+    limits: Limits,
     left: usize,
     is_done: bool,
 }
@@ -129,13 +147,24 @@ impl<R: Reading> Going<R> {
             while let Some(Ok(_)) = self.events.next().await {}
             return Ok(None);
         }
-        let said = match self.events.next().await.unwrap_or(Err(Failure::Early)) {
+        let said = match self.next().await {
             Ok(event) => self.reading.event(event)?,
             Err(why) => self.reading.over(why)?,
         };
-        self.left = self.left.checked_sub(said.text.len()).ok_or(Failure::TooLarge(self.max))?;
+        self.left = self.left.checked_sub(said.text.len()).ok_or(Failure::TooLarge(self.limits.bytes))?;
         self.is_done = said.done.is_some();
         Ok(Some((said, self)))
+    }
+
+    async fn next(&mut self) -> Result<Event, Failure> {
+        let next = self.events.next().map(|event| event.unwrap_or(Err(Failure::Early)));
+        if !self.reading.is_whole() {
+            return next.await;
+        }
+        match select(next, self.limits.runtime.sleep(LAST_WORD)).await {
+            Either::Left((event, _)) => event,
+            Either::Right(_) => Err(Failure::Late(LAST_WORD)),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The native contract: one JSON object as the question, one as the answer, or its text in pieces and then the rest.
 
 use super::sse::{self, Event};
-use super::{Chunks, Reading, Said, read, whole};
+use super::{Chunks, Limits, Reading, Said, read, whole};
 use crate::error::Failure;
 use chatcore::id::{SessionId, UserId};
 use chatcore::message::{AiReply, Message, Products, Role};
@@ -62,12 +62,12 @@ pub(super) fn question(prompt: &Prompt, send_context: bool) -> serde_json::Resul
     serde_json::to_vec(&Question { message: &prompt.text, session_id: prompt.turn.session, context })
 }
 
-pub(super) fn answer(response: Response, max_body: usize) -> Chunks {
+pub(super) fn answer(response: Response, limits: Limits) -> Chunks {
     if sse::is_stream(&response) {
-        return read(sse::of(response, max_body), max_body, Pieces::default());
+        return read(sse::of(response, limits.bytes), limits, Pieces::default());
     }
     let said = async move {
-        let (text, reply) = parse(&whole(response, max_body).await?)?;
+        let (text, reply) = parse(&whole(response, limits.bytes).await?)?;
         let text = text.ok_or_else(|| Failure::Malformed("no text".into()))?;
         Ok(Said { text, done: Some(reply) }.chunks())
     };

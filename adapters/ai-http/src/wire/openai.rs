@@ -5,7 +5,7 @@ mod chunk;
 mod tests;
 
 use super::sse::{self, Event};
-use super::{Asked, Chunks, Reading, Said, read, whole};
+use super::{Asked, Chunks, Limits, Reading, Said, read, whole};
 use crate::error::{Failure, Name};
 use crate::tokens::{Spent, Tokens};
 use chatcore::message::{AiReply, Role};
@@ -83,14 +83,14 @@ pub(super) fn question(openai: &OpenAi, prompt: &Prompt, asked: Asked) -> serde_
 }
 
 /// Some services answer in one piece although they were asked for several. That is one event, and the end.
-pub(super) fn answer(response: Response, max_body: usize, spent: Arc<Spent>) -> Chunks {
+pub(super) fn answer(response: Response, limits: Limits, spent: Arc<Spent>) -> Chunks {
     let completion = Completion { spent, ..Completion::default() };
     if sse::is_stream(&response) {
-        return read(sse::of(response, max_body), max_body, completion);
+        return read(sse::of(response, limits.bytes), limits, completion);
     }
     let event = |data| Ok(Event { name: String::new(), data });
-    let events = whole(response, max_body).map_ok(move |all| stream::iter([all, END.into()].map(event)));
-    read(events.try_flatten_stream(), max_body, completion)
+    let events = whole(response, limits.bytes).map_ok(move |all| stream::iter([all, END.into()].map(event)));
+    read(events.try_flatten_stream(), limits, completion)
 }
 
 /// Its status and what it calls the fault. A service that does not know `stream_options` names them.
@@ -147,10 +147,14 @@ impl Reading for Completion {
         self.take(Chunk::parse(&event.data)?)
     }
 
-    /// One that has told why it ends was whole; not every service says `[DONE]` after that.
+    /// One that has told why it ends; not every service says `[DONE]` after that, nor ends the connection.
+    fn is_whole(&self) -> bool {
+        self.finish.is_some()
+    }
+
     fn over(&mut self, why: Failure) -> Result<Said, Failure> {
         match why {
-            Failure::Early | Failure::Broken(_) if self.finish.is_some() => self.finished(),
+            Failure::Early | Failure::Broken(_) | Failure::Late(_) if self.is_whole() => self.finished(),
             why => Err(why),
         }
     }

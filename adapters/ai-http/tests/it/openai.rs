@@ -9,6 +9,9 @@ use chatcore::message::AiReply;
 use chatcore::port::{AiError, Prompt};
 use chatcore_ai_http::{HttpAiConfig, OpenAi, Secret, Wire};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{sleep, timeout};
 use wiremock::matchers::{any, body_partial_json};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -165,6 +168,22 @@ async fn the_prompt_of_the_system_may_be_seen_and_the_key_may_not() {
 async fn what_comes_after_the_end_is_not_read() {
     let server = Server::saying(stream([PIECES.as_bytes(), b"data: nonsense\n\n\xff\xff"].concat())).await;
     assert_eq!(ask(&ai(openai(&server.url()))).await.unwrap().0, ["yes"]);
+}
+
+/// It says that it has finished, and neither that this was all nor that the connection ends.
+#[tokio::test]
+async fn an_answer_that_has_told_why_it_ends_is_not_waited_for() {
+    const STOP: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"yes\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let server = Server::start(|_, mut peer| async move {
+        peer.write_all(&stream(STOP)).await.unwrap();
+        // Comments keep a connection alive, and say nothing.
+        while peer.write_all(b": on it\n\n").await.is_ok() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let server = server.await;
+    let answered = timeout(Duration::from_secs(20), ask(&ai(openai(&server.url())))).await;
+    assert_eq!(answered.expect("long before its time is over").unwrap().0, ["yes"]);
 }
 
 #[tokio::test]

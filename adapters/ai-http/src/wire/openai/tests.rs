@@ -2,6 +2,7 @@
 
 use super::*;
 use chatcore::port::{AiChunk, AiError};
+use chatcore_ports::sim::Sim;
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use std::fs;
@@ -15,12 +16,18 @@ struct Read {
     end: Result<(), AiError>,
 }
 
+/// Time stands still: nothing here waits for it.
+fn limits(bytes: usize) -> Limits {
+    Limits { bytes, runtime: Arc::new(Sim::new(7).runtime(0)) }
+}
+
 /// Reads events that come in these pieces.
 fn read_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Read {
     let spent = Arc::<Spent>::default();
     let completion = Completion { spent: spent.clone(), ..Completion::default() };
     let pieces: Vec<_> = pieces.into_iter().map(|piece| Ok(piece.to_vec())).collect();
-    let chunks = read(sse::events(stream::iter(pieces), 1024 * 1024), 1024 * 1024, completion).collect::<Vec<_>>();
+    let chunks =
+        read(sse::events(stream::iter(pieces), 1024 * 1024), limits(1024 * 1024), completion).collect::<Vec<_>>();
     let (mut text, mut end) = (String::new(), None);
     for chunk in chunks.now_or_never().expect("all is there") {
         assert_eq!(end, None, "nothing comes after the end");
@@ -176,7 +183,7 @@ fn faults_of_a_question_are_told_from_those_of_the_service() {
 fn a_connection_that_breaks_after_the_reason_to_end_has_brought_all() {
     let broken = |data: &str| {
         let pieces = [Ok(format!("data: {data}\n\n").into_bytes()), Err(Failure::Broken("reset".into()))];
-        read(sse::events(stream::iter(pieces), 1024), 1024, Completion::default())
+        read(sse::events(stream::iter(pieces), 1024), limits(1024), Completion::default())
             .collect::<Vec<_>>()
             .now_or_never()
             .unwrap()
