@@ -10,6 +10,7 @@ use chatcore::error::Invalid;
 use chatcore::id::{DeviceId, UserId};
 use chatcore::owner::Owner;
 use std::future::{Ready, ready};
+use std::time::Duration;
 
 const DEVICE: &str = "X-Device-Id";
 
@@ -36,13 +37,21 @@ fn caller(request: &HttpRequest) -> Result<Caller, Problem> {
 /// A token or a device that is not good, or no token where guests may not call.
 pub fn named(request: &HttpRequest) -> Result<Option<Owner>, Problem> {
     Ok(match user(request)? {
-        Some(user) => Some(Owner::User(user)),
+        Some((user, _)) => Some(Owner::User(user)),
         None => device_of_header(request.headers())?.map(Owner::Guest),
     })
 }
 
-/// Whose token the request carries; `None` where it carries none, and guests may call.
-fn user(request: &HttpRequest) -> Result<Option<UserId>, Problem> {
+/// How long the token of a request is good; `None` where it is a guest's.
+///
+/// # Errors
+/// It is not good any more.
+pub fn good_for(request: &HttpRequest) -> Result<Option<Duration>, Problem> {
+    Ok(user(request)?.map(|(_, time)| time))
+}
+
+/// Whose token the request carries, and how long it is good; `None` where it carries none, and guests may call.
+fn user(request: &HttpRequest) -> Result<Option<(UserId, Duration)>, Problem> {
     let state = request.app_data::<Data<State>>().ok_or_else(|| Problem::new(Kind::Internal))?;
     if state.guests.is_some() && !request.headers().contains_key(AUTHORIZATION) {
         return Ok(None);

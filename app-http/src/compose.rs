@@ -70,7 +70,7 @@ pub struct Dependency {
 pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send + Sync>> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
     let store = Store::open(settings, &runtime).await?;
-    let Ai { gateway, probe: ai_probe, numbers } = ai(&settings.ai, &runtime)?;
+    let Ai { gateway, probe: ai_probe, numbers } = ai(settings, &runtime)?;
     let (users, tokens) =
         (users(&settings.logins)?, tokens(&settings.logins, store.secrets.secret(&settings.logins).await?));
     let mut dependencies = vec![Dependency { probe: store.probe.clone(), required: true }];
@@ -171,7 +171,8 @@ struct Ai {
     numbers: Arc<dyn Fn() -> AiNumbers + Send + Sync>,
 }
 
-fn ai(settings: &settings::Ai, runtime: &Arc<dyn Runtime>) -> Result<Ai, Box<dyn Error + Send + Sync>> {
+fn ai(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Result<Ai, Box<dyn Error + Send + Sync>> {
+    let (settings, chat) = (&settings.ai, &settings.chat);
     let (Some(wire), Some(url)) = (wire(settings), &settings.url) else {
         let ai = Arc::new(DemoAi::new(settings.demo_delay, runtime.clone()));
         return Ok(Ai { gateway: ai.clone(), probe: ai, numbers: Arc::new(AiNumbers::default) });
@@ -182,6 +183,10 @@ fn ai(settings: &settings::Ai, runtime: &Arc<dyn Runtime>) -> Result<Ai, Box<dyn
     config.send_context = settings.send_context;
     config.stream = settings.stream;
     config.timeout = settings.timeout;
+    // In JSON a byte takes six at most.
+    config.max_body = config.max_body.max(chat.max_answer.saturating_mul(6));
+    // A turn that was taken waits for no place.
+    config.bulkhead.running = chat.max_running;
     config.headers = traces::headers;
     let ai = Arc::new(HttpAi::new(config, runtime.clone())?);
     let asked = ai.clone();

@@ -2,7 +2,7 @@
 //! long, so that no proxy takes the connection for dead.
 
 use crate::startup::State;
-use actix_web::http::header::{ACCEPT, Accept, CACHE_CONTROL, CONTENT_TYPE, Header, HeaderName, HeaderValue};
+use actix_web::http::header::{Accept, CACHE_CONTROL, CONTENT_TYPE, Header, HeaderName, HeaderValue, Quality};
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpRequest, HttpResponse, mime};
 use chatcore::port::Runtime;
@@ -43,10 +43,11 @@ impl Event {
 /// Whether a request asks for a stream rather than for JSON: browsers and most clients say that they take anything.
 #[must_use]
 pub fn is_wanted(request: &HttpRequest) -> bool {
-    let named = request.headers().contains_key(ACCEPT);
-    named
-        && Accept::parse(request)
-            .is_ok_and(|accept| accept.preference().essence_str() == mime::TEXT_EVENT_STREAM.essence_str())
+    let Ok(accept) = Accept::parse(request) else { return false };
+    // Of what is liked as much, what is named comes before what is only allowed.
+    let best = accept.iter().map(|item| item.quality).max().filter(|best| *best > Quality::ZERO);
+    let liked = accept.iter().filter(|item| Some(item.quality) == best && item.item.type_() != mime::STAR);
+    liked.map(|item| item.item.essence_str()).next() == Some(mime::TEXT_EVENT_STREAM.essence_str())
 }
 
 /// An answer that goes on as long as there are events.
@@ -76,6 +77,7 @@ fn with_heartbeat(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::ACCEPT;
     use actix_web::test::TestRequest;
     use chatcore_ports::tokio::TokioRuntime;
     use futures_util::stream;
@@ -84,11 +86,25 @@ mod tests {
     fn a_stream_is_for_those_who_ask_for_one() {
         let wanted =
             |accept: &str| is_wanted(&TestRequest::default().insert_header((ACCEPT, accept)).to_http_request());
-        for stream in ["text/event-stream", "text/event-stream, application/json;q=0.9", "*/*;q=0.1, text/event-stream"]
-        {
+        for stream in [
+            "text/event-stream",
+            "text/event-stream, application/json;q=0.9",
+            "*/*;q=0.1, text/event-stream",
+            "*/*, text/event-stream",
+            "application/json;q=0.2, text/event-stream;q=0.5",
+        ] {
             assert!(wanted(stream), "{stream}");
         }
-        for json in ["", "*/*", "application/json", "application/json, text/event-stream;q=0.5", "text/*", "x;;"] {
+        for json in [
+            "",
+            "*/*",
+            "application/json",
+            "application/json, text/event-stream",
+            "application/json, text/event-stream;q=0.5",
+            "text/event-stream;q=0",
+            "text/*",
+            "x;;",
+        ] {
             assert!(!wanted(json), "{json}");
         }
         assert!(!is_wanted(&TestRequest::default().to_http_request()));

@@ -124,6 +124,8 @@ pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Se
         .disable_signals()
         .shutdown_timeout(LAST_ANSWERS)
         .client_request_timeout(HEAD_TIME)
+        // Each piece of an answer goes out as it comes, although the one before was not acknowledged yet.
+        .tcp_nodelay(true)
         .keep_alive(keep_alive)
         .workers(workers)
         .max_connections(open_files::connections(settings.max_connections).div_ceil(workers))

@@ -148,12 +148,14 @@ impl LoginService {
         }
     }
 
-    /// Whose token this is.
+    /// Whose token this is, and how long it is good from now on.
     ///
     /// # Errors
     /// It is not valid now.
-    pub fn verify(&self, token: &str) -> Result<UserId, TokenError> {
-        self.tokens.verify(token, self.runtime.now()).map(|claims| claims.subject)
+    pub fn verify(&self, token: &str) -> Result<(UserId, Duration), TokenError> {
+        let now = self.runtime.now();
+        let Claims { subject, expires_at, .. } = self.tokens.verify(token, now)?;
+        Ok((subject, (expires_at - now).try_into().unwrap_or_default()))
     }
 
     fn issue(&self, user: User) -> Result<LoggedIn, LoginError> {

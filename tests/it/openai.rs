@@ -5,6 +5,7 @@ use crate::nginx::Nginx;
 use crate::process::{Server, free_port};
 use crate::redis::servers::certificate;
 use crate::stand_in::serve;
+use crate::writers::within;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -18,7 +19,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// How long a busy machine may take.
 const LONG: Duration = Duration::from_secs(60);
@@ -76,6 +77,67 @@ async fn a_service_of_models_answers_messages() {
     assert_eq!(asked["messages"], json!(completed), "answers that were none are not told");
     tells(&server, "chatcore_ai_tokens_total{kind=\"prompt\"} 52").await;
     tells(&server, "chatcore_ai_tokens_total{kind=\"completion\"} 23").await;
+}
+
+/// A limit is what the settings say, also where it is beyond what is usual.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_be_as_long_as_the_settings_say() {
+    let (stub, url) = start().await;
+    let settings = [
+        ("AI", "openai"),
+        ("AI_API_URL", &url),
+        ("AI_MODEL", "a-model"),
+        ("ANSWER_MAX_BYTES", "4MiB"),
+        ("STORE", "memory"),
+    ];
+    let server = Server::start(&settings);
+    let client = Client::login(&server).await;
+    let text = "\u{1}".repeat(3 << 20);
+    let whole = json!({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}).to_string();
+    let piece = json!({"choices": [{"delta": {"content": text}}]}).to_string();
+    let pieces = format!("data: {piece}\n\ndata: [DONE]\n\n");
+    for (kind, said) in [("application/json", whole), ("text/event-stream", pieces)] {
+        stub.answers.lock().unwrap().push_back(([("content-type", kind)], said).into_response());
+        let answer = client.ask(json!({"message": "a long one, please"})).await;
+        let length = answer["ai_response"].as_str().unwrap().len();
+        assert_eq!((&answer["status"], length), (&json!("completed"), 3 << 20), "{kind}");
+    }
+}
+
+/// More turns than a service is usually asked at once, all of which are answered together.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_waits_for_no_other() {
+    const TURNS: usize = 1200;
+    let (begun, all) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (asked, last) = (begun.clone(), all.clone());
+    let answer = move || {
+        let (asked, last) = (asked.clone(), last.clone());
+        async move {
+            asked.add_permits(1);
+            drop(last.acquire().await);
+            said("openai.json")
+        }
+    };
+    let url = serve(Router::new().route("/v1/chat/completions", post(answer))).await + "/v1";
+    let settings = [
+        ("AI", "openai"),
+        ("AI_API_URL", &*url),
+        ("AI_MODEL", "a-model"),
+        ("MESSAGE_QUOTA", "off"),
+        ("STORE", "memory"),
+    ];
+    let server = Server::start(&settings);
+    let client = Client::login(&server).await;
+    let ask = |number: usize| {
+        let client = client.clone();
+        tokio::spawn(async move { client.ask(json!({"message": number.to_string()})).await["status"].clone() })
+    };
+    let asked: Vec<_> = (0..TURNS).map(ask).collect();
+    within(LONG, begun.acquire_many(TURNS as u32)).await.unwrap().forget();
+    all.add_permits(TURNS);
+    for answered in asked {
+        assert_eq!(answered.await.unwrap(), "completed");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,7 @@ fn log_in_after(gone: u32, passwords: &'static [&'static str]) -> (u32, Vec<Resu
             let (service, password) = (service.clone(), (*password).to_owned());
             async move {
                 let logged = service.login(&Credentials { name: "u".into(), password }, "127.0.0.1").await?;
-                assert_eq!(service.verify(&logged.token).unwrap().as_str(), "u");
+                assert_eq!(service.verify(&logged.token).unwrap().0.as_str(), "u");
                 Ok(())
             }
         };

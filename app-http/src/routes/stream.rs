@@ -4,7 +4,7 @@
 //! behind it, on whatever server and as long as the session lives.
 
 use super::query::{Mark, Query, SessionPath, TurnPath, last_event_id};
-use crate::auth::Caller;
+use crate::auth::{Caller, good_for};
 use crate::dto::{AnswerOut, MessageOut};
 use crate::problem::{Kind, Problem};
 use crate::sse::{self, Event};
@@ -85,14 +85,18 @@ pub(super) async fn newer(
 ) -> Result<HttpResponse, Problem> {
     let after = query.after();
     let mut last = last_event_id(&request, query, |text| text.parse().ok())?.or(after).unwrap_or(0_u64);
-    let messages = state.chat.newer(owner, session, last).await?;
-    let stopped = stopped(&state, Stage::Stopping).map(|()| Err(ChatError::Stopping { turn: None }));
-    let events = select(messages, stopped).map(move |item| match item {
+    let messages = state.chat.newer(owner, session, last).await?.map(|item| item.map_err(Problem::from));
+    let stopped = stopped(&state, Stage::Stopping).map(|()| Problem::from(ChatError::Stopping { turn: None }));
+    let expired = match good_for(&request)? {
+        Some(time) => state.runtime.sleep(time).map(|()| Problem::new(Kind::TokenExpired)).into_stream().boxed(),
+        None => stream::pending().boxed(),
+    };
+    let events = select(messages, select(stopped, expired).map(Err)).map(move |item| match item {
         Ok(message) => {
             last = message.seq;
             (Event::new("message", last.to_string(), &MessageOut::from(message)), false)
         }
-        Err(error) => (Event::new("error", last.to_string(), &Problem::from(error)), true),
+        Err(problem) => (Event::new("error", last.to_string(), &problem), true),
     });
     Ok(sse::answer(until_last(events), &state))
 }

@@ -87,6 +87,11 @@ impl TestApp {
         self.token = token_of(user);
     }
 
+    /// The same server for whoever has this token.
+    pub(crate) fn have(&mut self, token: &str) {
+        token.clone_into(&mut self.token);
+    }
+
     pub(crate) fn token(&self) -> &str {
         &self.token
     }

@@ -311,6 +311,19 @@ async fn a_session_is_followed_from_another_tab() {
 }
 
 #[tokio::test]
+async fn a_session_is_followed_as_long_as_the_token_is_good() {
+    let mut app = TestApp::with(&[("JWT_TTL", "2s")]).await;
+    let login = app.login("testuser", "testpass").await.json();
+    app.have(login["access_token"].as_str().unwrap());
+    let said = app.say("xin chào").await;
+    let mut tab = Events::of(app.authed(Method::GET, &session_path(&said, "events?after=1"))).await;
+    assert_eq!(tab.next().await.unwrap().0, "message");
+    let (name, id, problem) = tab.next().await.unwrap();
+    assert_eq!((name.as_str(), id.as_str(), &problem["code"]), ("error", "2", &json!("token_expired")));
+    assert_eq!(tab.next().await, None);
+}
+
+#[tokio::test]
 async fn a_server_that_stops_ends_its_own_answers_and_sends_readers_to_another() {
     let app = TestApp::with(&[SLOW]).await;
     let mut asker = Events::of(ask(&app, &json!({ "message": "tai nghe dưới 3 triệu" }))).await;
