@@ -87,6 +87,49 @@ fn a_message_that_cancels_begins_soon_whichever_call_of_it_fails() {
     }
 }
 
+/// The store has begun it, and its server does not know yet, since the reply was lost: whoever stops it then is heard.
+#[test]
+fn a_message_that_cancels_begins_soon_though_the_other_is_just_beginning() {
+    for gap in (10..110).step_by(10).map(Duration::from_millis) {
+        let bench = Bench::new();
+        let (quick, silent) = (bench.service(1, Duration::ZERO), bench.service(0, Duration::from_secs(19)));
+        let (runtime, net) = (bench.sim.runtime(0), bench.net.clone());
+        bench.run(async move {
+            let turn = quick.send(hello()).await.unwrap().turn;
+            net.set(|now| *now = Weather { after: 1000, only: Some(net.counts().0), ..Weather::default() });
+            let cancelled = silent.stream(after(turn, "first", OnBusy::Reject));
+            let cancels = async {
+                runtime.sleep(gap).await;
+                let asked = runtime.elapsed();
+                let begun = silent.stream(after(turn, "next", OnBusy::Cancel)).await.map(|(begun, _)| begun.seq);
+                (begun.unwrap(), runtime.elapsed() - asked)
+            };
+            let (_, (seq, took)) = futures_util::join!(cancelled, cancels);
+            assert!(took < Duration::from_secs(2), "{took:?}, {gap:?} after the other");
+            assert_eq!((seq, history(&silent, turn).await[3].status), (5, Status::Cancelled));
+        });
+    }
+}
+
+/// The mark of a stop outlives the server that was to see it.
+#[test]
+fn a_turn_that_was_stopped_and_is_taken_up_ends_at_once() {
+    let bench = Bench::new();
+    let dying = bench.service_of(7, ChatPolicy::default(), 0, Duration::from_secs(20));
+    let service = bench.service(0, Duration::from_secs(20));
+    let (runtime, sim) = (bench.sim.runtime(0), bench.sim.clone());
+    bench.run(async move {
+        let turn = long_turn(&dying).await;
+        sim.kill(7);
+        assert!(service.stop(&hello().owner, &turn).await.is_ok());
+        runtime.sleep(ChatPolicy::default().lease).await;
+        let (asked, answered) = (runtime.elapsed(), service.send(hello()).await.unwrap());
+        assert_eq!((answered.turn, answered.answer.status), (turn, Status::Cancelled));
+        let took = runtime.elapsed() - asked;
+        assert!(took < Duration::from_millis(500), "{took:?}");
+    });
+}
+
 /// All of them are answered, one after the other, in whatever order.
 #[test]
 fn messages_that_wait_together_are_all_answered() {

@@ -22,6 +22,7 @@ mod busy;
 mod consumer;
 mod guests;
 mod logins;
+mod readers;
 mod sweeper;
 mod threads;
 

@@ -191,14 +191,14 @@ impl Registry {
         self.all().iter().for_each(|live| live.update(|state| state.halted = true));
     }
 
-    /// Lets the keeper of a turn look into the store at once.
+    /// Lets the keeper of a turn look into the store at once. One that is just beginning may be the one that is meant.
     pub(super) fn poke(&self, turn: TurnId) {
-        self.all().iter().filter(|live| live.turn() == Some(turn)).for_each(|live| live.poke());
+        self.all().iter().filter(|live| live.turn().is_none_or(|own| own == turn)).for_each(|live| live.poke());
     }
 
     /// The same for whatever turn of the session runs here.
     pub(super) fn poke_session(&self, session: SessionId) {
-        let of_session = |live: &&Arc<Live>| live.turn().is_some_and(|turn| turn.session == session);
+        let of_session = |live: &&Arc<Live>| live.turn().is_none_or(|turn| turn.session == session);
         self.all().iter().filter(of_session).for_each(|live| live.poke());
     }
 

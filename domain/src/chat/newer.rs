@@ -1,6 +1,5 @@
 //! What a reader of a session sees: its messages, as they are stored.
 
-use super::tail::WAIT;
 use super::{ChatError, Core};
 use crate::id::SessionId;
 use crate::message::{Message, NewerPage};
@@ -12,6 +11,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long one look waits. The store tells of what is new and of a deletion; that a session has expired is seen with the next look.
+const WAIT: Duration = Duration::from_secs(60);
 /// How many messages a look takes along: they are kept while a slow reader takes them, and each may be large.
 const BATCH: usize = 10;
 

@@ -19,6 +19,8 @@ impl Core {
         let end = self.runtime.elapsed() + self.policy.queue_wait;
         let mut backoff = Backoff::default();
         loop {
+            // Who asks to stop while this call is made may mean the turn that it begins.
+            live.update(|state| state.poked = false);
             let begun = self.begin(new).await;
             let Ok(Began::Refused(Refusal::Busy { turn, retry_after })) = begun.0 else { return Some(begun) };
             let left = end.saturating_sub(self.runtime.elapsed());

@@ -86,7 +86,11 @@ impl Core {
         let Started { turn, seq, window, left, resumed } = started;
         let found = if resumed { Found::Question } else { Found::Nobody };
         let begun = Begun { turn: turn.id, fence: turn.fence, seq, left, found };
-        live.update(|state| state.begun = Some(begun));
+        live.update(|state| {
+            state.begun = Some(begun);
+            // It may have been stopped before.
+            state.poked |= resumed;
+        });
         Span::current().record("session_id", display(turn.id.session)).record("message_id", display(turn.id.message));
         let NewTurn { owner, text, request_id, .. } = new;
         let prompt = Prompt { turn: turn.id, owner, request_id, text, history: usable(window) };

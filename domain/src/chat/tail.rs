@@ -39,7 +39,7 @@ pub enum TurnEvent {
 }
 
 /// How long one look into the store waits for more.
-pub(super) const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct Tail {
     core: Arc<Core>,
@@ -78,7 +78,11 @@ impl Tail {
     pub(super) fn of_key(self, message: SendMessage, retry_after: Duration) -> Self {
         let again = self.core.runtime.elapsed() + retry_after;
         match self.source {
-            Source::Store => Self { source: Source::Key(Box::new(message), again), ..self },
+            // The question stands. Nothing new is asked under its key, also where its session has expired meanwhile.
+            Source::Store => {
+                let message = Box::new(SendMessage { only_known: true, ..message });
+                Self { source: Source::Key(message, again), ..self }
+            }
             _ => self,
         }
     }
@@ -145,11 +149,19 @@ impl Tail {
             }
             Ok(_) => self.source = Source::Store,
             Err(ChatError::Running { retry_after, .. }) => {
-                let again = self.core.runtime.elapsed() + retry_after.max(self.core.policy.flush);
-                self.source = Source::Key(Box::new(message), again);
+                self.try_again(message, retry_after.max(self.core.policy.flush));
+            }
+            // Others may take it up, and it can be read all the same.
+            Err(ChatError::Overloaded) => self.try_again(message, self.core.policy.lease / 3),
+            Err(ChatError::Refused(Refusal::Throttled { .. })) => {
+                self.close(TurnEvent::Error(Refusal::NotFound.into()))
             }
             Err(error) => self.close(TurnEvent::Error(error)),
         }
+    }
+
+    fn try_again(&mut self, message: SendMessage, pause: Duration) {
+        self.source = Source::Key(Box::new(message), self.core.runtime.elapsed() + pause);
     }
 
     fn take(&mut self, followed: Followed) {
