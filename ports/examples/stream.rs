@@ -24,9 +24,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let alice = Owner::User(UserId::parse("alice")?);
     let (begun, mut events) = chat.stream(SendMessage::new(alice.clone(), "hello")).await?;
-    let mut read = None;
-    while let Some(TurnEvent::Delta { text, at }) = events.next().await {
-        println!("{text:?}, which ends at byte {}", at.offset);
+    let (mut text, mut read) = (String::new(), None);
+    while let Some(TurnEvent::Delta { text: more, at }) = events.next().await {
+        println!("{more:?}, which ends at byte {}", at.offset);
+        text += &more;
         read = Some(at);
         if at.offset > 10 {
             break;
@@ -38,9 +39,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (_, mut events) = chat.follow(alice, cursor).await?;
     while let Some(event) = events.next().await {
         match event {
-            TurnEvent::Delta { text, .. } => println!("... {text:?}"),
-            TurnEvent::Restart { .. } => println!("another attempt took the turn: forget what was read"),
-            TurnEvent::Done(answer) => println!("{}: {:?}", answer.status, answer.content),
+            TurnEvent::Delta { text: more, .. } => {
+                println!("... {more:?}");
+                text += &more;
+            }
+            TurnEvent::Restart { .. } => {
+                println!("another attempt took the turn: forget what was read");
+                text.clear();
+            }
+            TurnEvent::Done(answer) => {
+                println!("{}: {:?}", answer.status, answer.content);
+                assert_eq!(answer.content, text, "what was read is what is stored");
+            }
             TurnEvent::Error(error) => return Err(error.into()),
             _ => {}
         }

@@ -4,7 +4,10 @@ use crate::app::{Answer, TestApp, send};
 use crate::openapi::{documented, documented_event};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use socket2::SockRef;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Slow enough that a test can look while it is answered.
@@ -175,6 +178,40 @@ async fn a_stream_is_resumed_from_every_byte() {
     let another = app.authed(Method::GET, &path).header("last-event-id", "999-3");
     let another = Events::of(another).await.rest().await;
     assert_eq!((names(&another), text(&another).as_str()), (vec!["restart", "delta", "done"], whole));
+}
+
+/// Else each would be held back for as long as its reader takes to acknowledge what came before, which is a whole way there and
+/// back: here the reader's system waits with it.
+#[tokio::test]
+async fn a_piece_goes_out_although_the_one_before_was_not_acknowledged() {
+    let app = TestApp::with(&[("AI_DEMO_DELAY", "120ms")]).await;
+    let body = json!({ "message": "tai nghe dưới 3 triệu" }).to_string();
+    let address = app.url.trim_start_matches("http://");
+    let request = format!(
+        "POST /chat/message HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nAccept: text/event-stream\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        app.token(),
+        body.len()
+    );
+    let mut together = Vec::new();
+    for _ in 0..5 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let (mut pieces, mut clumps, mut read) = (0, 0, vec![0; 1 << 16]);
+        loop {
+            SockRef::from(&connection).set_tcp_quickack(false).unwrap();
+            let length = connection.read(&mut read).await.unwrap();
+            if length == 0 {
+                break;
+            }
+            let came = String::from_utf8_lossy(&read[..length]).matches("event: delta").count();
+            (pieces, clumps) = (pieces + came, clumps + usize::from(came > 1));
+        }
+        assert!(pieces > 10, "{pieces} pieces");
+        together.push(clumps);
+    }
+    // On a busy machine some come late.
+    assert!(together.iter().any(|clumps| *clumps <= 2), "so often several pieces came together: {together:?}");
 }
 
 #[tokio::test]
