@@ -1,6 +1,6 @@
 //! Puts the adapters behind the ports, as the settings say. No other module names an adapter's crate.
 
-use crate::measured::{AiNumbers, MeasuredAi, MeasuredStore, Sampled};
+use crate::measured::{AiNumbers, MeasuredAi, MeasuredStore, MeasuredThrottle, Sampled};
 use crate::secret_file;
 use crate::settings::{self, AiKind, Logins, Settings};
 use app_kit::relaying::Relaying;
@@ -83,14 +83,15 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
     }
     dependencies.push(Dependency { probe: ai_probe, required: false });
     let sessions: Arc<dyn SessionStore> = Arc::new(MeasuredStore::new(store.sessions, runtime.clone()));
+    let throttle: Arc<dyn Throttle> = Arc::new(MeasuredThrottle::new(store.throttle, runtime.clone()));
     let ai = Arc::new(MeasuredAi::new(gateway, runtime.clone()));
     Ok(Parts {
         chat: ChatService::new(sessions.clone(), ai, runtime.clone(), chat_policy(settings)),
         guests: settings
             .chat
             .guests
-            .then(|| GuestGate::new(store.throttle.clone(), runtime.clone(), settings.chat.guest_quota)),
-        login: LoginService::new(users, tokens, store.throttle, runtime.clone(), login_policy(&settings.logins)),
+            .then(|| GuestGate::new(throttle.clone(), runtime.clone(), settings.chat.guest_quota)),
+        login: LoginService::new(users, tokens, throttle, runtime.clone(), login_policy(&settings.logins)),
         sweeper: Sweeper::new(sessions, settings.chat.lease, ORPHAN_GRACE, SWEEP_BATCH),
         relay,
         dependencies: dependencies.into(),

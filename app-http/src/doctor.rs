@@ -1,9 +1,10 @@
 //! `app-http doctor`: looks at all that the server needs, and says what to mend.
 
 use crate::compose::{self, Dependency};
+use crate::secret_file;
 use crate::settings::Settings;
 use app_kit::probing::Found::{self, Degraded, Healthy, Unhealthy};
-use app_kit::settings::Secret;
+use app_kit::settings::{Secret, StoreKind};
 use chatcore::port::Health;
 use futures_util::future::join_all;
 use std::io::{self, Write};
@@ -23,6 +24,10 @@ pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bo
     if let Err(error) = compose::users(&settings.logins) {
         findings.push(Finding::new("users", Unhealthy, format!("{error}; see USERS_FILE")));
     }
+    if let Err(error) = kept_secret(settings) {
+        let told = format!("{error}; see DATA_DIR, or give JWT_SECRET_KEY");
+        findings.push(Finding::new("secret", Unhealthy, told));
+    }
     match compose::compose(&without_logins(settings)).await {
         Ok(parts) => {
             findings.extend(join_all(parts.dependencies.iter().map(dependency)).await);
@@ -34,6 +39,12 @@ pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bo
     }
     findings.iter().try_for_each(|finding| writeln!(out, "{:6} {}: {}", finding.word(), finding.what, finding.said))?;
     Ok(findings.iter().all(|finding| finding.found.serves()))
+}
+
+/// Whether the secret that was made up once, and is kept beside the sessions, can be used.
+fn kept_secret(settings: &Settings) -> io::Result<()> {
+    let is_in_file = settings.logins.secret.is_none() && settings.store.kind == StoreKind::Sqlite;
+    if is_in_file { secret_file::is_kept(&settings.store.data_dir).map(drop) } else { Ok(()) }
 }
 
 /// What is wrong with logins keeps nobody from looking at the rest, and no secret is made up for a look.

@@ -39,6 +39,17 @@ pub(crate) fn made_once(directory: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Whether this directory keeps one; none is made.
+///
+/// # Errors
+/// It holds something else under the name, or cannot be read.
+pub(crate) fn is_kept(directory: &Path) -> io::Result<bool> {
+    match read(&directory.join(NAME)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        read => read.map(|_| true),
+    }
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let secret = fs::read(path)?;
     let fault = || io::Error::new(ErrorKind::InvalidData, format!("{} is too short to be a secret", path.display()));

@@ -35,6 +35,7 @@ pub(crate) fn check() -> Result<(), String> {
     let mut faults = dockerfile_faults(&dockerfile, &settings, &manifest);
     faults.extend(compose_faults(&compose, &settings, &dockerfile));
     faults.extend(outbox_fault(&compose));
+    faults.extend(held_back(&compose, &settings));
     if faults.is_empty() { Ok(()) } else { Err(format!("the containers are wrong:\n  {}", faults.join("\n  "))) }
 }
 
@@ -113,6 +114,39 @@ fn outbox_fault(compose: &Value) -> Option<String> {
     (memory / EVENT < events).then(|| format!("{COMPOSE}: redis: {memory} bytes are too few for {events} events"))
 }
 
+/// What the containers decide: where the others are and how they are reached, where files are, ports, and how long an end may take.
+const DECIDED: [&str; 19] = [
+    "BUS",
+    "DATA_DIR",
+    "HOST",
+    "KAFKA_CA_FILE",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SECURITY_PROTOCOL",
+    "LOG_FILE",
+    "PORT",
+    "REDIS_CA_FILE",
+    "REDIS_DB",
+    "REDIS_HOST",
+    "REDIS_PASSWORD",
+    "REDIS_PORT",
+    "REDIS_URL",
+    "SHUTDOWN_GRACE",
+    "STORE",
+    "WORKER_PORT",
+];
+
+/// Settings that neither program is handed: who writes one into `.env` would be told nothing.
+fn held_back(compose: &Value, settings: &BTreeSet<&str>) -> Option<String> {
+    let is_handed = |name: &&str| {
+        let of = |service: &str| compose["services"][service]["environment"].get(*name).is_some();
+        of("app-http") || of("app-worker")
+    };
+    let held: Vec<&str> = settings.iter().copied().filter(|name| !DECIDED.contains(name) && !is_handed(name)).collect();
+    (!held.is_empty()).then(|| format!("{COMPOSE}: neither program is handed {}", held.join(", ")))
+}
+
 fn no_setting(place: &str, name: &str, settings: &BTreeSet<&str>) -> Option<String> {
     (!settings.contains(name)).then(|| format!("{place}: {name} is no setting"))
 }
@@ -140,6 +174,16 @@ mod tests {
         let service = json!({ "build": { "target": "build" }, "environment": { "HOST": "h", "REDIS_UR": null } });
         let faults = compose_faults(&json!({ "services": { "app": service } }), &settings, dockerfile);
         assert_eq!(faults, ["docker-compose.yml: app: REDIS_UR is no setting"]);
+    }
+
+    #[test]
+    fn a_setting_is_handed_to_a_program_or_decided_by_the_containers() {
+        let settings = BTreeSet::from(["HOST", "AI_API_URL", "WEBHOOK_URL", "MESSAGE_QUOTA"]);
+        let service = |name: &str| json!({ "environment": { name: null } });
+        let compose =
+            json!({ "services": { "app-http": service("AI_API_URL"), "app-worker": service("WEBHOOK_URL") } });
+        let told = held_back(&compose, &settings).unwrap();
+        assert_eq!(told, "docker-compose.yml: neither program is handed MESSAGE_QUOTA");
     }
 
     #[test]

@@ -64,12 +64,12 @@ async fn answer(
             asked
         }
     };
-    if let Some(told) = told(asked.as_ref().map(|(found, _)| *found)) {
-        measured::message(told);
-        limits.told(told.map(|_| asked.as_ref().ok().and_then(|(_, said)| said.left())));
-    }
-    if matches!(asked, Err(GuestError::Backend(_))) {
-        limits.are_not_known();
+    measured::message(asked.as_ref().map(|(found, _)| *found));
+    match &asked {
+        Ok((_, said)) => limits.told(Ok(said.left())),
+        Err(GuestError::Chat(error)) => limits.told(Err(error)),
+        Err(GuestError::Backend(_)) => limits.are_not_known(),
+        Err(_) => {}
     }
     let (found, said) = asked?;
     let mut response = match said {
@@ -80,15 +80,6 @@ async fn answer(
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
-}
-
-/// What the chat said, if it was asked.
-fn told(asked: Result<Found, &GuestError>) -> Option<Result<Found, &ChatError>> {
-    match asked {
-        Ok(found) => Some(Ok(found)),
-        Err(GuestError::Chat(error)) => Some(Err(error)),
-        Err(_) => None,
-    }
 }
 
 /// An answer to a question that was taken, or had been taken before.

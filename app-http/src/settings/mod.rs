@@ -76,14 +76,16 @@ impl Settings {
         let traces = Traces::read(reader, env!("CARGO_PKG_NAME"), server.as_ref().map(|server| server.grace));
         let debug = debug.unwrap_or(true);
         let (logins, ai, chat) = (Logins::read(reader, debug), Ai::read(reader), Chat::read(reader));
-        if let (Some(ai), Some(chat)) = (&ai, &chat)
-            && chat.session_ttl <= ai.timeout
+        let times = (reader.seen(&t::SESSION_TTL, parse::some_time), reader.seen(&t::AI_TIMEOUT, parse::some_time));
+        if let (Some(ttl), Some(timeout)) = times
+            && ttl <= timeout
         {
             reader
                 .fault(&t::SESSION_TTL, "must be longer than AI_TIMEOUT, or a session expires under its first answer");
         }
-        if let (Some(server), Some(chat)) = (&server, &chat)
-            && server.max_body < chat.max_message + REST_OF_BODY
+        let sizes = (reader.seen(&t::BODY_MAX_BYTES, parse::bytes), reader.seen(&t::MESSAGE_MAX_BYTES, parse::bytes));
+        if let (Some(body), Some(message)) = sizes
+            && body < message + REST_OF_BODY
         {
             let rule =
                 format!("must be at least {REST_OF_BODY} more than MESSAGE_MAX_BYTES, or a message does not fit in");

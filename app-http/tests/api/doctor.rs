@@ -61,6 +61,17 @@ fn the_doctor_names_all_that_is_to_be_mended_and_where() {
     assert!(stderr.contains("there is something to mend"), "{stderr}");
 }
 
+/// What the server made once, and others have changed, it does not start with.
+#[test]
+fn the_doctor_looks_at_the_secret_that_was_made_once() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("data")).unwrap();
+    std::fs::write(directory.path().join("data/jwt-secret"), "short").unwrap();
+    let (output, stdout, stderr) = output(directory.path(), &[("PORT", "0")], &["doctor"]);
+    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+    assert!(stdout.contains("MEND   secret: ") && stdout.contains("see DATA_DIR"), "{stdout}");
+}
+
 /// While it waits for a service that says nothing.
 #[test]
 fn the_doctor_ends_when_it_is_told_to() {

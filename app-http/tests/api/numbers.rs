@@ -55,7 +55,17 @@ async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers_and_the_boards_lab
         1.0,
         "what is given up has failed: {locked}"
     );
-    assert!(number(&locked, "chatcore_turns_total{outcome=\"unavailable\"}") >= 1.0, "{locked}");
+    let unavailable = "chatcore_turns_total{outcome=\"unavailable\"}";
+    let before = number(&locked, unavailable);
+    assert!(before >= 1.0, "{locked}");
+    let guest = server.client.post(format!("{}/chat/message", server.url)).header("x-device-id", "device-0001");
+    send(guest.json(&json!({ "message": "hi" }))).await.is_problem(503, "store_unavailable");
+    let login = json!({ "username": "testuser", "password": "testpass" });
+    let login = server.client.post(format!("{}/auth/login", server.url)).json(&login);
+    send(login).await.is_problem(503, "store_unavailable");
+    let locked = told(&server).await;
+    assert_eq!(number(&locked, unavailable), before + 1.0, "a guest's message is one, too: {locked}");
+    assert_eq!(number(&locked, &failures.replace("delete", "take")), 2.0, "of the guest and of the login: {locked}");
     let mut looked_at = 0;
     for (name, labels) in queries() {
         let mut lines = locked.lines().filter(|line| line.split(['{', ' ']).next() == Some(&name)).peekable();
@@ -67,6 +77,17 @@ async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers_and_the_boards_lab
         }
     }
     assert!(looked_at > 8, "{looked_at}");
+}
+
+#[tokio::test]
+async fn a_guest_who_is_refused_is_in_the_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[("GUEST_QUOTA", "1/60s")]);
+    for status in [200, 429, 429] {
+        let guest = server.client.post(format!("{}/chat/message", server.url)).header("x-device-id", "device-0001");
+        assert_eq!(send(guest.json(&json!({ "message": "hi" }))).await.status, status);
+    }
+    assert_eq!(number(&told(&server).await, "chatcore_turns_total{outcome=\"refused\"}"), 2.0);
 }
 
 /// Of each query of the board: the number, and the labels by which it is summed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[track_caller]
 fn faults(pairs: &[(&str, &str)]) -> Vec<String> {
     let faults = Settings::from_pairs(pairs.iter().copied()).unwrap_err();
-    faults.0.iter().map(ToString::to_string).collect()
+    faults.all.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -32,6 +32,45 @@ fn all_faults_are_told_at_once_with_their_names_and_where_they_came_from() {
                     TURN_LEASE USERS_FILE";
     assert_eq!(names.join(" "), expected, "{told:#?}");
     assert!(told.contains(&"PORT (environment): must be a port, 0 to 65535, not `80000`".to_owned()), "{told:#?}");
+}
+
+#[test]
+fn rules_over_several_settings_are_told_with_all_other_faults() {
+    let told = faults(&[
+        ("MESSAGE_QUOTA", "x"),
+        ("PORT", "x"),
+        ("AI", "x"),
+        ("SESSION_TTL", "1s"),
+        ("BODY_MAX_BYTES", "1KiB"),
+        ("JWT_SECRET", "x"),
+    ]);
+    for name in ["MESSAGE_QUOTA", "PORT", "AI", "SESSION_TTL", "BODY_MAX_BYTES"] {
+        assert!(told.iter().any(|fault| fault.starts_with(&format!("{name} (environment)"))), "{name}: {told:#?}");
+    }
+}
+
+/// A name that is misspelt may be why another one is missing.
+#[test]
+fn faults_come_with_the_names_that_look_like_settings() {
+    let faults = Settings::from_pairs([("DEBUG", "false"), ("JWT_SECRET", "q8fK2mZ0pX7vL4nB9sT1wR6yH3dJ5gAc")]);
+    let told = faults.unwrap_err().to_string();
+    assert!(told.contains("JWT_SECRET_KEY (default): is missing"), "{told}");
+    assert!(told.contains("JWT_SECRET (environment) is not a setting; is JWT_SECRET_KEY meant?"), "{told}");
+}
+
+#[test]
+fn what_would_be_ignored_is_a_fault() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let path = empty.path().to_str().unwrap();
+    for (pairs, name) in [
+        (&[("JWT_SECRET_KEY_FILE", path)][..], "JWT_SECRET_KEY_FILE"),
+        (&[("AI_API_KEY_FILE", path)], "AI_API_KEY_FILE"),
+        (&[("REDIS_URL", "redis://h:6379"), ("REDIS_PASSWORD", "hush")], "REDIS_PASSWORD"),
+        (&[("SESSION_MAX_MESSAGES", "1")], "SESSION_MAX_MESSAGES"),
+    ] {
+        let told = faults(pairs);
+        assert!(told.len() == 1 && told[0].starts_with(&format!("{name} (environment)")), "{told:?}");
+    }
 }
 
 #[test]
@@ -99,12 +138,17 @@ fn there_is_no_default_secret_and_a_weak_one_is_refused_in_production() {
         "tiny-key",
         "super-secret-key-change-in-production-min-32-chars",
         "your-secret-key-here-which-is-long-enough",
+        "your-256-bit-secret-your-256-bit-secret",
+        "a-string-secret-at-least-256-bits-long",
+        "my-32-character-ultra-secure-and-ultra-long-secret",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "                                        ",
         "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
     ];
     for weak in examples {
         let faults = production(weak).unwrap_err();
-        assert_eq!(faults.0.len(), 1, "{weak}: {faults}");
-        assert_eq!(faults.0[0].name, "JWT_SECRET_KEY");
+        assert_eq!(faults.all.len(), 1, "{weak}: {faults}");
+        assert_eq!(faults.all[0].name, "JWT_SECRET_KEY");
         assert!(weak.is_empty() || !faults.to_string().contains(weak), "a secret in a fault: {faults}");
         assert!(Settings::from_pairs([("JWT_SECRET_KEY", weak)]).is_ok(), "while DEBUG is on it is a warning");
     }

@@ -20,14 +20,20 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything that is wrong, a line each.
+/// Everything that is wrong, a line each; and what may be, which is perhaps why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
+pub struct Faults {
+    /// What is wrong.
+    pub all: Vec<Fault>,
+    /// A sentence for each name that is none but looks like one.
+    pub warnings: Vec<String>,
+}
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings have {} fault{}:", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
-        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+        write!(f, "the settings have {} fault{}:", self.all.len(), if self.all.len() == 1 { "" } else { "s" })?;
+        self.all.iter().try_for_each(|fault| write!(f, "\n  {fault}"))?;
+        self.warnings.iter().try_for_each(|warning| write!(f, "\n  {warning}"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Texts to values. Each error is a rule, to be put behind "must be".
 
 use chatcore::policy::Quota;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,7 +107,15 @@ pub fn quota(text: &str) -> Parsed<Option<Quota>> {
 pub fn networks(text: &str) -> Parsed<Vec<IpNet>> {
     let rule = "addresses or networks like 10.0.0.0/8 with commas between";
     let network = |text: &str| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| rule);
-    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(network).collect()
+    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(|text| network(text).map(canonical)).collect()
+}
+
+/// What is IPv4 behind the prefix that maps it into IPv6 is IPv4, as addresses are that are compared with it.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let length = mapped.prefix_len().checked_sub(96);
+    let address = mapped.addr().to_ipv4_mapped().zip(length);
+    address.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
 }
 
 /// `*`, `none`, or origins like `https://shop.example:8443` with commas between. `None` means any.
@@ -201,6 +209,7 @@ mod tests {
         let found = networks("10.0.0.0/8, ::1").unwrap();
         assert!(found[0].contains(&IpAddr::from([10, 1, 2, 3])) && !found[1].contains(&IpAddr::from([10, 1, 2, 3])));
         assert_eq!(networks(""), Ok(vec![]));
+        assert_eq!(networks("::ffff:10.0.0.0/104, ::ffff:127.0.0.1"), networks("10.0.0.0/8, 127.0.0.1/32"));
         for text in ["10.0.0.0/33", "proxy", "10.0.0", "*"] {
             assert!(networks(text).is_err(), "{text}");
         }

@@ -50,6 +50,17 @@ impl Reader {
         self.get(spec, |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) })
     }
 
+    /// The value of a setting that was read, where it is good: for what settings have to do with each other.
+    pub fn seen<T>(&self, spec: &Spec, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+        parse(&self.read.get(spec.name)?.value).ok()
+    }
+
+    /// Whether somebody gave a setting that was read.
+    #[must_use]
+    pub fn is_given(&self, spec: &Spec) -> bool {
+        self.read.get(spec.name).is_some_and(|given| given.origin != Origin::Default)
+    }
+
     /// Something that is wrong with a setting that was read.
     pub fn fault(&mut self, spec: &Spec, what: impl Into<String>) {
         let origin = self.read.get(spec.name).map_or(Origin::Default, |given| given.origin.clone());
@@ -76,9 +87,10 @@ impl Reader {
     /// # Errors
     /// Everything that is wrong.
     pub fn finish<T>(mut self, settings: Option<T>) -> Result<T, Faults> {
+        let warnings = self.warnings();
         self.sources.faults.append(&mut self.faults);
-        let faults = Faults(self.sources.faults);
-        settings.filter(|_| faults.0.is_empty()).ok_or(faults)
+        let faults = Faults { all: self.sources.faults, warnings };
+        settings.filter(|_| faults.all.is_empty()).ok_or(faults)
     }
 }
 

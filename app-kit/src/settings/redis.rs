@@ -25,8 +25,11 @@ impl Redis {
         let (port, password) = (reader.get(&t::REDIS_PORT, port), reader.optional(&t::REDIS_PASSWORD, parse::text));
         let (db, key_prefix) = (reader.get(&t::REDIS_DB, db), reader.get(&t::REDIS_KEY_PREFIX, key_prefix));
         let ca_file = reader.optional(&t::REDIS_CA_FILE, parse::path);
-        if matches!((&urls, &host), (Some(Some(_)), Some(Some(_)))) {
-            reader.fault(&t::REDIS_HOST, "stands beside REDIS_URL: which of the two is meant?");
+        let beside = [&t::REDIS_HOST, &t::REDIS_PORT, &t::REDIS_PASSWORD, &t::REDIS_DB];
+        for spec in beside.into_iter().filter(|_| matches!(urls, Some(Some(_)))) {
+            if reader.is_given(spec) {
+                reader.fault(spec, "stands beside REDIS_URL, which says all of it: which of the two is meant?");
+            }
         }
         let (port, password, db, key_prefix) = (port?, password?, db?, key_prefix?);
         let is_plain = urls.iter().flatten().flatten().any(|url| !url.expose().starts_with("rediss://"));
@@ -106,6 +109,9 @@ mod tests {
         assert!(!format!("{redis:?}").contains("u:p"));
         for pairs in [
             [("REDIS_URL", "redis://a"), ("REDIS_HOST", "b")],
+            [("REDIS_URL", "redis://a"), ("REDIS_PORT", "6379")],
+            [("REDIS_URL", "redis://a"), ("REDIS_PASSWORD", "hush")],
+            [("REDIS_URL", "redis://a"), ("REDIS_DB", "3")],
             [("REDIS_URL", "http://a"), ("REDIS_DB", "0")],
             [("REDIS_URL", "redis://"), ("REDIS_DB", "0")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "{c}")],

@@ -1,5 +1,6 @@
 //! Texts that are shown to nobody, and which of them are none.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A text that `Debug` does not show.
@@ -27,6 +28,8 @@ impl Secret {
             Some("is an example that everybody knows")
         } else if self.0.len() < 32 {
             Some("is shorter than 32 bytes")
+        } else if self.0.bytes().collect::<BTreeSet<_>>().len() < 8 {
+            Some("has fewer than 8 different bytes")
         } else {
             None
         }
@@ -41,6 +44,8 @@ impl fmt::Debug for Secret {
 
 /// Parts of keys that stand in tutorials and templates, in lower case. The long one is the key of FastAPI's tutorial.
 const EXAMPLES: &[&str] = &[
+    "256-bits",
+    "bit-secret",
     "change-in-production",
     "change-me",
     "change-this",
@@ -52,6 +57,7 @@ const EXAMPLES: &[&str] = &[
     "secret-key",
     "secret_key",
     "secretkey",
+    "ultra-secure",
     "your-secret",
     "your_secret",
     "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",

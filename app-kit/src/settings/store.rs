@@ -49,7 +49,7 @@ impl Store {
         if bus == Some(BusKind::Kafka) && kafka == Some(None) {
             reader.fault(&t::BUS, "is kafka, which needs KAFKA_BOOTSTRAP_SERVERS");
         }
-        let messages = reader.get(&t::SESSION_MAX_MESSAGES, parse::count);
+        let messages = reader.get(&t::SESSION_MAX_MESSAGES, messages);
         let (sessions, events) =
             (reader.get(&t::OWNER_MAX_SESSIONS, parse::count), reader.get(&t::OUTBOX_MAX, parse::count));
         let kafka = kafka?.filter(|_| bus == Some(BusKind::Kafka));
@@ -66,6 +66,14 @@ impl Store {
     pub fn file(&self) -> PathBuf {
         self.data_dir.join("chat.db")
     }
+}
+
+/// A question and its answer.
+fn messages(text: &str) -> parse::Parsed<u64> {
+    parse::count(text)
+        .ok()
+        .filter(|count| *count >= 2)
+        .ok_or("a whole number of at least 2, for a question and its answer")
 }
 
 fn kind(text: &str) -> parse::Parsed<StoreKind> {

@@ -1,0 +1,41 @@
+//! A throttle whose calls are measured, among those of the store that it is a part of.
+
+use super::calls::Calls;
+use async_trait::async_trait;
+use chatcore::error::BackendError;
+use chatcore::policy::{Left, Quota};
+use chatcore::port::{Runtime, Taken, Throttle};
+use std::sync::Arc;
+
+/// A throttle whose calls are measured.
+#[derive(Debug)]
+pub(crate) struct MeasuredThrottle {
+    throttle: Arc<dyn Throttle>,
+    calls: Calls,
+}
+
+impl MeasuredThrottle {
+    /// The same throttle.
+    pub(crate) fn new(throttle: Arc<dyn Throttle>, runtime: Arc<dyn Runtime>) -> Self {
+        Self { throttle, calls: Calls::new(&["take", "give_back", "remaining"], runtime) }
+    }
+}
+
+fn always(_: &BackendError) -> bool {
+    true
+}
+
+#[async_trait]
+impl Throttle for MeasuredThrottle {
+    async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
+        self.calls.call("take", self.throttle.take(key, quota), always).await
+    }
+
+    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
+        self.calls.call("give_back", self.throttle.give_back(key), always).await
+    }
+
+    async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
+        self.calls.call("remaining", self.throttle.remaining(key, quota), always).await
+    }
+}
