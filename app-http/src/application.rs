@@ -21,9 +21,6 @@ use std::time::Duration;
 const SWEEP_AGAIN: Duration = Duration::from_millis(250);
 /// One of so many failures in a row has a line in the log.
 const TELL_OF_FAILURES: u32 = 120;
-/// How long a server that starts waits for those that live: perhaps the store was away just now, and they have answers for turns
-/// whose lease is over.
-const SERVERS_FIRST: Duration = Duration::from_millis(1500);
 /// How often numbers are read from the store, and dependencies looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// What is kept of the grace for what comes after open turns have had theirs: 1 s in which those that are ended then store
@@ -118,8 +115,7 @@ impl std::fmt::Debug for Application {
 }
 
 /// Closes turns whose server died, for ever. That the store fails is told at first and then now and then.
-async fn sweep(sweeper: Sweeper) {
-    tokio::time::sleep(SERVERS_FIRST).await;
+async fn sweep(mut sweeper: Sweeper) {
     let mut failures = 0;
     loop {
         match sweeper.step().await {

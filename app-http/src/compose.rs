@@ -27,8 +27,6 @@ pub use chatcore_auth::hash_password;
 
 /// How long a request waits for a store that fails, so that it is refused within a second.
 const PATIENCE: Duration = Duration::from_millis(800);
-/// How long after its lease a turn is left to its key.
-const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 /// How many turns the sweeper closes at once.
 const SWEEP_BATCH: usize = 100;
 
@@ -92,7 +90,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
             .guests
             .then(|| GuestGate::new(throttle.clone(), runtime.clone(), settings.chat.guest_quota)),
         login: LoginService::new(users, tokens, throttle, runtime.clone(), login_policy(&settings.logins)),
-        sweeper: Sweeper::new(sessions, settings.chat.lease, ORPHAN_GRACE, SWEEP_BATCH),
+        sweeper: Sweeper::new(sessions, runtime.clone(), settings.chat.lease, SWEEP_BATCH),
         relay,
         dependencies: dependencies.into(),
         sampled: Sampled { outbox: store.outbox, ai: numbers, runtime: runtime.clone() },

@@ -178,7 +178,7 @@ pub enum Extended {
 pub struct Swept {
     /// How many turns were closed.
     pub closed: usize,
-    /// How long there is nothing to do, unless a turn begins: until the first of the open turns may be an orphan, at the
+    /// How long there is nothing to see, unless a turn begins: until the first lease of the open turns is over, at the
     /// earliest. `None` where there is nothing at all.
     pub quiet: Option<Duration>,
 }

@@ -26,7 +26,7 @@ const TABLE: [(Plant, &str); Plant::ALL.len()] = [
     (Plant::QuotaOffByOne, "the_quota_counts_started_questions_exactly"),
     (Plant::ExpiredStillAnswers, "an_expired_session_is_gone"),
     (Plant::CloseIgnoresGrace, "an_orphan_is_closed_after_its_grace"),
-    (Plant::QuietOfTheLast, "nothing_becomes_an_orphan_in_quiet"),
+    (Plant::QuietOfTheLast, "no_lease_runs_out_in_quiet"),
     (Plant::ListByBirth, "sessions_are_listed_newest_first"),
     (Plant::OutboxForgetsOrder, "the_outbox_keeps_each_sessions_order"),
     (Plant::SettleDropsUnsettled, "nothing_claimed_is_lost"),

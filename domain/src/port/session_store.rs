@@ -27,7 +27,7 @@ use std::time::Duration;
 /// - **a lease that is over is resumed by its key**: the same question, with its stored id, under a new fence.
 /// - **a lease that is over is closed by another key** at once: as `failed`, with the live text as its content.
 /// - **an orphan is closed after its grace** by `close_orphans`, and not before.
-/// - **nothing becomes an orphan in quiet**, the time in which `close_orphans` says that there is nothing to do.
+/// - **no lease runs out in quiet**, the time in which `close_orphans` says that there is nothing to see.
 /// - **a closed key is replayed**, whatever its status; **another body under a key is refused**.
 /// - **a stale fence never writes**, neither text nor answer.
 /// - **a repeated finish is stored once**: with a fence that has stored, it answers the same again.
@@ -114,8 +114,9 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError>;
 
     /// Closes at most `max` turns whose lease has been over for `grace`, as `failed` with their live text; fewer than `max`
-    /// means that none is left. A store that was away may leave them to their servers for a moment longer: then `quiet` says for
-    /// how long. The grace is the time in which the same key may take its question up again. A store that has to
-    /// throw expired sessions away itself does some of that here.
+    /// means that none is left. A store of several parts, of which one was away while others answered, leaves the turns there to
+    /// their servers for [`SERVERS_FIRST`](crate::sweep::SERVERS_FIRST): then `quiet` says for how long. The grace is the time in
+    /// which the same key may take its question up again. A store that has to throw expired sessions away itself does some of that
+    /// here.
     async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError>;
 }

@@ -42,7 +42,7 @@ pub enum Plant {
     ExpiredStillAnswers,
     /// `close_orphans` does not wait for the grace.
     CloseIgnoresGrace,
-    /// `close_orphans` looks at the turn that was begun last, to tell how long nothing becomes an orphan.
+    /// `close_orphans` looks at the turn that was begun last, to tell how long no lease is over.
     QuietOfTheLast,
     /// A later question does not move its session up in the list.
     ListByBirth,

@@ -22,8 +22,6 @@ use std::time::Duration;
 
 /// How long a turn of a dead server stays open.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
-/// How long the same key may take its question up again.
-const GRACE: Duration = Duration::from_secs(1);
 const SERVERS: usize = 3;
 const OWNERS: usize = 3;
 const MESSAGES: usize = 3;
@@ -189,7 +187,8 @@ impl World {
     }
 
     fn spawn_loops(&self, group: Group, store: Arc<Far<MemoryStore>>) {
-        let sweeper = Sweeper::new(store.clone() as Arc<dyn SessionStore>, LEASE, GRACE, 10);
+        let (sessions, runtime) = (store.clone() as Arc<dyn SessionStore>, Arc::new(self.sim.runtime(group)));
+        let mut sweeper = Sweeper::new(sessions, runtime, LEASE, 10);
         let bus = Arc::new(Far::new(self.bus.clone(), self.net.clone()));
         let relay = Relay::new(store, bus, 16, Duration::from_secs(1));
         let world = self.clone();

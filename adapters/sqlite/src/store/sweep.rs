@@ -35,17 +35,16 @@ pub(super) fn sweep(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Res
     remove_expired(step)?;
     empty_trash(step)?;
     takes::sweep(step)?;
-    Ok(Swept { closed, quiet: quiet(step, grace)? })
+    Ok(Swept { closed, quiet: quiet(step)? })
 }
 
-/// Until when there is nothing to close and nothing to remove.
-fn quiet(step: &Tx<'_>, grace: Duration) -> rusqlite::Result<Option<Duration>> {
+/// How long no lease is over and there is nothing to remove.
+fn quiet(step: &Tx<'_>) -> rusqlite::Result<Option<Duration>> {
     if step.one(IN_TRASH, [], |_| Ok(()))?.is_some() {
         return Ok(Some(Duration::ZERO));
     }
     let first = |sql| step.one(sql, [], |row| row.get::<_, Option<i64>>(0)).map(Option::flatten);
-    let lease = first(FIRST_LEASE)?.map(|until| until.saturating_add(span(grace)));
-    let next = lease.into_iter().chain(first(FIRST_TO_SWEEP)?).min();
+    let next = first(FIRST_LEASE)?.into_iter().chain(first(FIRST_TO_SWEEP)?).min();
     Ok(next.map(|next| between(step.now, next)))
 }
 

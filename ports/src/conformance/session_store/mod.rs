@@ -27,7 +27,7 @@ pub use keys::{
 };
 pub use leases::{
     a_lease_that_is_over_is_closed_by_another_key, a_lease_that_is_over_is_resumed_by_its_key,
-    an_orphan_is_closed_after_its_grace, nothing_becomes_an_orphan_in_quiet,
+    an_orphan_is_closed_after_its_grace, no_lease_runs_out_in_quiet,
 };
 pub use limits::{a_session_holds_only_so_many_messages, an_owner_only_so_many_sessions};
 pub use listing::{a_history_is_read_in_pages, sessions_are_listed_newest_first};
@@ -51,7 +51,7 @@ laws! {
     a_lease_that_is_over_is_resumed_by_its_key,
     a_lease_that_is_over_is_closed_by_another_key,
     an_orphan_is_closed_after_its_grace,
-    nothing_becomes_an_orphan_in_quiet,
+    no_lease_runs_out_in_quiet,
     a_closed_key_is_replayed,
     another_body_under_a_key_is_refused,
     a_stale_fence_never_writes,

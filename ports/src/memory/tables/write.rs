@@ -92,7 +92,7 @@ impl Tables {
         let ids: Vec<SessionId> = over.map(|(_, id)| *id).collect();
         let closed = ids.into_iter().filter_map(|id| self.close(id, now)).count();
         let first = if self.plant.is(Plant::QuietOfTheLast) { self.leases.last() } else { self.leases.first() };
-        let quiet = first.map(|(until, _)| (*until + grace).saturating_sub(now.elapsed));
+        let quiet = first.map(|(until, _)| until.saturating_sub(now.elapsed));
         Swept { closed, quiet }
     }
 

@@ -13,4 +13,4 @@ repeat
   if until_then and until_then < (first or until_then + 1) then first = until_then end
   slot, k = ARGV[k], k + 1
 until not slot or #due >= most
-return {'DUE', due, first and math.max(0, first + ARGV[2] - now) or -1}
+return {'DUE', due, first and math.max(0, first - now) or -1}
