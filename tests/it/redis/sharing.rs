@@ -45,11 +45,23 @@ async fn two_servers_share_sessions_and_tokens() {
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
-/// The lease and its grace are over before Redis is there again; who starts then does not know what the other has.
+/// The lease is long over before Redis is there again; who looks then, and did not look before, does not know what the other has.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_starts_after_an_outage_leaves_a_living_one_its_answer() {
+    let (mut redis, mut two) = (durable(), None);
+    leaves_a_living_one_its_answer(&mut redis, || (), |redis| two = Some(start(redis, "1s"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_frozen_through_an_outage_leaves_a_living_one_its_answer() {
     let mut redis = durable();
-    let one = start(&redis, "1s");
+    let two = start(&redis, "1s");
+    leaves_a_living_one_its_answer(&mut redis, || two.signal("-STOP"), |_| two.signal("-CONT")).await;
+}
+
+/// One server has an answer through an outage, and just after it looks later than another.
+async fn leaves_a_living_one_its_answer(redis: &mut Redis, before: impl FnOnce(), other_looks: impl FnOnce(&Redis)) {
+    let one = start(redis, "1s");
     let client = Client::login(&one).await;
     let session = open(&client).await;
     let asking = client.clone();
@@ -57,11 +69,12 @@ async fn a_server_that_starts_after_an_outage_leaves_a_living_one_its_answer() {
     let again = question.clone();
     let asked = tokio::spawn(async move { asking.try_ask(&question).await });
     within(Duration::from_secs(5), async { while client.history(&session).await.len() < 3 {} }).await;
+    before();
     redis.kill();
     tokio::time::sleep(Duration::from_millis(2200)).await;
     redis.run();
     one.signal("-STOP");
-    let _two = start(&redis, "1s");
+    other_looks(redis);
     tokio::time::sleep(Duration::from_millis(500)).await;
     one.signal("-CONT");
     drop(asked.await);
