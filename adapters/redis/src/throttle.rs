@@ -17,7 +17,10 @@ static LEFT: Script = Script::with(include_str!("lua/throttle_left.lua"), WINDOW
 #[async_trait]
 impl Throttle for Redis {
     async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
-        let call = self.within(&TAKE, key, quota);
+        let times = self.takes(key);
+        // Names the call, so that it counts once however often it is made.
+        let this = format!("{times}:{}", self.inner.runtime.new_id().simple());
+        let call = within(TAKE.on(&[times, this]), quota);
         let [word, remaining, time] = fixed(self.inner.client.call(&call).await?)?;
         match text(word)?.as_str() {
             "GRANTED" => Ok(Taken::Granted(Left { remaining: number(remaining)?, reset: span(time)? })),
@@ -31,18 +34,18 @@ impl Throttle for Redis {
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
-        let [remaining, reset] = fixed(self.inner.client.call(&self.within(&LEFT, key, quota)).await?)?;
+        let [remaining, reset] = fixed(self.inner.client.call(&within(LEFT.on(&[self.takes(key)]), quota)).await?)?;
         Ok(Left { remaining: number(remaining)?, reset: span(reset)? })
     }
 }
 
 impl Redis {
-    fn within(&self, script: &'static Script, key: &str, quota: &Quota) -> Call {
-        script.on(&[self.takes(key)]).arg(quota.limit.max(1)).arg(micros(quota.window))
-    }
-
     /// Each key has a slot of its own.
     fn takes(&self, key: &str) -> String {
         self.inner.keys.plain(&format!("{{l:{key}}}"))
     }
+}
+
+fn within(call: Call, quota: &Quota) -> Call {
+    call.arg(quota.limit.max(1)).arg(micros(quota.window))
 }

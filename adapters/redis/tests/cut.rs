@@ -5,44 +5,20 @@
 mod common;
 
 use chatcore::error::{AccessError, BackendError};
+use chatcore::id::{DeviceId, UserId};
 use chatcore::message::{MessagesPage, NewerPage};
+use chatcore::owner::Owner;
 use chatcore::policy::Quota;
 use chatcore::port::{Outbox, SessionStore, Settled, Taken, Throttle};
-use chatcore::session::SessionsPage;
+use chatcore::session::{Adopted, AdoptionRest, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, NewTurn, Piece, Position, Started, Stopping, Target, Turn};
 use chatcore_redis::Redis;
 use common::chat::{answer, finish, owner, question, start};
-use common::faults::{config, patiently};
-use common::{Server, Wire, open};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use common::faults::{after_any_byte, patiently, wired, wired_with};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(15);
-
-/// A store behind a wire that is cut, and the same one without.
-async fn wired() -> (Server, Wire, Arc<Redis>, Arc<Redis>) {
-    let server = Server::start();
-    let wire = Wire::to(server.port).await;
-    let behind = config(wire.url());
-    let mut before = behind.clone();
-    before.urls = vec![server.url()];
-    (server, wire, open(&behind).await, open(&before).await)
-}
-
-/// Makes a call whose answer is cut after no byte, then after one, and so on, until one comes whole. Of a call that stands for
-/// so many bytes at least.
-async fn after_any_byte(wire: &Wire, least: i64, mut call: impl AsyncFnMut(i64)) {
-    let mut cut = 0;
-    loop {
-        wire.cut_after(cut);
-        call(cut).await;
-        if !wire.was_cut() {
-            break assert!(cut >= least, "an answer of {cut} bytes");
-        }
-        cut += 1;
-    }
-}
 
 /// Said by the store, not by the wire.
 fn told<T>(answer: Result<T, AccessError>) -> Result<Result<T, AccessError>, BackendError> {
@@ -198,7 +174,7 @@ async fn what_is_read() {
     reads!(4, async { store.remaining("ann", &quota).await.map(|left| left.remaining) });
 }
 
-/// One that was made twice counts twice, and never less than once.
+/// However often the call is made.
 #[tokio::test]
 async fn an_attempt_that_is_throttled() {
     let (_server, wire, store, _) = wired().await;
@@ -208,10 +184,36 @@ async fn an_attempt_that_is_throttled() {
         let taken = patiently(async || store.take("ann", &quota).await).await;
         let Taken::Granted(left) = taken else { panic!("{taken:?}") };
         let took = before - left.remaining;
-        assert!((1..=2).contains(&took), "cut after {cut} it took {took}");
+        assert_eq!(took, 1, "cut after {cut}");
         before = left.remaining;
     })
     .await;
+}
+
+/// The home of the user's sessions knows how many lie in each other slot, neither more nor fewer, and waits for none.
+#[tokio::test]
+async fn an_adoption() {
+    let (server, wire, store, sure) = wired_with(|config| config.key_prefix = "c:".into()).await;
+    let user = UserId::parse("ann").unwrap();
+    let mut there: BTreeMap<u128, u64> = BTreeMap::new();
+    after_any_byte(&wire, 60, async |cut| {
+        let phone = DeviceId::parse(format!("phone-{cut:04}")).unwrap();
+        let new = NewTurn { owner: Owner::Guest(phone.clone()), ..question(Target::New, "k") };
+        let started = start(&*sure, &new).await;
+        finish(&*sure, &started).await;
+        let adopted = patiently(async || store.adopt(&phone, &user).await).await;
+        assert_eq!(adopted, Adopted { moved: 1, rest: AdoptionRest::Nothing }, "cut after {cut}");
+        *there.entry(started.turn.id.session.as_uuid().as_u128() & 0xf).or_default() += 1;
+        // The home itself counts its own.
+        there.remove(&8);
+        let known = |field: &str| server.ask(&["HGET", "c:{p8}:h:user:ann", field]);
+        for (slot, count) in &there {
+            assert_eq!(known(&slot.to_string()), count.to_string(), "cut after {cut}, in {slot}");
+        }
+        assert!(there.is_empty() || known("p") == "0", "cut after {cut} an adoption is on its way");
+    })
+    .await;
+    assert!(there.len() > 3, "guests of many slots: {there:?}");
 }
 
 /// A claim whose answer was lost takes nothing away: what it named is named again. What is settled twice is settled.

@@ -53,9 +53,11 @@ impl Group {
         self.on(&REPLAY, partition).arg(letter).arg(&self.name).arg(self.channel(partition))
     }
 
-    /// The next delivery for a member.
-    pub(super) async fn take(&self, partition: Partition, member: &str, lease: Duration) -> Read<Found> {
-        let call = self.on(&TAKE, partition).arg(member).arg(millis(lease));
+    /// The next delivery for a member; the same one, if the call of this number is made again.
+    pub(super) async fn take(&self, partition: Partition, member: &str, lease: Duration, number: u64) -> Read<Found> {
+        let mut keys = self.keys(partition);
+        keys.push(format!("{}gm:{}:{member}", self.redis.inner.keys.slot(partition), self.name));
+        let call = TAKE.on(&keys).arg(member).arg(millis(lease)).arg(number);
         Found::read(partition, self.redis.inner.client.call(&call).await?)
     }
 
@@ -112,11 +114,15 @@ impl Group {
 
     /// A call in a partition, with the keys that `group.lua` names.
     fn on(&self, script: &'static Script, partition: Partition) -> Call {
+        script.on(&self.keys(partition))
+    }
+
+    fn keys(&self, partition: Partition) -> Vec<String> {
         let keys = &self.redis.inner.keys;
         let (slot, name) = (keys.slot(partition), &self.name);
         let own = |kind: &str| format!("{slot}{kind}:{name}");
         let [cursor, lanes, behind, when, replayed] = ["gc", "gl", "gb", "gt", "gr"].map(own);
-        script.on(&[keys.outbox(partition), cursor, lanes, behind, when, replayed, keys.letters(partition)])
+        vec![keys.outbox(partition), cursor, lanes, behind, when, replayed, keys.letters(partition)]
     }
 
     fn channel(&self, partition: Partition) -> String {

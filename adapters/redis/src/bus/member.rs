@@ -105,7 +105,11 @@ impl Core {
         let (tell, told) = oneshot::channel();
         let core = self.clone();
         self.spawn(Box::pin(async move {
-            let found = core.group.take(partition, &core.member, core.lease()).await;
+            let number = core.state.next_take(partition);
+            let found = core.group.take(partition, &core.member, core.lease(), number).await;
+            if found.is_err() {
+                core.state.take_again(partition, number);
+            }
             // Where nobody waits any more, the parcel is dropped here.
             drop(tell.send(found.map(|found| Parcel { found, core })));
         }));

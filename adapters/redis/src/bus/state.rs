@@ -4,7 +4,7 @@ use super::held::Name;
 use super::look::Looks;
 use crate::keys::Partition;
 use chatcore::watch::Watch;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the calls of a member share.
 #[derive(Debug, Default)]
@@ -19,6 +19,9 @@ struct Inner {
     looks: Looks,
     /// What is in the hands of the consumer, to be renewed.
     held: BTreeSet<Name>,
+    /// How many calls took something, or tried to, and which of them may have, though nobody was told.
+    takes: u64,
+    untold: BTreeMap<Partition, u64>,
 }
 
 impl State {
@@ -39,6 +42,21 @@ impl State {
     /// There may be something in these partitions.
     pub(super) fn look(&self, partitions: impl IntoIterator<Item = Partition>) {
         self.0.update(|state| partitions.into_iter().for_each(|partition| state.looks.add(partition)));
+    }
+
+    /// The number of the next call that takes something in a partition: that of one whose answer was lost, if there is such.
+    pub(super) fn next_take(&self, partition: Partition) -> u64 {
+        self.0.update(|state| {
+            state.untold.remove(&partition).unwrap_or_else(|| {
+                state.takes += 1;
+                state.takes
+            })
+        })
+    }
+
+    /// The call of this number may have taken something.
+    pub(super) fn take_again(&self, partition: Partition, number: u64) {
+        self.0.update(|state| state.untold.insert(partition, number));
     }
 
     /// A delivery goes to the consumer; false where the member is closed.

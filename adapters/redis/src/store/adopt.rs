@@ -19,6 +19,16 @@ static MOVE: Script = script!("move");
 /// How many sessions one step moves.
 const STEP: u64 = 100;
 
+/// A step of an adoption, as the user's home knows it.
+struct Asked<'a> {
+    user: &'a Owner,
+    home: Partition,
+    /// The slot where the sessions are; empty for the home itself.
+    place: String,
+    /// Names the reservation.
+    token: String,
+}
+
 impl Redis {
     pub(super) async fn adopt_some(&self, guest: &Owner, user: &Owner) -> Read<Adopted> {
         let (there, home) = (self.inner.keys.home(guest), self.inner.keys.home(user));
@@ -26,16 +36,19 @@ impl Redis {
         if held == 0 {
             return Ok(Adopted { moved: 0, rest: AdoptionRest::Nothing });
         }
-        let granted = self.reserve(user, home, there, held.min(STEP)).await?;
+        let place = if there == home { String::new() } else { there.0.to_string() };
+        let token = self.inner.runtime.new_id().simple().to_string();
+        let asked = Asked { user, home, place, token };
+        let granted = self.reserve(&asked, held.min(STEP)).await?;
         let most = if there == home { self.inner.limits.owner_sessions.to_string() } else { String::new() };
-        let keys = [format!("u:{guest}"), format!("e:{guest}"), format!("u:{user}"), format!("e:{user}")];
+        let mut keys: Vec<String> =
+            [guest, user].into_iter().flat_map(|owner| [format!("u:{owner}"), format!("e:{owner}")]).collect();
+        keys.push(format!("a:{}", asked.token));
         let call = self.at(there, &MOVE, &keys).arg(&[guest.to_string(), user.to_string()]).arg(granted).arg(most);
-        // Not again where its answer was lost: a second batch would be in no number.
-        let [moved, keep, left] = fixed(Value::Array(self.say(&call.once().at_rest()).await?.1))?;
+        let [moved, keep, left] = fixed(Value::Array(self.say(&call.arg(&asked.token).at_rest()).await?.1))?;
         let (moved, keep, left): (u64, u64, u64) = (number(moved)?, number(keep)?, number(left)?);
         if there != home && granted > 0 {
-            let call = self.room(user, home, "KEEP").arg(there.0).arg(granted.saturating_sub(moved)).arg(keep);
-            self.say(&call.once()).await?;
+            self.say(&self.reservation(&asked, "KEEP").arg(granted.saturating_sub(moved)).arg(keep)).await?;
         }
         let rest = match left {
             0 => AdoptionRest::Nothing,
@@ -47,20 +60,19 @@ impl Redis {
 
     /// How many of those that are wanted may become the user's. The numbers of other slots may be too high: where that
     /// stands in the way they are set right first.
-    async fn reserve(&self, user: &Owner, home: Partition, there: Partition, wanted: u64) -> Read<u64> {
-        let place = if there == home { String::new() } else { there.0.to_string() };
+    async fn reserve(&self, asked: &Asked<'_>, wanted: u64) -> Read<u64> {
         let most = self.inner.limits.owner_sessions;
-        let call = |wanted: u64| self.room(user, home, "RESERVE").arg(place.as_str()).arg(wanted).arg(most);
-        let [granted, seen] = fixed(Value::Array(self.say(&call(wanted)).await?.1))?;
+        let call = self.reservation(asked, "RESERVE").arg(wanted).arg(most);
+        let [granted, seen] = fixed(Value::Array(self.say(&call).await?.1))?;
         let (granted, seen) = (number::<u64>(granted)?, items(seen)?);
         if granted == wanted || seen.is_empty() {
             return Ok(granted);
         }
-        if granted > 0 && there != home {
-            self.say(&self.room(user, home, "KEEP").arg(there.0).arg(granted).arg(0).once()).await?;
+        if granted > 0 && !asked.place.is_empty() {
+            self.say(&self.reservation(asked, "KEEP").arg(granted).arg(0)).await?;
         }
-        self.count_again(user, home, seen).await?;
-        let [granted, _] = fixed(Value::Array(self.say(&call(wanted)).await?.1))?;
+        self.count_again(asked.user, asked.home, seen).await?;
+        let [granted, _] = fixed(Value::Array(self.say(&call).await?.1))?;
         number(granted)
     }
 
@@ -73,7 +85,8 @@ impl Redis {
             .iter()
             .map(|place| self.at(*place, &COUNT, &[format!("e:{owner}")]).arg(owner.to_string()))
             .collect();
-        let mut renew = self.room(owner, home, "RENEW");
+        let keys = [format!("h:{owner}"), format!("e:{owner}")];
+        let mut renew = self.at(home, &ROOM, &keys).arg(owner.to_string()).arg("RENEW");
         for (pair, count) in seen.chunks_exact(2).zip(self.inner.client.call_all(&calls).await) {
             let [_, count] = fixed(count?)?;
             renew = renew.arg(pair).arg(number::<u64>(count)?);
@@ -88,7 +101,11 @@ impl Redis {
         number(count)
     }
 
-    fn room(&self, owner: &Owner, home: Partition, what: &str) -> Call {
-        self.at(home, &ROOM, &[format!("h:{owner}"), format!("e:{owner}")]).arg(owner.to_string()).arg(what)
+    /// What is asked of the user's home, once however often the call is made.
+    fn reservation(&self, asked: &Asked<'_>, what: &str) -> Call {
+        let Asked { user, home, place, token } = asked;
+        let keys = [format!("h:{user}"), format!("e:{user}"), format!("a:{token}")];
+        let call = self.at(*home, &ROOM, &keys).arg(user.to_string()).arg(what);
+        call.arg(token.as_str()).arg(place.as_str())
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
 use super::chat::{finish, question, start};
-use super::own_prefix;
+use super::{Server, Wire, open, own_prefix};
 use chatcore::error::BackendError;
 use chatcore::port::{Health, Probe};
 use chatcore::turn::Target;
@@ -69,4 +69,34 @@ pub(crate) async fn patiently<T>(call: impl AsyncFn() -> Result<T, BackendError>
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     panic!("no answer in a thousand tries");
+}
+
+/// A store behind a wire that is cut, and the same one without.
+pub(crate) async fn wired() -> (Server, Wire, Arc<Redis>, Arc<Redis>) {
+    wired_with(|_| ()).await
+}
+
+/// The same, with a configuration of its own.
+pub(crate) async fn wired_with(set: impl FnOnce(&mut RedisConfig)) -> (Server, Wire, Arc<Redis>, Arc<Redis>) {
+    let server = Server::start();
+    let wire = Wire::to(server.port).await;
+    let mut behind = config(wire.url());
+    set(&mut behind);
+    let mut before = behind.clone();
+    before.urls = vec![server.url()];
+    (server, wire, open(&behind).await, open(&before).await)
+}
+
+/// Makes a call whose answer is cut after no byte, then after one, and so on, until one comes whole. Of a call that stands for
+/// so many bytes at least.
+pub(crate) async fn after_any_byte(wire: &Wire, least: i64, mut call: impl AsyncFnMut(i64)) {
+    let mut cut = 0;
+    loop {
+        wire.cut_after(cut);
+        call(cut).await;
+        if !wire.was_cut() {
+            break assert!(cut >= least, "an answer of {cut} bytes");
+        }
+        cut += 1;
+    }
 }

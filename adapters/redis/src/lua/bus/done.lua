@@ -2,6 +2,8 @@
 -- A delivery was worked off, or never will be: then it is parked, with a reason.
 -- ARGV  1 member  2 session  3 head  4 attempt  5 channel  then, to park: 6 reason  7 group  8 most letters
 local head, attempt, holder = lane_of(ARGV[2])
+-- It was worked off before: by this call, whose answer was lost, or by whoever had it.
+if not head or head > ARGV[3] then return 'DONE' end
 if head ~= ARGV[3] or attempt ~= ARGV[4] or holder ~= ARGV[1] then return 'REVOKED' end
 -- What the log has dropped meanwhile was counted there.
 local record = ARGV[6] and record_of(head)

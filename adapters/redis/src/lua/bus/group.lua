@@ -19,6 +19,14 @@ local function place_of(name)
   return log, name
 end
 
+-- A group that nobody asks for in 30 days is forgotten, and begins anew if it comes back. Looked at by whatever makes a key.
+local function stay()
+  for _, key in ipairs({cursor, lanes, behind, when, replayed}) do
+    local left = redis.call('PTTL', key)
+    if left == -1 or left >= 0 and left < 29 * 86400000 then redis.call('PEXPIRE', key, 30 * 86400000) end
+  end
+end
+
 -- The fields of a record; nil where the log has dropped it.
 local function record_of(name)
   local key, id = place_of(name)

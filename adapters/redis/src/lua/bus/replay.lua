@@ -13,6 +13,7 @@ else
   else
     free(session, name, 0)
   end
+  stay()
 end
 redis.call('XDEL', letters, ARGV[1])
 redis.call('PUBLISH', ARGV[3], '1')

@@ -1,15 +1,31 @@
 #!lua
 -- The next delivery for a member: of a session that waits for somebody, or else of one that has no lane yet.
--- ARGV  1 member  2 lease ms
+-- KEYS  8 what the member took last: number of the call|session
+-- ARGV  1 member  2 lease ms  3 number of the call
 local most, looked = 64, 0
+
+local function taken(session, head, attempt, record)
+  hold(session, head, attempt, ARGV[1], ARGV[2])
+  redis.call('SET', KEYS[8], ARGV[3] .. '|' .. session, 'PX', ARGV[2])
+  return {'TAKEN', session, attempt, {head, record}}
+end
+
+-- The same call again, whose answer was lost.
+local last = redis.call('GET', KEYS[8])
+if last and string.sub(last, 1, #ARGV[3] + 1) == ARGV[3] .. '|' then
+  local session = string.sub(last, #ARGV[3] + 2)
+  local head, attempt, holder = lane_of(session)
+  local record = holder == ARGV[1] and record_of(head)
+  if record then return taken(session, head, tonumber(attempt), record) end
+end
 while looked < most do
   local session = redis.call('ZRANGEBYSCORE', when, '-inf', now, 'LIMIT', 0, 1)[1]
   if not session then break end
   local head, attempt = lane_of(session)
   local record = record_of(head)
   if record then
-    hold(session, head, attempt + 1, ARGV[1], ARGV[2])
-    return {'TAKEN', session, attempt + 1, {head, record}}
+    stay()
+    return taken(session, head, attempt + 1, record)
   end
   move_on(session, head) -- the log has dropped it
   looked = looked + 1
@@ -33,8 +49,7 @@ while looked < most and not found do
     at, added, looked = entry[1], added + 1, looked + 1
     local session, name = session_of(entry[2]), name_of(at)
     if redis.call('HEXISTS', lanes, session) == 0 then
-      hold(session, name, 1, ARGV[1], ARGV[2])
-      found = {'TAKEN', session, 1, {name, entry[2]}}
+      found = taken(session, name, 1, entry[2])
       break
     end
     redis.call('ZADD', behind, 0, session .. '|' .. name)
@@ -42,4 +57,5 @@ while looked < most and not found do
   more = more * 2 -- most often the first one is of a session that is free
 end
 if at ~= from then redis.call('HSET', cursor, 'c', at, 'n', added) end
+stay()
 return found or {looked < most and 'NOTHING' or 'MORE'}

@@ -2,17 +2,21 @@
 -- Runs in the home of an owner who adopts: keeps, for each other slot, how many of the owner's sessions are there at most. Such a
 -- number is never taken out, only lowered: the list of sessions goes by it.
 -- ARGV  2 owner  3 what: RESERVE, KEEP or RENEW
---       RESERVE  4 slot's number ('' for the home itself)  5 how many are wanted  6 most sessions
---       KEEP     4 slot's number  5 how many of those reserved were not moved  6 until when the moved ones live, in ms
+--       RESERVE  4 reservation  5 slot's number ('' for the home itself)  6 how many are wanted  7 most sessions
+--       KEEP     4 reservation  5 slot's number  6 how many of those reserved were not moved  7 until when the moved ones live, in ms
 --       RENEW    4... slot's number, number as it was seen, number as it is now
 -- How long an adoption may be on its way, in microseconds; its calls have deadlines far below.
 local PATIENCE = 60000000
 local others = of('h', ARGV[2])
 if ARGV[3] == 'RESERVE' then
   local count, seen = living(ARGV[2])
-  local granted = math.max(math.min(tonumber(ARGV[5]), ARGV[6] - count), 0)
-  if granted > 0 and ARGV[4] ~= '' then
-    redis.call('HINCRBY', others, ARGV[4], granted)
+  -- The same call again: it counts once.
+  local before = redis.call('GET', of('a', ARGV[4]))
+  if before then return {'GRANTED', before, seen} end
+  local granted = math.max(math.min(tonumber(ARGV[6]), ARGV[7] - count), 0)
+  if granted > 0 and ARGV[5] ~= '' then
+    redis.call('SET', of('a', ARGV[4]), granted, 'PX', PATIENCE / 1000)
+    redis.call('HINCRBY', others, ARGV[5], granted)
     -- Far away, until KEEP knows better. An adoption that is killed before leaves 'p' too high, and this as it is.
     redis.call('HINCRBY', others, 'p', 1)
     redis.call('HSET', others, 'r', stamp)
@@ -20,8 +24,9 @@ if ARGV[3] == 'RESERVE' then
   end
   return {'GRANTED', granted, seen}
 elseif ARGV[3] == 'KEEP' then
-  if tonumber(ARGV[5]) > 0 and redis.call('HINCRBY', others, ARGV[4], -ARGV[5]) < 0 then redis.call('HSET', others, ARGV[4], 0) end
-  local keep = math.max(tonumber(redis.call('HGET', others, 'x') or 0), tonumber(ARGV[6]))
+  if redis.call('DEL', of('a', ARGV[4])) == 0 then return {'KEPT'} end
+  if tonumber(ARGV[6]) > 0 and redis.call('HINCRBY', others, ARGV[5], -ARGV[6]) < 0 then redis.call('HSET', others, ARGV[5], 0) end
+  local keep = math.max(tonumber(redis.call('HGET', others, 'x') or 0), tonumber(ARGV[7]))
   redis.call('HSET', others, 'x', keep)
   if redis.call('HINCRBY', others, 'p', -1) <= 0 and keep > 0 then redis.call('PEXPIREAT', others, keep) end
   return {'KEPT'}
