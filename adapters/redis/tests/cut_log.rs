@@ -61,6 +61,22 @@ async fn a_delivery_that_is_worked_off() {
     .await;
 }
 
+/// The call that took it was given up before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_told_too_late() {
+    let (_server, wire, store, sure) = wired_with(one_partition).await;
+    log(&sure, 2).await;
+    let (member, mut delivered) = (store.subscribe("group").await.unwrap(), Delivered::default());
+    for number in 0..4 {
+        wire.hold_behind("EVALSHA");
+        let refused = member.next().await;
+        assert!(refused.as_ref().is_err_and(BackendError::may_pass), "{refused:?}");
+        wire.let_go();
+        let id = delivered.next(&member, number).await;
+        assert_eq!(patiently(async || member.ack(&id).await).await, Acked::Done, "{number}");
+    }
+}
+
 async fn letters(store: &Redis) -> Result<Vec<DeadLetter>, BackendError> {
     store.list(&DeadLettersPage { after: None, limit: 1000 }).await
 }

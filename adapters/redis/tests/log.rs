@@ -298,3 +298,36 @@ async fn the_user_of_the_readme_may_do_all_that_the_log_and_the_throttle_need() 
     store.take("ann", &Quota { limit: 1, window: Duration::from_secs(9) }).await.unwrap();
     store.give_back("ann").await.unwrap();
 }
+
+/// Until then its place is kept; whoever comes later begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_nobody_asks_for_is_forgotten_after_30_days() {
+    let server = Server::start();
+    let mut config = config(&[server.url()]);
+    config.partitions = 1;
+    let store = open(&config).await;
+    let days = |days: u64| days * 86_400_000;
+    let key = |kind: &str| format!("{}{{p0}}:{kind}:group", config.key_prefix);
+    let keys = ["gc", "gl", "gb", "gt", "gr"].map(key);
+    let left = || keys.each_ref().map(|key| server.ask(&["PTTL", key]).parse::<i64>().unwrap());
+    let is_kept = |left: i64| u64::try_from(left).is_ok_and(|left| left > days(29) && left <= days(30));
+    publish(&store, &[1, 2].map(|seq| event(session(0x10), seq))).await;
+    publish(&store, &[event(session(0x20), 1)]).await;
+    let member = store.subscribe("group").await.unwrap();
+    let held = [next(&member).await, next(&member).await];
+    member.park(&held[1].id, "no use", 1).await.unwrap();
+    let letter = store.list(&DeadLettersPage { after: None, limit: 1 }).await.unwrap().remove(0);
+    assert_eq!(store.replay(&letter.id).await.unwrap(), Replay::Queued);
+    // One is held, one is behind it, one was replayed.
+    assert!(left().into_iter().all(is_kept), "{:?}", left());
+
+    keys.iter().for_each(|key| drop(server.ask(&["PEXPIRE", key, "60000"])));
+    next(&member).await;
+    assert!(left().into_iter().all(is_kept), "as long as it is asked for: {:?}", left());
+
+    drop(member);
+    keys.iter().for_each(|key| drop(server.ask(&["PEXPIRE", key, "1"])));
+    while left() != [-2; 5] {}
+    let late = store.subscribe("group").await.unwrap();
+    assert_eq!((next(&late).await.key, late.lag().await.unwrap()), (held[0].key.clone(), 3));
+}
