@@ -31,6 +31,7 @@ pub(crate) async fn run(
         match op {
             Op::Pass => world.pass().await,
             Op::Crash => world.crash().await,
+            Op::CrashAmid(far) => world.crash_amid_the_next(*far),
             op => {
                 if let Some(call) = known.call(op) {
                     let reply = world.call(&call).await?;

@@ -22,8 +22,10 @@ mod world;
 
 use chatcore_ports::memory::Plant;
 use lanes::{Lanes, Outcome};
-use redis::Server;
-use show::ANSWERS;
+use redis::Servers;
+use show::{ANSWERS, REFUSED};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use subject::{Planted, SqliteFile};
 
 #[expect(clippy::disallowed_methods, reason = "the test's own arguments")]
@@ -59,13 +61,47 @@ fn sqlite_does_what_the_model_does() {
     assert_same(&lanes(4, 2000).run(|sim, limits| Box::new(SqliteFile::new(sim, limits))));
 }
 
+/// `None` where there is no server, which only a developer may lack.
+fn servers(start: impl FnOnce() -> Option<Servers>) -> Option<Arc<Servers>> {
+    let servers = start();
+    if servers.is_none() {
+        assert!(variable("CHAT_TEST_REQUIRE").is_none(), "redis-server is not in the path (Debian: redis-server)");
+        println!("skipped: redis-server is not in the path");
+    }
+    servers.map(Arc::new)
+}
+
 #[test]
 fn redis_does_what_the_model_does() {
-    let Some(server) = Server::start() else {
-        assert!(variable("CHAT_TEST_REQUIRE").is_none(), "redis-server is not in the path (Debian: redis-server)");
-        return println!("skipped: redis-server is not in the path");
-    };
+    let Some(server) = servers(Servers::one) else { return };
     assert_same(&lanes(20, 120).run(|_, limits| Box::new(server.part(limits))));
+}
+
+/// What is refused meanwhile is refused for a moment, and had no effect or the whole one.
+#[test]
+fn redis_does_what_the_model_does_while_slots_move() {
+    let Some(cluster) = servers(Servers::three) else { return };
+    let lanes = Lanes { sequences: number("MODEL_MOVING", 60), lanes: 6, seed: number("MODEL_SEED", 0), shrink: 20 };
+    let end = AtomicBool::new(false);
+    let (outcome, moved) = std::thread::scope(|scope| {
+        let mover = scope.spawn(|| cluster.move_slots(&end));
+        let until_here = Ends(&end);
+        let outcome = lanes.run(|_, limits| Box::new(cluster.part(limits)));
+        drop(until_here);
+        (outcome, mover.join().expect("slots that move"))
+    });
+    println!("{moved} slots moved");
+    assert_same(&outcome);
+    assert!(outcome.seen.contains(REFUSED), "nothing was refused, so this test shows nothing");
+}
+
+/// Ends what waits for that, however this ends.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]

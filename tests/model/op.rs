@@ -193,4 +193,6 @@ pub(crate) enum Op {
     Pass,
     /// The process dies, and another opens the store.
     Crash,
+    /// A process dies amid the next call, so far into it, and another makes the call again.
+    CrashAmid(u16),
 }

@@ -3,34 +3,52 @@
 #[path = "../../adapters/redis/tests/common/server.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "the adapter's own tests use the rest; a test fails by panicking")]
 mod servers;
+#[path = "../../adapters/redis/tests/common/wire.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "the adapter's own tests use the rest; a test fails by panicking")]
+mod wire;
 
+use crate::call::Call;
 use crate::subject::{Clock, Opened, Subject};
 use async_trait::async_trait;
 use chatcore::policy::{OutboxFull, StoreLimits};
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{Redis, RedisConfig};
+use futures_util::future::select;
+use servers::{Cluster, Server};
+use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+use wire::Wire;
 
-/// A `redis-server` of the path that keeps nothing on the disk, ended when this is dropped.
-pub(crate) struct Server {
-    redis: servers::Server,
+/// A `redis-server` of the path that keeps nothing on the disk, or a cluster of three, ended when this is dropped.
+pub(crate) struct Servers {
+    cluster: Cluster,
     sequences: AtomicU32,
 }
 
-impl Server {
+impl Servers {
     /// Starts one on a free port; `None` where the system has none.
-    pub(crate) fn start() -> Option<Self> {
+    pub(crate) fn one() -> Option<Self> {
+        Self::start(|| Cluster { nodes: vec![Server::start()], replicas: Vec::new() })
+    }
+
+    /// Starts three, between which slots can move.
+    pub(crate) fn three() -> Option<Self> {
+        Self::start(Cluster::start)
+    }
+
+    fn start(start: impl FnOnce() -> Cluster) -> Option<Self> {
         let asked = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-        asked.is_ok().then(|| Self { redis: servers::Server::start(), sequences: AtomicU32::new(0) })
+        asked.is_ok().then(|| Self { cluster: start(), sequences: AtomicU32::new(0) })
     }
 
     /// A part of it that nobody else uses. Where the number of waiting events is limited there is one partition, since
     /// each of several has a limit of its own.
-    pub(crate) fn part(&self, limits: StoreLimits) -> RedisPart {
-        let mut config = RedisConfig::new(self.redis.url());
+    pub(crate) fn part(self: &Arc<Self>, limits: StoreLimits) -> RedisPart {
+        let mut config = RedisConfig::new("");
+        config.urls = self.cluster.urls();
         config.key_prefix = format!("m{}:", self.sequences.fetch_add(1, Ordering::Relaxed));
         config.limits = limits;
         config.call_timeout = Duration::from_secs(5);
@@ -38,21 +56,79 @@ impl Server {
         if limits.outbox_full == OutboxFull::Refuse {
             config.partitions = 1;
         }
-        RedisPart(config)
+        RedisPart { config, servers: self.clone() }
+    }
+
+    /// Moves slots from node to node until it is told to end; answers how many.
+    pub(crate) fn move_slots(&self, end: &AtomicBool) -> u32 {
+        let mut moved = 0;
+        for turn in 0.. {
+            for partition in 0..16 {
+                if end.load(Ordering::SeqCst) {
+                    return moved;
+                }
+                let (slot, first) = self.cluster.slot_of(&format!("{partition:x}"));
+                let [from, to] = [turn, turn + 1].map(|turn| (first + turn) % 3);
+                self.cluster.move_slot(&slot, from, to).for_each(drop);
+                self.cluster.agrees();
+                moved += 1;
+            }
+        }
+        moved
+    }
+
+    fn is_cluster(&self) -> bool {
+        self.cluster.nodes.len() > 1
     }
 }
 
-/// The keys of one sequence.
-pub(crate) struct RedisPart(RedisConfig);
+/// The keys of one sequence, which are gone after it.
+pub(crate) struct RedisPart {
+    config: RedisConfig,
+    servers: Arc<Servers>,
+}
+
+impl RedisPart {
+    async fn connect(&self, config: RedisConfig) -> Opened {
+        let redis = Redis::open(config, Arc::new(TokioRuntime::current())).await;
+        Opened::of(redis.expect("a server that is fit"))
+    }
+}
 
 #[async_trait]
 impl Subject for RedisPart {
     async fn open(&self) -> Opened {
-        let redis = Redis::open(self.0.clone(), Arc::new(TokioRuntime::current())).await;
-        Opened::of(redis.expect("a server that is fit"))
+        self.connect(self.config.clone()).await
+    }
+
+    /// It dies when so many bytes of what Redis says have reached it; in a cluster, when it is told of none.
+    async fn perish(&self, call: &Call, far: u16) {
+        if self.servers.is_cluster() {
+            return drop(call.perform(&self.open().await).await);
+        }
+        let wire = Wire::to(self.servers.cluster.nodes[0].port).await;
+        let mut config = self.config.clone();
+        config.urls = vec![wire.url()];
+        let doomed = self.connect(config).await;
+        wire.cut_after(far.into());
+        select(pin!(call.perform(&doomed)), pin!(wire.is_cut())).await;
+        wire.close();
     }
 
     fn clock(&self) -> Clock {
         Clock::Real
+    }
+
+    fn refuses(&self) -> bool {
+        self.servers.is_cluster()
+    }
+}
+
+impl Drop for RedisPart {
+    fn drop(&mut self) {
+        for node in &self.servers.cluster.nodes {
+            let keys = node.ask(&["KEYS", &format!("{}*", self.config.key_prefix)]);
+            keys.lines().for_each(|key| drop(node.ask(&["UNLINK", key])));
+        }
     }
 }

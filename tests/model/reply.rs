@@ -25,12 +25,15 @@ pub(crate) enum Reply {
     Denied(String),
     /// The store failed, which it never should here.
     Failed(String),
+    /// It failed, and the same call may succeed soon, which it only should while a slot moves.
+    Later(String),
 }
 
 impl Reply {
     pub(crate) fn failed(error: &BackendError) -> Self {
         let source = error.source().map(ToString::to_string).unwrap_or_default();
-        Self::Failed(format!("{error}: {source}"))
+        let told = format!("{error}: {source}");
+        if error.may_pass() { Self::Later(told) } else { Self::Failed(told) }
     }
 
     /// A reader who has got nothing yet may be told where it is in either way: before everything, or at the beginning of an

@@ -37,6 +37,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (any::<u8>(), rarely()).prop_map(|(which, refused)| Op::Settle { which, refused }),
         4 => Just(Op::Pass),
         1 => Just(Op::Crash),
+        4 => prop_oneof![0u16..6, 0u16..400].prop_map(Op::CrashAmid),
     ]
 }
 

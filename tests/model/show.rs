@@ -51,6 +51,9 @@ pub(crate) const ANSWERS: [&str; 37] = [
     "Sessions([])",
 ];
 
+/// A call was refused for a moment, and made again.
+pub(crate) const REFUSED: &str = "refused for now";
+
 /// The steps so far.
 #[derive(Debug, Default)]
 pub(crate) struct Show {

@@ -1,13 +1,17 @@
 //! The stores that are held against the model.
 
+use crate::call::Call;
 use async_trait::async_trait;
 use chatcore::policy::StoreLimits;
 use chatcore::port::{Outbox, SessionStore};
 use chatcore_ports::memory::{MemoryStore, Plant};
 use chatcore_ports::sim::Sim;
 use chatcore_sqlite::{Sqlite, SqliteConfig};
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use tempfile::TempDir;
 
 /// A store that is to be held against the model for one sequence, empty at first.
@@ -16,8 +20,32 @@ pub(crate) trait Subject: Send + Sync {
     /// Opens it, as a new process would.
     async fn open(&self) -> Opened;
 
+    /// A process makes a call and dies amid it, so far into it.
+    async fn perish(&self, call: &Call, far: u16);
+
     /// Which time it goes by.
     fn clock(&self) -> Clock;
+
+    /// Whether it refuses calls now and then, which are made again.
+    fn refuses(&self) -> bool {
+        false
+    }
+}
+
+/// Makes a call that is given up when it was looked at so often.
+pub(crate) async fn perform_some(call: &Call, at: &Opened, mut looks: u16) {
+    let mut work = pin!(call.perform(at));
+    poll_fn(|context| {
+        if looks == 0 {
+            return Poll::Ready(());
+        }
+        looks -= 1;
+        match work.as_mut().poll(context) {
+            Poll::Pending if looks > 0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
 }
 
 /// Which time a store goes by.
@@ -58,6 +86,10 @@ impl Subject for Planted {
         Opened::of(self.0.clone())
     }
 
+    async fn perish(&self, call: &Call, far: u16) {
+        perform_some(call, &self.open().await, far % 2).await;
+    }
+
     fn clock(&self) -> Clock {
         Clock::Virtual
     }
@@ -85,6 +117,11 @@ impl Subject for SqliteFile {
         let path = self.directory.path().join("chat.db");
         let config = SqliteConfig { path, limits: self.limits, readers: 1, ..SqliteConfig::default() };
         Opened::of(Sqlite::open(config, Arc::new(self.sim.runtime(0))).expect("a file that opens"))
+    }
+
+    /// Its threads have ended when it is dropped.
+    async fn perish(&self, call: &Call, far: u16) {
+        perform_some(call, &self.open().await, far % 4).await;
     }
 
     fn clock(&self) -> Clock {

@@ -3,9 +3,10 @@
 use crate::call::Call;
 use crate::names::Names;
 use crate::reply::Reply;
-use crate::show::Show;
+use crate::show::{REFUSED, Show};
 use crate::subject::{Clock, Opened, Subject};
 use chatcore::port::Runtime;
+use chatcore::turn::Began;
 use chatcore_ports::memory::MemoryStore;
 use chatcore_ports::sim::{Sim, SimRuntime};
 use chatcore_ports::tokio::TokioRuntime;
@@ -29,6 +30,9 @@ const TICK: Duration = Duration::from_micros(1);
 /// A call that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(10);
 
+/// How soon a call is made again that was refused.
+const AGAIN: Duration = Duration::from_millis(5);
+
 /// Why a sequence ended early.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -48,6 +52,8 @@ pub(crate) struct World {
     real: TokioRuntime,
     /// When each pass was over, in real time.
     passed: Vec<Duration>,
+    /// How far into the next call a process dies, if one does.
+    amid: Option<u16>,
     pub(crate) show: Show,
 }
 
@@ -56,7 +62,7 @@ impl World {
         let (ours, theirs) = (Opened::of(model), subject.open().await);
         let (names, real, show) = (Names::default(), TokioRuntime::current(), Show::default());
         let passed = vec![real.elapsed()];
-        Self { ours, theirs, subject, names, sim: sim.clone(), real, passed, show }
+        Self { ours, theirs, subject, names, sim: sim.clone(), real, passed, amid: None, show }
     }
 
     /// Makes a call on both.
@@ -64,10 +70,18 @@ impl World {
         self.sleep(TICK);
         let mut ours = call.perform(&self.ours).await;
         let translated = self.names.call(call);
-        let theirs = ::tokio::time::timeout(HANGS, translated.perform(&self.theirs)).await;
-        let mut theirs = theirs.unwrap_or_else(|_| Reply::Failed("no answer".into()));
-        if self.is_late() {
+        let amid = self.amid.take().filter(|_| !matches!(call, Call::Adopt(..)));
+        if let Some(far) = amid {
+            self.show.note("a process dies amid");
+            self.subject.perish(&translated, far).await;
+        }
+        let (mut theirs, is_again) = self.ask(&translated).await;
+        // Turns of a part that refused a look are left to their servers for longer than a sequence waits.
+        if self.is_late() || self.subject.refuses() && leaves_some(call, &ours, &theirs) {
             return Err(End::Late);
+        }
+        if is_again || amid.is_some() {
+            told_again(call, &ours, &mut theirs);
         }
         self.names.reply(call, (&mut ours, &mut theirs), self.ahead());
         if ours != theirs {
@@ -75,6 +89,26 @@ impl World {
         }
         self.show.step(call, &ours);
         Ok(ours)
+    }
+
+    /// What the store under test answers, and whether it was asked more than once.
+    async fn ask(&mut self, call: &Call) -> (Reply, bool) {
+        let mut is_again = false;
+        loop {
+            let theirs = ::tokio::time::timeout(HANGS, call.perform(&self.theirs)).await;
+            let theirs = theirs.unwrap_or_else(|_| Reply::Failed("no answer".into()));
+            if !(self.subject.refuses() && matches!(theirs, Reply::Later(_))) || self.is_late() {
+                return (theirs, is_again);
+            }
+            is_again = true;
+            self.show.seen.insert(REFUSED);
+            self.real.sleep(AGAIN).await;
+        }
+    }
+
+    /// A process dies amid the next call.
+    pub(crate) fn crash_amid_the_next(&mut self, far: u16) {
+        self.amid = Some(far);
     }
 
     /// Lets time pass for both.
@@ -113,5 +147,25 @@ impl World {
         let (now, real) = (self.real.elapsed(), self.subject.clock() == Clock::Real);
         let old = |(back, passed): (u32, &Duration)| now.saturating_sub(*passed + PASS * back) > PASS - 2 * MARGIN;
         real && (0..2).zip(self.passed.iter().rev()).any(old)
+    }
+}
+
+/// Whether fewer orphans were closed than there are.
+fn leaves_some(call: &Call, ours: &Reply, theirs: &Reply) -> bool {
+    let counts = (ours, theirs);
+    matches!(call, Call::CloseOrphans(..)) && matches!(counts, (Reply::Count(all), Reply::Count(some)) if some < all)
+}
+
+/// What is not told twice: what is left of a quota, how many sessions were moved, and how many orphans were closed.
+fn told_again(call: &Call, ours: &Reply, theirs: &mut Reply) {
+    match (ours, theirs) {
+        (Reply::Began(Began::Started(first)), Reply::Began(Began::Started(again))) => {
+            again.left = again.left.or(first.left);
+        }
+        (Reply::Adopted(all), Reply::Adopted(rest)) if rest.moved <= all.moved => rest.moved = all.moved,
+        (Reply::Count(all), Reply::Count(rest)) if matches!(call, Call::CloseOrphans(..)) && *rest <= *all => {
+            *rest = *all
+        }
+        _ => {}
     }
 }

@@ -319,6 +319,16 @@ impl Cluster {
         })
     }
 
+    /// Waits until all nodes say the same of who has which slot: before that a slot that moved may not move again.
+    pub(crate) fn agrees(&self) {
+        let told = |node: &Server| {
+            let info = node.ask(&["CLUSTER", "INFO"]);
+            let epoch = info.lines().find(|line| line.starts_with("cluster_current_epoch")).map(str::to_owned);
+            (node.ask(&["CLUSTER", "SLOTS"]), epoch)
+        };
+        until("nodes that agree", || self.nodes.windows(2).all(|pair| told(&pair[0]) == told(&pair[1])));
+    }
+
     pub(crate) fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(Server::url).collect()
     }

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 /// Many connections, one budget of bytes.
 #[derive(Clone)]
@@ -17,6 +18,7 @@ pub(crate) struct Wire {
     /// How often something was sent to Redis.
     sent: Arc<AtomicU64>,
     held: watch::Sender<Hold>,
+    accepting: Option<AbortHandle>,
 }
 
 /// Whether what Redis says is held up.
@@ -35,15 +37,16 @@ impl Wire {
     pub(crate) async fn to(redis: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let wire = Self {
+        let mut wire = Self {
             port,
             left: Arc::new(AtomicI64::new(-1)),
             cuts: watch::Sender::new(0),
             sent: Arc::default(),
             held: watch::Sender::new(Hold::No),
+            accepting: None,
         };
         let serving = wire.clone();
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(("127.0.0.1", redis)).await else { continue };
                 near.set_nodelay(true).unwrap();
@@ -51,7 +54,13 @@ impl Wire {
                 tokio::spawn(serving.clone().join(near, far));
             }
         });
+        wire.accepting = Some(accepting.abort_handle());
         wire
+    }
+
+    /// Nobody is connected any more from now on.
+    pub(crate) fn close(self) {
+        self.accepting.inspect(AbortHandle::abort);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -71,6 +80,12 @@ impl Wire {
     /// Whether it was cut since it was told to; from now on it is not.
     pub(crate) fn was_cut(&self) -> bool {
         self.left.swap(-1, Ordering::SeqCst) < 0
+    }
+
+    /// Until it is.
+    pub(crate) async fn is_cut(&self) {
+        let mut cuts = self.cuts.subscribe();
+        cuts.wait_for(|cuts| *cuts > 0).await.unwrap();
     }
 
     /// The next request with this word in it is the last to be answered: by Redis, but its answer stays on the way.
