@@ -81,7 +81,12 @@ fn redis_does_what_the_model_does() {
 #[test]
 fn redis_does_what_the_model_does_while_slots_move() {
     let Some(cluster) = servers(Servers::three) else { return };
-    let lanes = Lanes { sequences: number("MODEL_MOVING", 60), lanes: 6, seed: number("MODEL_SEED", 0), shrink: 20 };
+    let lanes = Lanes {
+        sequences: number("MODEL_MOVING", 60),
+        lanes: 6,
+        seed: number("MODEL_SEED", 0),
+        shrink: number("MODEL_SHRINK", 20),
+    };
     let end = AtomicBool::new(false);
     let (outcome, moved) = std::thread::scope(|scope| {
         let mover = scope.spawn(|| cluster.move_slots(&end));

@@ -52,7 +52,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use store::Sweeps;
+use store::{Begun, Sweeps};
 
 /// The store, the outbox, the local log of events and the throttle, on a server or a cluster that several processes share.
 ///
@@ -72,6 +72,7 @@ struct Inner {
     /// Which partition a claim begins with.
     turn: AtomicUsize,
     sweeps: Sweeps,
+    begun: Begun,
 }
 
 impl Redis {
@@ -94,8 +95,9 @@ impl Redis {
         let hub = Hub::new(client.nodes().clone(), runtime.clone());
         let keys = Keys::new(config.key_prefix, config.partitions);
         let (limits, come_back) = (config.limits, config.come_back);
-        let (turn, sweeps) = (AtomicUsize::new(0), Sweeps::default());
-        let redis = Self { inner: Arc::new(Inner { client, hub, keys, limits, come_back, runtime, turn, sweeps }) };
+        let (turn, sweeps, begun) = (AtomicUsize::new(0), Sweeps::default(), Begun::default());
+        let inner = Inner { client, hub, keys, limits, come_back, runtime, turn, sweeps, begun };
+        let redis = Self { inner: Arc::new(inner) };
         redis.look().await.map(|()| redis)
     }
 

@@ -258,7 +258,7 @@ fn give_up_waiting(server: &Server, user: &str) {
     }
 }
 
-/// A step that is made again where its answer was lost would move a second batch, which nothing has counted.
+/// A step that is made again where its answer was lost moves no second batch, which nothing would have counted.
 #[tokio::test]
 async fn an_adoption_whose_answer_is_cut_after_any_byte_goes_past_no_limit() {
     let server = Server::start();
@@ -269,7 +269,7 @@ async fn an_adoption_whose_answer_is_cut_after_any_byte_goes_past_no_limit() {
     let store = open(&config).await;
     config.urls = vec![wire.url()];
     let cut_off = open(&config).await;
-    let (mut lost, mut cut) = (0, 0);
+    let mut cut = 0;
     loop {
         let (phone, user) = (format!("phone{cut}"), format!("user{cut}"));
         let (guest, owner) = (format!("guest:{phone}"), format!("user:{user}"));
@@ -279,9 +279,9 @@ async fn an_adoption_whose_answer_is_cut_after_any_byte_goes_past_no_limit() {
         let (phone, ann) = (DeviceId::parse(phone).unwrap(), UserId::parse(&user).unwrap());
         patiently(async || cut_off.check().await).await;
         wire.cut_after(cut);
-        let told = cut_off.adopt(&phone, &ann).await;
+        let told = cut_off.adopt(&phone, &ann).await.map(|adopted| adopted.moved);
         let over = !wire.was_cut();
-        lost += usize::from(told.is_err_and(|error| error.may_pass()));
+        assert_eq!(told.ok(), Some(2), "cut after {cut}");
         store.adopt(&phone, &ann).await.unwrap();
         let (had, left) = (listed(&store, &owner).await, listed(&store, &guest).await);
         assert!(had.len() <= 2, "cut after {cut}: {} sessions where 2 are allowed", had.len());
@@ -294,7 +294,7 @@ async fn an_adoption_whose_answer_is_cut_after_any_byte_goes_past_no_limit() {
         }
         cut += 1;
     }
-    assert!(cut > 60 && lost > 20, "an adoption is {cut} bytes of Redis, and {lost} cuts were told");
+    assert!(cut > 60, "an adoption is {cut} bytes of Redis");
 }
 
 /// An adoption of a guest's two sessions by ann, who may have two, held up when their room is reserved and none has moved.

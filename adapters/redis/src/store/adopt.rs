@@ -11,6 +11,9 @@ use crate::value::{Read, fixed, items, number, text};
 use chatcore::owner::Owner;
 use chatcore::session::{Adopted, AdoptionRest};
 use deadpool_redis::redis::Value;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 static COUNT: Script = script!("count");
 static ROOM: Script = script!("room");
@@ -19,26 +22,58 @@ static MOVE: Script = script!("move");
 /// How many sessions one step moves.
 const STEP: u64 = 100;
 
+/// For how long the slots know a step by its name.
+const KNOWN: Duration = Duration::from_secs(50);
+
 /// A step of an adoption, as the user's home knows it.
 struct Asked<'a> {
     user: &'a Owner,
     home: Partition,
     /// The slot where the sessions are; empty for the home itself.
     place: String,
-    /// Names the reservation.
+    /// Names the step.
     token: String,
+    /// Whether an earlier call began it.
+    is_begun: bool,
+}
+
+/// Steps of adoptions that failed somewhere: who calls again goes on with them, so that nothing is reserved twice.
+#[derive(Debug, Default)]
+pub(crate) struct Begun(Mutex<BTreeMap<String, (String, Duration)>>);
+
+impl Begun {
+    fn take(&self, whose: &str, now: Duration) -> Option<String> {
+        let mut steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.retain(|_, (_, since)| now.saturating_sub(*since) < KNOWN);
+        steps.remove(whose).map(|(token, _)| token)
+    }
+
+    fn keep(&self, whose: String, token: String, since: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(whose, (token, since));
+    }
 }
 
 impl Redis {
     pub(super) async fn adopt_some(&self, guest: &Owner, user: &Owner) -> Read<Adopted> {
+        let (whose, now) = (format!("{guest} {user}"), self.inner.runtime.elapsed());
+        let begun = self.inner.begun.take(&whose, now);
+        let is_begun = begun.is_some();
+        let token = begun.unwrap_or_else(|| self.inner.runtime.new_id().simple().to_string());
+        let adopted = self.adopt_step(guest, user, (&token, is_begun)).await;
+        if adopted.is_err() {
+            self.inner.begun.keep(whose, token, now);
+        }
+        adopted
+    }
+
+    async fn adopt_step(&self, guest: &Owner, user: &Owner, (token, is_begun): (&str, bool)) -> Read<Adopted> {
         let (there, home) = (self.inner.keys.home(guest), self.inner.keys.home(user));
         let held = self.count_in(there, guest).await?;
-        if held == 0 {
+        if held == 0 && !is_begun {
             return Ok(Adopted { moved: 0, rest: AdoptionRest::Nothing });
         }
         let place = if there == home { String::new() } else { there.0.to_string() };
-        let token = self.inner.runtime.new_id().simple().to_string();
-        let asked = Asked { user, home, place, token };
+        let asked = Asked { user, home, place, token: token.to_owned(), is_begun };
         let granted = self.reserve(&asked, held.min(STEP)).await?;
         let most = if there == home { self.inner.limits.owner_sessions.to_string() } else { String::new() };
         let mut keys: Vec<String> =
@@ -52,7 +87,7 @@ impl Redis {
         }
         let rest = match left {
             0 => AdoptionRest::Nothing,
-            _ if granted < held.min(STEP) => AdoptionRest::NoRoom,
+            _ if granted < held.min(STEP) && !is_begun => AdoptionRest::NoRoom,
             _ => AdoptionRest::More,
         };
         Ok(Adopted { moved: usize::try_from(moved).unwrap_or(usize::MAX), rest })
@@ -65,7 +100,7 @@ impl Redis {
         let call = self.reservation(asked, "RESERVE").arg(wanted).arg(most);
         let [granted, seen] = fixed(Value::Array(self.say(&call).await?.1))?;
         let (granted, seen) = (number::<u64>(granted)?, items(seen)?);
-        if granted == wanted || seen.is_empty() {
+        if granted == wanted || seen.is_empty() || asked.is_begun && granted > 0 {
             return Ok(granted);
         }
         if granted > 0 && !asked.place.is_empty() {
@@ -103,7 +138,7 @@ impl Redis {
 
     /// What is asked of the user's home, once however often the call is made.
     fn reservation(&self, asked: &Asked<'_>, what: &str) -> Call {
-        let Asked { user, home, place, token } = asked;
+        let Asked { user, home, place, token, .. } = asked;
         let keys = [format!("h:{user}"), format!("e:{user}"), format!("a:{token}")];
         let call = self.at(*home, &ROOM, &keys).arg(user.to_string()).arg(what);
         call.arg(token.as_str()).arg(place.as_str())

@@ -12,6 +12,7 @@ use crate::Redis;
 use crate::keys::Partition;
 use crate::script::{Call, Script};
 use crate::value::{Read, worded};
+pub(crate) use adopt::Begun;
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
