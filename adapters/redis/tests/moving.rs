@@ -8,7 +8,7 @@ use chatcore::message::MessagesPage;
 use chatcore::owner::Owner;
 use chatcore::port::{Outbox, SessionStore};
 use chatcore::session::SessionsPage;
-use chatcore::turn::{Began, NewTurn, Target};
+use chatcore::turn::{Began, Finished, NewTurn, Piece, Refusal, Target};
 use chatcore_redis::Redis;
 use common::chat::{answer, finish, question, start};
 use common::faults::{config, goes_on, is_back_soon, patiently};
@@ -51,6 +51,26 @@ async fn a_slot_moved() {
     let events: Vec<_> = of_session.filter_map(|entry| entry.event.message()).collect();
     assert!(history.iter().map(|message| message.seq).eq(1..=history.len() as u64), "{history:?}");
     assert_eq!(events, history.iter().collect::<Vec<_>>(), "each message has its event");
+}
+
+/// Where all keys of a session are still where they were, it is deleted as ever: with its event, and for good.
+#[tokio::test]
+async fn a_session_deleted_while_its_slot_begins_to_move() {
+    let (cluster, store) = on_a_cluster().await;
+    let started = start(&*store, &question(Target::New, "k0")).await;
+    let (owner, session) = (question(Target::New, "k").owner, started.turn.id.session);
+    let piece = Piece { offset: 0, text: "Mu".into() };
+    store.extend_turn(&started.turn, &piece, Duration::from_secs(15)).await.unwrap();
+    let (slot, from) = cluster.slot_of(&session.to_string());
+    let moving = cluster.move_slot(&slot, from, (from + 1) % 3);
+    store.delete(&owner, &session, None).await.unwrap();
+    moving.for_each(drop);
+    is_back_soon(&store).await;
+    assert_eq!(store.finish_turn(&started.turn, &answer("Much.")).await.unwrap(), Finished::Gone);
+    store.delete(&owner, &session, None).await.unwrap();
+    assert_eq!(store.begin_turn(&question(Target::New, "k0")).await.unwrap(), Began::Refused(Refusal::NotFound));
+    let events = store.claim(9, Duration::ZERO).await.unwrap();
+    assert!(events.iter().map(|entry| entry.event.seq).eq([1, 2]), "{events:?}");
 }
 
 /// The indexes of owners go first, so that what they name seems not to exist where they are.

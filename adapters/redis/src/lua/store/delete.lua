@@ -7,8 +7,12 @@ local s = redis.call('HMGET', S, 'o', 'n', 'x', 'ex', 'fo')
 if not s[1] or tonumber(s[4]) <= now then return {'NOT_FOUND'} end
 if s[1] ~= owner then return {s[3] and 'NOT_FOUND' or 'NOT_YOURS'} end
 if s[3] then return {'DELETED'} end
-redis.call('UNLINK', S, of('m', sid), of('i', sid), of('l', sid))
-redis.call('HSET', S, 'o', owner, 'x', 1, 'ex', s[4])
+-- The hash stays: a key that was deleted cannot be made again while its slot moves, and then nothing would be left of the session.
+redis.call('HSET', S, 'x', 1)
+for _, field in ipairs(redis.call('HKEYS', S)) do
+  if field ~= 'o' and field ~= 'x' and field ~= 'ex' then redis.call('HDEL', S, field) end
+end
+redis.call('UNLINK', of('m', sid), of('i', sid), of('l', sid))
 redis.call('PEXPIREAT', S, ms(s[4]))
 redis.call('ZREM', of('u', owner), sid)
 redis.call('ZREM', of('e', owner), sid)
