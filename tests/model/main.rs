@@ -1,5 +1,5 @@
 //! Random sequences of calls on a store and on the in-memory one, which is the model: they answer the same, or one is wrong.
-//! `MODEL_SEQUENCES=n` and `MODEL_SEED=n` choose the sequences.
+//! `MODEL_SEQUENCES=n` and `MODEL_SEED=n` choose the sequences, `MODEL_MOVING=n` how many there are while slots move.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a test may")]
 
 mod call;
@@ -81,12 +81,7 @@ fn redis_does_what_the_model_does() {
 #[test]
 fn redis_does_what_the_model_does_while_slots_move() {
     let Some(cluster) = servers(Servers::three) else { return };
-    let lanes = Lanes {
-        sequences: number("MODEL_MOVING", 60),
-        lanes: 6,
-        seed: number("MODEL_SEED", 0),
-        shrink: number("MODEL_SHRINK", 20),
-    };
+    let lanes = Lanes { sequences: number("MODEL_MOVING", 160), lanes: 16, seed: number("MODEL_SEED", 0), shrink: 20 };
     let end = AtomicBool::new(false);
     let (outcome, moved) = std::thread::scope(|scope| {
         let mover = scope.spawn(|| cluster.move_slots(&end));

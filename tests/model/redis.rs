@@ -19,8 +19,12 @@ use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::sleep;
 use std::time::Duration;
 use wire::Wire;
+
+/// How long a slot is to move before its first key does, and at rest before another moves.
+const REST: Duration = Duration::from_millis(20);
 
 /// A `redis-server` of the path that keeps nothing on the disk, or a cluster of three, ended when this is dropped.
 pub(crate) struct Servers {
@@ -59,19 +63,24 @@ impl Servers {
         RedisPart { config, servers: self.clone() }
     }
 
-    /// Moves slots from node to node until it is told to end; answers how many.
+    /// Moves slots that have keys from node to node until it is told to end; answers how many it moved. Each is
+    /// at rest for a while, and for another one half on its way.
     pub(crate) fn move_slots(&self, end: &AtomicBool) -> u32 {
-        let mut moved = 0;
-        for turn in 0.. {
-            for partition in 0..16 {
-                if end.load(Ordering::SeqCst) {
-                    return moved;
+        let slots: Vec<_> = (0..16).map(|partition| self.cluster.slot_of(&format!("{partition:x}"))).collect();
+        let (mut places, mut moved) = (slots, 0);
+        while !end.load(Ordering::SeqCst) {
+            for (slot, place) in &mut places {
+                let from = *place;
+                if self.cluster.nodes[from].ask(&["CLUSTER", "COUNTKEYSINSLOT", slot.as_str()]) == "0" {
+                    continue;
                 }
-                let (slot, first) = self.cluster.slot_of(&format!("{partition:x}"));
-                let [from, to] = [turn, turn + 1].map(|turn| (first + turn) % 3);
-                self.cluster.move_slot(&slot, from, to).for_each(drop);
+                *place = (from + 1) % 3;
+                let moving = self.cluster.move_slot(slot, from, *place);
+                sleep(REST);
+                moving.for_each(drop);
                 self.cluster.agrees();
                 moved += 1;
+                sleep(REST);
             }
         }
         moved
