@@ -1,5 +1,5 @@
 //! What Redis answers is cut after any byte, of each call of the log and its dead letters: a delivery is one, and at once.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
