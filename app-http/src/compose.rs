@@ -77,7 +77,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send 
         // Without it the chat goes on: events wait in the outbox.
         let kafka = Arc::new(compose::kafka(bus, runtime.clone())?);
         dependencies.push(Dependency { probe: kafka.clone(), required: false });
-        relay = bus.relay.then(|| Relaying::between(store.outbox.clone(), kafka));
+        relay = bus.relay.then(|| Relaying::between(store.outbox.clone(), kafka, runtime.clone()));
     }
     dependencies.push(Dependency { probe: ai_probe, required: false });
     let sessions: Arc<dyn SessionStore> = Arc::new(MeasuredStore::new(store.sessions, runtime.clone()));

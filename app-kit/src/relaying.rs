@@ -1,7 +1,7 @@
 //! The relay of a program, and its loops: readies the bus, and moves events to it from the outbox while the program runs.
 
-use chatcore::port::{EventBus, Outbox};
-use chatcore::relay::{Moved, Relay};
+use chatcore::port::{EventBus, Outbox, Runtime};
+use chatcore::relay::Relay;
 use futures_util::future::join;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Pauses {
 }
 
 /// What moves events from an outbox to a bus.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Relaying {
     relay: Relay,
     bus: Arc<dyn EventBus>,
@@ -34,13 +34,13 @@ pub struct Relaying {
 impl Relaying {
     /// From this outbox to this bus.
     #[must_use]
-    pub fn between(outbox: Arc<dyn Outbox>, bus: Arc<dyn EventBus>) -> Self {
-        Self { relay: Relay::new(outbox, bus.clone(), BATCH, WAIT), bus }
+    pub fn between(outbox: Arc<dyn Outbox>, bus: Arc<dyn EventBus>, runtime: Arc<dyn Runtime>) -> Self {
+        Self { relay: Relay::new(outbox, bus.clone(), runtime, BATCH, WAIT), bus }
     }
 
     /// Moves events, for ever; it may be dropped at any point. What is left for later comes again.
     pub async fn run(self) {
-        join(ready(&*self.bus), relay(&self.relay)).await;
+        join(ready(&*self.bus), relay(self.relay)).await;
     }
 }
 
@@ -53,18 +53,15 @@ async fn ready(bus: &dyn EventBus) {
     }
 }
 
-async fn relay(relay: &Relay) {
+async fn relay(mut relay: Relay) {
     let mut pauses = Pauses::FIRST;
     loop {
         match relay.step().await {
-            Ok(Moved { left: 0, .. }) => {
-                pauses = Pauses::FIRST;
-                continue;
+            Ok(_) => pauses = Pauses::FIRST,
+            Err(error) => {
+                tracing::warn!(%error, source = %error.source, "events wait: the outbox or the bus failed");
+                pauses.next().await;
             }
-            // The bus has said why.
-            Ok(Moved { .. }) => {}
-            Err(error) => tracing::warn!(%error, source = %error.source, "events wait: the outbox or the bus failed"),
         }
-        pauses.next().await;
     }
 }

@@ -55,7 +55,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     if settings.store.kafka.as_ref().is_some_and(|kafka| kafka.relay) {
         let (outbox, probe) = Store::open(&settings.store, &runtime).await?.outbox();
         probes.push(probe);
-        relay = Some(Relaying::between(outbox, bus.clone()));
+        relay = Some(Relaying::between(outbox, bus.clone(), runtime.clone()));
     }
     let group = settings.store.kafka.as_ref().map_or(GROUP, |kafka| &kafka.group).to_owned();
     Ok(Parts { handlers, bus, group, relay, probes, runtime })

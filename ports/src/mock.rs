@@ -9,8 +9,8 @@ use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{
-    Acked, AiChunk, AiError, AiGateway, Backlog, Claims, Credentials, DeadLetter, DeadLetterId, DeadLetters,
-    DeadLettersPage, Delivery, DeliveryId, Entry, EntryId, EventBus, Health, Outbox, Probe, Prompt, Published, Replay,
+    Acked, AiChunk, AiError, AiGateway, Backlog, Claimed, Claims, Credentials, DeadLetter, DeadLetterId, DeadLetters,
+    DeadLettersPage, Delivery, DeliveryId, EntryId, EventBus, Health, Mark, Outbox, Probe, Prompt, Published, Replay,
     Runtime, SessionStore, Settled, Subscription, Taken, Throttle, TokenError, TokenIssuer, User, UserDirectory,
 };
 use chatcore::session::{Adopted, Session, SessionsPage};
@@ -64,7 +64,7 @@ mock! {
 
     #[async_trait]
     impl Outbox for Outbox {
-        async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError>;
+        async fn claim_behind(&self, mark: &Mark, max: usize, wait: Duration) -> Result<Claimed, BackendError>;
         async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError>;
         async fn backlog(&self) -> Result<Backlog, BackendError>;
     }

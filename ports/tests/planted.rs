@@ -29,6 +29,7 @@ const TABLE: [(Plant, &str); Plant::ALL.len()] = [
     (Plant::QuietOfTheLast, "no_lease_runs_out_in_quiet"),
     (Plant::ListByBirth, "sessions_are_listed_newest_first"),
     (Plant::OutboxForgetsOrder, "the_outbox_keeps_each_sessions_order"),
+    (Plant::ClaimForgetsMark, "a_claim_goes_on_behind_a_mark"),
     (Plant::SettleDropsUnsettled, "nothing_claimed_is_lost"),
 ];
 

@@ -23,6 +23,7 @@ mod consumer;
 mod guests;
 mod logins;
 mod readers;
+mod relay;
 mod sweeper;
 mod threads;
 

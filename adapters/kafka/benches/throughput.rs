@@ -12,7 +12,7 @@ use chatcore::error::BackendError;
 use chatcore::event::{Event, EventBody};
 use chatcore::id::MessageId;
 use chatcore::message::{AiReply, Answer, Message, Status};
-use chatcore::port::{Backlog, Entry, EntryId, EventBus, Outbox, Runtime as _, Settled};
+use chatcore::port::{Backlog, Claimed, Entry, EntryId, EventBus, Mark, Outbox, Runtime as _, Settled};
 use chatcore::relay::Relay;
 use chatcore_kafka::{Compression, Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
@@ -44,9 +44,10 @@ struct Ready(Mutex<Vec<Entry>>);
 
 #[async_trait]
 impl Outbox for Ready {
-    async fn claim(&self, max: usize, _wait: Duration) -> Result<Vec<Entry>, BackendError> {
+    async fn claim_behind(&self, _: &Mark, max: usize, _wait: Duration) -> Result<Claimed, BackendError> {
         let entries = self.0.lock().unwrap();
-        Ok(entries[entries.len().saturating_sub(max)..].iter().rev().cloned().collect())
+        let entries = entries[entries.len().saturating_sub(max)..].iter().rev().cloned().collect();
+        Ok(Claimed { entries, end: Mark::default() })
     }
 
     async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError> {
@@ -84,8 +85,8 @@ async fn relay(bus: &Arc<Kafka>, events: &[Event]) -> Duration {
     let entry = |(number, event): (usize, &Event)| Entry { id: EntryId(number.to_string()), event: event.clone() };
     let entries = events.iter().enumerate().map(entry).rev().collect();
     let outbox = Arc::new(Ready(Mutex::new(entries)));
-    let relay = Relay::new(outbox.clone(), bus.clone(), BATCH, Duration::ZERO);
     let start = TokioRuntime::current();
+    let mut relay = Relay::new(outbox.clone(), bus.clone(), Arc::new(start.clone()), BATCH, Duration::ZERO);
     while outbox.backlog().await.unwrap().events > 0 {
         relay.step().await.unwrap();
     }

@@ -13,7 +13,7 @@ use crate::wakes::{LOOK, Wakes};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::OutboxFull;
-use chatcore::port::{Backlog, Entry, EntryId, Outbox, Settled};
+use chatcore::port::{Backlog, Claimed, Entry, EntryId, Mark, Outbox, Settled};
 use deadpool_redis::redis::cmd;
 use futures_util::future::{Either, join_all, select};
 use std::collections::BTreeMap;
@@ -21,24 +21,33 @@ use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// How often it is looked what was written behind what is left.
+const LOOK_BEHIND: Duration = Duration::from_millis(100);
+
+/// An entry's id in each partition of which some were seen.
+type Places = BTreeMap<Partition, String>;
+
 static SETTLE: Script = Script::with(include_str!("lua/settle.lua"), include_str!("lua/bus/park.lua"));
 static DROPPED: Script = Script::new(include_str!("lua/dropped.lua"));
 
 #[async_trait]
 impl Outbox for Redis {
-    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError> {
+    async fn claim_behind(&self, mark: &Mark, max: usize, wait: Duration) -> Result<Claimed, BackendError> {
+        let places = self.places(mark);
+        // Nobody is told of what is written behind something.
+        let look = if places.is_empty() { LOOK } else { LOOK_BEHIND };
         let now = || self.inner.runtime.elapsed();
         let end = now().saturating_add(wait);
         let mut wakes = None;
         loop {
-            let entries = self.oldest(max).await?;
+            let claimed = self.oldest(&places, max).await?;
             let left = end.saturating_sub(now());
-            if !entries.is_empty() || left.is_zero() {
-                return Ok(entries);
+            if !claimed.entries.is_empty() || left.is_zero() {
+                return Ok(claimed);
             }
             // Whoever finds something at once listens to nothing.
             let news = wakes.get_or_insert_with(|| Wakes::new(self));
-            let pause = left.min(LOOK);
+            let pause = left.min(look);
             let refused = match select(pin!(news.next()), self.inner.runtime.sleep(pause)).await {
                 Either::Left((news, _)) => news.is_err(),
                 Either::Right(_) => false,
@@ -67,7 +76,8 @@ impl Outbox for Redis {
 
     async fn backlog(&self) -> Result<Backlog, BackendError> {
         let lengths = self.lengths().await?;
-        let heads = lengths.iter().filter(|(_, length)| *length > 0).map(|(partition, _)| self.head(*partition, 1));
+        let heads =
+            lengths.iter().filter(|(_, length)| *length > 0).map(|(partition, _)| self.run(*partition, None, 1));
         let heads = some(join_all(heads).await)?;
         let oldest = heads.iter().flat_map(|(_, head)| head).filter_map(|head| head.at().ok()).min();
         Ok(Backlog { events: lengths.iter().map(|(_, length)| length).sum(), oldest })
@@ -94,17 +104,18 @@ impl Redis {
         self.outbox_share().max(1)
     }
 
-    /// The oldest entries; of each partition that has some a fair share.
-    async fn oldest(&self, max: usize) -> Result<Vec<Entry>, BackendError> {
+    /// The oldest entries behind those; of each partition that has some a fair share.
+    async fn oldest(&self, behind: &Places, max: usize) -> Result<Claimed, BackendError> {
         let mut lengths = self.lengths().await?;
         // Where not all can have a share, each has its turn.
         let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed) % lengths.len().max(1);
         lengths.rotate_left(turn);
         let shares = shares(max as u64, &lengths);
-        let heads = shares.iter().map(|(partition, share)| self.head(*partition, *share));
+        let heads = shares.iter().map(|(partition, share)| self.run(*partition, behind.get(partition), *share));
         let heads = some(join_all(heads).await)?;
-        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut entries, mut unreadable, mut ends) = (Vec::new(), Vec::new(), behind.clone());
         for (partition, head) in heads {
+            ends.extend(head.last().map(|last| (partition, last.id.clone())));
             for record in head {
                 let id = EntryId(format!("{}/{}", partition.0, record.id));
                 match record.event() {
@@ -117,7 +128,8 @@ impl Redis {
         if !unreadable.is_empty() {
             self.settle(&unreadable).await?;
         }
-        Ok(entries)
+        let ends: Vec<String> = ends.into_iter().map(|(partition, id)| format!("{}/{id}", partition.0)).collect();
+        Ok(Claimed { entries, end: Mark(ends.join(" ")) })
     }
 
     /// How many entries each partition has.
@@ -129,10 +141,10 @@ impl Redis {
         some(join_all(self.inner.keys.partitions().map(length)).await)
     }
 
-    /// The first entries of a partition.
-    async fn head(&self, partition: Partition, count: u64) -> Read<(Partition, Vec<Record>)> {
-        let mut range = cmd("XRANGE");
-        range.arg(self.inner.keys.outbox(partition)).arg("-").arg("+").arg("COUNT").arg(count);
+    /// The first entries of a partition behind this one, or of all.
+    async fn run(&self, partition: Partition, behind: Option<&String>, count: u64) -> Read<(Partition, Vec<Record>)> {
+        let (mut range, from) = (cmd("XRANGE"), behind.map_or("-".to_owned(), |id| format!("({id}")));
+        range.arg(self.inner.keys.outbox(partition)).arg(from).arg("+").arg("COUNT").arg(count);
         Ok((partition, Record::read_all(self.inner.client.command(&range).await?)?))
     }
 
@@ -141,6 +153,12 @@ impl Redis {
         let call = SETTLE.on(&[keys.outbox(partition), keys.letters(partition)]);
         let call = call.arg(self.most_events()).arg(RELAY);
         entries.iter().fold(call, |call, (id, reason)| call.arg(*id).arg(*reason))
+    }
+
+    /// Reads a mark that a claim made.
+    fn places(&self, mark: &Mark) -> Places {
+        let ids = mark.0.split_whitespace().map(|id| EntryId(id.to_owned()));
+        ids.filter_map(|id| self.place(&id).map(|(partition, id)| (partition, id.to_owned()))).collect()
     }
 
     /// Reads an id that a claim made; `None` for any other.

@@ -11,6 +11,7 @@ use chatcore::id::SessionId;
 use chatcore::policy::OutboxFull;
 use chatcore::port::{EventBus, Outbox, Published, Settled, Subscription};
 use chatcore::relay::Relay;
+use chatcore_ports::tokio::TokioRuntime;
 use common::events::{count, event, publish, session};
 use common::{Server, config, open};
 use std::collections::BTreeMap;
@@ -56,7 +57,8 @@ async fn two_relays_at_once_lose_nothing_and_keep_the_order() {
     publish(&one, &all).await;
     let bus = Arc::new(Recorder::default());
     let relays = [(one.clone(), 7), (two, 16)].map(|(outbox, batch)| {
-        let relay = Relay::new(outbox.clone(), bus.clone(), batch, Duration::ZERO);
+        let runtime = Arc::new(TokioRuntime::current());
+        let mut relay = Relay::new(outbox.clone(), bus.clone(), runtime, batch, Duration::ZERO);
         tokio::spawn(async move {
             while outbox.backlog().await.unwrap().events > 0 {
                 relay.step().await.unwrap();

@@ -8,8 +8,8 @@ use crate::tx::Tx;
 use crate::wake::Topics;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::port::{Backlog, Entry, EntryId, Outbox, Settled};
-use rusqlite::params;
+use chatcore::port::{Backlog, Claimed, Entry, EntryId, Mark, Outbox, Settled};
+use rusqlite::{Row, params};
 use std::time::Duration;
 
 macro_rules! unsettled {
@@ -17,7 +17,8 @@ macro_rules! unsettled {
         concat!(
             "SELECT ",
             $columns,
-            " FROM events WHERE no > (SELECT settled_to FROM log WHERE one = 1) AND settled = 0 ORDER BY no LIMIT ?1"
+            " FROM events WHERE no > max(?1, (SELECT settled_to FROM log WHERE one = 1)) AND settled = 0
+            ORDER BY no LIMIT ?2"
         )
     };
 }
@@ -29,10 +30,12 @@ const SETTLE: &str = "UPDATE events SET settled = 1 WHERE no = ?1";
 
 #[async_trait]
 impl Outbox for Sqlite {
-    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError> {
-        let look =
-            move |step: &Tx<'_>| step.all(OLDEST, params![rows(max)], |row| Ok((row.get(0)?, Record::read(row, 1)?)));
+    async fn claim_behind(&self, mark: &Mark, max: usize, wait: Duration) -> Result<Claimed, BackendError> {
+        let last: i64 = mark.0.parse().unwrap_or_default();
+        let read = |row: &Row<'_>| Ok((row.get(0)?, Record::read(row, 1)?));
+        let look = move |step: &Tx<'_>| step.all(OLDEST, params![last, rows(max)], read);
         let found: Vec<(i64, Record)> = self.watch((Topics::LOG, wait), look, |found| !found.is_empty()).await?;
+        let end = Mark(found.last().map_or(last, |(no, _)| *no).to_string());
         let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
         for (no, record) in found {
             let id = EntryId(no.to_string());
@@ -45,7 +48,7 @@ impl Outbox for Sqlite {
         if !unreadable.is_empty() {
             self.settle(&unreadable).await?;
         }
-        Ok(entries)
+        Ok(Claimed { entries, end })
     }
 
     async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError> {
@@ -56,7 +59,7 @@ impl Outbox for Sqlite {
     async fn backlog(&self) -> Result<Backlog, BackendError> {
         self.read(|step| {
             let events = log::unsettled(step)?;
-            let oldest = step.one(SINCE, params![1], |row| row.time(0))?;
+            let oldest = step.one(SINCE, params![0, 1], |row| row.time(0))?;
             Ok(Backlog { events, oldest })
         })
         .await

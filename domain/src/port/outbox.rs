@@ -20,6 +20,19 @@ pub struct Entry {
     pub event: Event,
 }
 
+/// A place in the outbox, the head by default; the adapter makes and reads it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark(pub String);
+
+/// What a claim saw.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claimed {
+    /// Entries, of each session in order.
+    pub entries: Vec<Entry>,
+    /// The place behind them and behind all that the claim was behind.
+    pub end: Mark,
+}
+
 /// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
@@ -47,12 +60,19 @@ pub struct Backlog {
 ///   settled is claimed again.
 /// - **a refused entry is parked** and those behind it go on.
 /// - **a claim waits for the first**.
+/// - **a claim goes on behind a mark**: claim by claim, each from the end of the one before, every entry is seen, whatever is
+///   left unsettled; and what is written meanwhile is seen behind the last.
 /// - **a full queue refuses questions alone**: answers and deletions are still written; **a full log refuses nothing** and drops
 ///   its oldest.
 #[async_trait]
 pub trait Outbox: Debug + Send + Sync + 'static {
-    /// The oldest unsettled entries, at most `max`; waits at most `wait` for the first.
-    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError>;
+    /// The oldest unsettled entries behind a mark, at most `max`; waits at most `wait` for the first.
+    async fn claim_behind(&self, mark: &Mark, max: usize, wait: Duration) -> Result<Claimed, BackendError>;
+
+    /// The oldest unsettled entries of all, likewise.
+    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError> {
+        Ok(self.claim_behind(&Mark::default(), max, wait).await?.entries)
+    }
 
     /// Takes entries out. Those that are out already are no error.
     async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError>;

@@ -9,7 +9,7 @@ use chatcore::event::{Event, EventBody};
 use chatcore::id::{RequestId, SessionId};
 use chatcore::message::{Message, Role, Status};
 use chatcore::policy::OutboxFull;
-use chatcore::port::{Backlog, DeadLettersPage, Entry, EntryId, Outbox, Settled};
+use chatcore::port::{Backlog, DeadLettersPage, Entry, EntryId, Mark, Outbox, Settled};
 use chatcore::turn::{Refusal, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ laws! {
     nothing_claimed_is_lost,
     a_refused_entry_is_parked,
     a_claim_waits_for_the_first,
+    a_claim_goes_on_behind_a_mark,
     a_full_queue_refuses_questions_alone,
     a_full_log_refuses_nothing,
 }
@@ -245,6 +246,45 @@ pub async fn a_claim_waits_for_the_first(harness: &StoreHarness) {
     let claimed = claimed.expect("claim answers");
     let sessions: Vec<_> = claimed.iter().map(|entry| entry.event.session).collect();
     assert_eq!(sessions, [asked.turn.id.session], "the event that it waited for");
+}
+
+/// Nothing is settled but one here and there, and yet all is seen once, to the end; what comes then is seen behind the end, as
+/// soon as it is there, and all that is left from the head.
+pub async fn a_claim_goes_on_behind_a_mark(harness: &StoreHarness) {
+    let open = queue(harness).await;
+    for number in 0..5 {
+        eight_turns(Chat::new(&open.store, &format!("user{number}"))).await;
+    }
+    let (mut at, mut left) = (Mark::default(), Vec::new());
+    loop {
+        let claimed = open.outbox.claim_behind(&at, 7, Duration::ZERO).await.expect("claim answers");
+        at = claimed.end;
+        if claimed.entries.is_empty() {
+            break;
+        }
+        let mut entries = claimed.entries.into_iter();
+        settle(&open.outbox, entries.next().map(|entry| entry.id)).await;
+        left.extend(entries);
+    }
+    let mut seen: BTreeMap<SessionId, u64> = BTreeMap::new();
+    for Entry { event, .. } in &left {
+        let last = seen.insert(event.session, event.seq).unwrap_or_default();
+        assert!(event.seq > last, "session {} is out of order, or an event came twice", event.session);
+    }
+    let by_id = |mut entries: Vec<Entry>| {
+        entries.sort_by(|one, other| one.id.cmp(&other.id));
+        entries
+    };
+    assert_eq!(by_id(claim(&open.outbox, 100).await), by_id(left), "what is not settled is there from the head");
+    let chat = Chat::new(&open.elsewhere, "ann");
+    let write = async {
+        harness.wait(Duration::from_millis(20)).await;
+        chat.ask(Target::New, "k").await
+    };
+    let (claimed, asked) = tokio::join!(open.outbox.claim_behind(&at, 10, LONG), write);
+    let entries = claimed.expect("claim answers").entries;
+    let sessions: Vec<_> = entries.iter().map(|entry| entry.event.session).collect();
+    assert_eq!(sessions, [asked.turn.id.session], "what is new");
 }
 
 /// A new question is refused until there is room; answers, replays, closes and deletions never are.

@@ -48,6 +48,8 @@ pub enum Plant {
     ListByBirth,
     /// `claim` gives all questions before all answers.
     OutboxForgetsOrder,
+    /// `claim` begins at the head, whatever the mark.
+    ClaimForgetsMark,
     /// `settle` takes out everything up to the last entry it is given.
     SettleDropsUnsettled,
 }
@@ -55,7 +57,7 @@ pub enum Plant {
 impl Plant {
     /// All bugs.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ExtendIgnoresFence,
         Self::FinishIgnoresFence,
         Self::CloseKeepsFence,
@@ -75,6 +77,7 @@ impl Plant {
         Self::QuietOfTheLast,
         Self::ListByBirth,
         Self::OutboxForgetsOrder,
+        Self::ClaimForgetsMark,
         Self::SettleDropsUnsettled,
     ];
 

@@ -190,7 +190,7 @@ impl World {
         let (sessions, runtime) = (store.clone() as Arc<dyn SessionStore>, Arc::new(self.sim.runtime(group)));
         let mut sweeper = Sweeper::new(sessions, runtime, LEASE, 10);
         let bus = Arc::new(Far::new(self.bus.clone(), self.net.clone()));
-        let relay = Relay::new(store, bus, 16, Duration::from_secs(1));
+        let mut relay = Relay::new(store, bus, Arc::new(self.sim.runtime(group)), 16, Duration::from_secs(1));
         let world = self.clone();
         self.sim.spawn(group, async move {
             loop {

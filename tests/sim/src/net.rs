@@ -8,7 +8,7 @@ use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{
-    Backlog, Entry, EntryId, EventBus, Outbox, Published, Runtime, SessionStore, Settled, Subscription,
+    Backlog, Claimed, EntryId, EventBus, Mark, Outbox, Published, Runtime, SessionStore, Settled, Subscription,
 };
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
@@ -213,8 +213,8 @@ impl SessionStore for Far<MemoryStore> {
 
 #[async_trait]
 impl Outbox for Far<MemoryStore> {
-    async fn claim(&self, max: usize, wait: Duration) -> Result<Vec<Entry>, BackendError> {
-        far!(self, |port| port.claim(max, wait))
+    async fn claim_behind(&self, mark: &Mark, max: usize, wait: Duration) -> Result<Claimed, BackendError> {
+        far!(self, |port, mark| port.claim_behind(&mark, max, wait))
     }
 
     async fn settle(&self, entries: &[(EntryId, Settled)]) -> Result<(), BackendError> {

@@ -71,8 +71,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an event that the bus left is settled",
         file: "domain/src/relay.rs",
-        from: "return None;",
-        to: "Settled::Published",
+        from: "Published::Later(error) => Err(error),",
+        to: "Published::Later(_) => Ok(Settled::Published),",
+        finder: Finder::Simulation(&["I3:"]),
+    },
+    Mutant {
+        name: "an event overtakes one of its session that the bus left",
+        file: "domain/src/relay.rs",
+        from: "entries.retain(|entry| !held.contains(&entry.event.session));",
+        to: "entries.retain(|_| true);",
         finder: Finder::Simulation(&["I3:"]),
     },
     Mutant {

@@ -102,12 +102,13 @@ impl Log {
 
 /// The outbox.
 impl Log {
-    /// The oldest queued entries; `None` while there is none.
-    pub(super) fn claim(&self, max: usize) -> Option<Vec<Entry>> {
+    /// The oldest queued entries behind this one; `None` while there is none.
+    pub(super) fn claim(&self, last: u64, max: usize) -> Option<Vec<Entry>> {
         let entry = |id: &u64| {
             self.records.get(id).map(|event| Entry { id: EntryId(id.to_string()), event: Event::clone(event) })
         };
-        let mut entries: Vec<Entry> = self.queued.iter().take(max).filter_map(entry).collect();
+        let first = if self.plant.is(Plant::ClaimForgetsMark) { 0 } else { last + 1 };
+        let mut entries: Vec<Entry> = self.queued.range(first..).take(max).filter_map(entry).collect();
         if self.plant.is(Plant::OutboxForgetsOrder) {
             entries.sort_by_key(|entry| !matches!(entry.event.body, EventBody::ChatRequested(_)));
         }
