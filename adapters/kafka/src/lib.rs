@@ -6,7 +6,7 @@
 //! | `deadline` | no call hangs |
 //! | `link`, `tls` | the client that writes (rskafka), with deadlines; its encryption |
 //! | `topics`, `topic`, `partition` | which topics and partitions there are, and where a key goes |
-//! | `record`, `publish` | events as records; publishing in order |
+//! | `record`, `publish`, `slow` | events as records; publishing in order, past partitions that do not answer |
 //! | `group` | the client that reads as a member of a group (krafka) |
 //! | `lanes`, `merge`, `attempts` | what a member has in hand and how far it is, without I/O |
 //! | `member`, `subscription` | a member at work, and what a program holds of it |
@@ -28,6 +28,7 @@ mod partition;
 mod probe;
 mod publish;
 mod record;
+mod slow;
 mod subscription;
 mod tls;
 mod topic;
@@ -40,6 +41,7 @@ use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use letters::Replays;
 use link::Link;
+use slow::Slow;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -57,6 +59,7 @@ struct Inner {
     link: Link,
     runtime: Arc<dyn Runtime>,
     counts: Mutex<Option<Counts>>,
+    slow: Slow,
 }
 
 impl Kafka {
@@ -68,7 +71,7 @@ impl Kafka {
     pub fn open(config: KafkaConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
         config.check()?;
         let link = Link::new(&config, runtime.clone())?;
-        let inner = Inner { config: Arc::new(config), link, runtime, counts: Mutex::default() };
+        let inner = Inner { config: Arc::new(config), link, runtime, counts: Mutex::default(), slow: Slow::default() };
         Ok(Self { inner: Arc::new(inner), replays: Replays::Any })
     }
 

@@ -11,10 +11,14 @@ use chatcore::id::SessionId;
 use chatcore::port::Published;
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// As many records share a batch, and as many bytes: half of what a broker takes unless it is told otherwise.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 512 * 1024;
+
+/// How often it is tried to make a topic that could not be had, while events of others go out.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// What goes to each partition at once; events by their place in the call.
 type Round = BTreeMap<Part, Vec<usize>>;
@@ -23,8 +27,10 @@ type Round = BTreeMap<Part, Vec<usize>>;
 pub(crate) async fn publish(kafka: &Kafka, events: &[Event]) -> Result<Vec<Published>, BackendError> {
     let topics: BTreeSet<Topic> = events.iter().map(Topic::of).collect();
     let needed: Vec<&str> = topics.into_iter().map(|topic| kafka.inner.config.topics.name(topic)).collect();
-    let counts = kafka.counts(&needed).await?;
-    let mut call = Call { kafka, events, results: vec![Published::Done; events.len()], failed: BTreeMap::new() };
+    let counts = kafka.known(&needed, AGAIN).await?;
+    let result = |event| counts.part_of(event).map_or_else(Published::Later, |_| Published::Done);
+    let results = events.iter().map(result).collect();
+    let mut call = Call { kafka, events, results, failed: BTreeMap::new() };
     for round in rounds(events, &counts) {
         call.run(round).await;
     }
@@ -34,12 +40,12 @@ pub(crate) async fn publish(kafka: &Kafka, events: &[Event]) -> Result<Vec<Publi
     Ok(call.results)
 }
 
-/// An event whose predecessor goes to another topic waits for a later round, until that one is acknowledged.
+/// An event whose topic cannot be had is in none. An event whose predecessor goes to another topic waits for a later round, until that one is acknowledged.
 fn rounds(events: &[Event], counts: &Counts) -> Vec<Round> {
     let mut last: BTreeMap<SessionId, (usize, Part)> = BTreeMap::new();
     let mut rounds: Vec<Round> = Vec::new();
     for (index, event) in events.iter().enumerate() {
-        let part = counts.part_of(event);
+        let Ok(part) = counts.part_of(event) else { continue };
         let round = match last.get(&event.session) {
             Some((round, before)) if *before == part => *round,
             Some((round, _)) => round + 1,
@@ -68,12 +74,17 @@ impl Call<'_> {
         let mut sends = Vec::new();
         for (part, indexes) in round {
             let failed = self.failed.get(&part).cloned();
+            let before = |index: usize| blocked.get(&self.events[index].session).filter(|(first, _)| *first < index);
             let mut open = Vec::new();
             for index in indexes {
-                match failed.as_ref().or_else(|| blocked.get(&self.events[index].session)) {
+                match failed.as_ref().or_else(|| before(index).map(|(_, error)| error)) {
                     Some(error) => self.results[index] = Published::Later(error.clone()),
                     None => open.push(index),
                 }
+            }
+            if let Some(error) = open.first().and_then(|first| self.kafka.scout(part, &self.events[*first])) {
+                open.drain(..).for_each(|index| self.results[index] = Published::Later(error.clone()));
+                self.failed.insert(part, error);
             }
             sends.push(send(self.kafka, self.events, part, open));
         }
@@ -87,13 +98,14 @@ impl Call<'_> {
         }
     }
 
-    /// Sessions of which an event failed.
-    fn blocked(&self) -> BTreeMap<SessionId, BackendError> {
-        let failed = |(event, result): (&Event, &Published)| match result {
-            Published::Later(error) => Some((event.session, error.clone())),
+    /// Sessions of which an event failed, and which the first is.
+    fn blocked(&self) -> BTreeMap<SessionId, (usize, BackendError)> {
+        let failed = |(index, (event, result)): (usize, (&Event, &Published))| match result {
+            Published::Later(error) => Some((event.session, (index, error.clone()))),
             _ => None,
         };
-        self.events.iter().zip(&self.results).filter_map(failed).collect()
+        // Of several the first is collected last.
+        self.events.iter().zip(&self.results).enumerate().rev().filter_map(failed).collect()
     }
 }
 
@@ -105,6 +117,7 @@ async fn send(kafka: &Kafka, events: &[Event], part: Part, open: Vec<usize>) -> 
     let mut results = Vec::new();
     while let Some(batch) = batches.pop() {
         let records = || batch.iter().map(|index| record::of_event(&events[*index])).collect();
+        let start = kafka.inner.runtime.elapsed();
         let result = match kafka.inner.link.append(topic, part.number, records).await {
             Ok(()) => Published::Done,
             Err(Failed::TooLarge | Failed::Invalid(_)) if batch.len() > 1 => {
@@ -116,6 +129,9 @@ async fn send(kafka: &Kafka, events: &[Event], part: Part, open: Vec<usize>) -> 
             Err(Failed::Invalid(why)) => Published::Refused(format!("never taken by the topic {topic}: {why}")),
             Err(failed) => Published::Later(failed.into()),
         };
+        if let Published::Later(error) = &result {
+            kafka.inner.slow.note(part, kafka.took_long(start).then(|| error.clone()));
+        }
         let behind = matches!(result, Published::Later(_)).then(|| std::mem::take(&mut batches));
         let settled = batch.into_iter().chain(behind.into_iter().flatten().flatten());
         results.extend(settled.map(|index| (index, result.clone())));

@@ -1,0 +1,132 @@
+//! A topic or a partition that cannot be had holds back its own events, and no others.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use chatcore::event::{Event, EventBody};
+use chatcore::id::{MessageId, SessionId};
+use chatcore::message::{AiReply, Answer, Message, Status};
+use chatcore::port::{EventBus, Published, Runtime};
+use chatcore_kafka::{Kafka, KafkaConfig};
+use chatcore_ports::tokio::TokioRuntime;
+use common::{Broker, broker, new_session, open, publish, question, take};
+use std::time::Duration;
+use tokio::time::Instant;
+
+fn deletion(session: SessionId, seq: u64) -> Event {
+    Event { body: EventBody::SessionDeleted, ..question(session, seq, "") }
+}
+
+fn answer(session: SessionId, seq: u64) -> Event {
+    let asked = question(session, seq, "");
+    let answer = Answer { status: Status::Completed, content: "!".into(), reply: AiReply::default() };
+    let id = MessageId::from(TokioRuntime::current().new_id());
+    let body = EventBody::ChatResponded(Box::new(Message::answer(id, seq, seq - 1, answer, asked.at)));
+    Event { body, ..asked }
+}
+
+/// What came of each event.
+async fn told(bus: &Kafka, events: &[Event]) -> Vec<&'static str> {
+    let results = bus.publish(events).await.unwrap();
+    let told = |result| match result {
+        Published::Done => "done",
+        Published::Later(_) => "later",
+        Published::Refused(_) => "refused",
+    };
+    results.into_iter().map(told).collect()
+}
+
+/// Events of all kinds in one call, where the topic of answers cannot be had.
+async fn all_but_answers_go_out(bus: &Kafka) {
+    let [first, second, third] = [new_session(), new_session(), new_session()];
+    let mixed = [
+        question(first, 1, "?"),
+        answer(first, 2),
+        deletion(first, 3),
+        question(second, 1, &"x".repeat(2 << 20)),
+        deletion(second, 2),
+        question(third, 1, "?"),
+    ];
+    for _ in 0..2 {
+        assert_eq!(told(bus, &mixed).await, ["done", "later", "later", "refused", "done", "done"]);
+    }
+}
+
+/// The other topics are there.
+async fn without_answers(config: &KafkaConfig) {
+    let mut others = config.clone();
+    others.topics.responses.push_str("-other");
+    open(others).create_topics().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_cannot_be_made_holds_back_its_own_events() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    without_answers(&config).await;
+    // More brokers than there are.
+    config.replication = 3;
+    let bus = open(config.clone());
+    all_but_answers_go_out(&bus).await;
+    assert!(bus.subscribe("group").await.is_err(), "who reads needs all of them");
+    // Somebody makes it.
+    config.replication = 1;
+    open(config).create_topics().await.unwrap();
+    publish(&bus, &[answer(new_session(), 2)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_may_not_be_described_holds_back_its_own_events() {
+    let Some(broker) = broker().await else { return };
+    let config = common::config(broker);
+    open(config.clone()).create_topics().await.unwrap();
+    let acls =
+        async |args: &[&str]| broker.tool(&[&["acls"], args, &["--topic", &config.topics.responses]].concat()).await;
+    acls(&["--add", "--allow-principal", "User:*", "--operation", "Write", "--operation", "Create"]).await;
+    acls(&["--add", "--deny-principal", "User:*", "--operation", "Describe"]).await;
+    let bus = open(config.clone());
+    all_but_answers_go_out(&bus).await;
+    acls(&["--remove", "--force"]).await;
+    publish(&bus, &[answer(new_session(), 2)]).await;
+}
+
+async fn needs_replicas(broker: &Broker, topic: &str, how: &[&str]) {
+    let entity = ["configs", "--alter", "--entity-type", "topics", "--entity-name", topic];
+    broker.tool(&[&entity, how].concat()).await;
+}
+
+/// Its leader takes nothing while replicas are missing, and is asked again until the time of a call is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_does_not_answer_is_waited_for_once() {
+    let Some(broker) = broker().await else { return };
+    let config = common::config(broker);
+    let bus = open(config.clone());
+    bus.create_topics().await.unwrap();
+    needs_replicas(broker, &config.topics.sessions, &["--add-config", "min.insync.replicas=2"]).await;
+    let (stuck, free) = (new_session(), new_session());
+    let stuck: Vec<_> = (1..=3).map(|seq| deletion(stuck, seq)).collect();
+    let start = Instant::now();
+    assert_eq!(
+        told(&bus, &[&stuck[..], &[question(free, 1, "?")]].concat()).await,
+        ["later", "later", "later", "done"]
+    );
+    println!("the first call took {:.1?}", start.elapsed());
+    for seq in 2..=20 {
+        let start = Instant::now();
+        let events = [&stuck[..], &[question(free, seq, "?")]].concat();
+        assert_eq!(told(&bus, &events).await, ["later", "later", "later", "done"]);
+        assert!(start.elapsed() < Duration::from_secs(2), "others wait for it: {:?}", start.elapsed());
+    }
+    needs_replicas(broker, &config.topics.sessions, &["--delete-config", "min.insync.replicas"]).await;
+    publish(&bus, &stuck).await;
+    let member = bus.subscribe("group").await.unwrap();
+    let (mut last, mut asked) = (0, 0);
+    while last < 3 || asked < 20 {
+        let event = take(&member).await;
+        let seen = if event.session == free { &mut asked } else { &mut last };
+        assert!(event.seq <= *seen + 1, "event {} came after {seen}", event.seq);
+        *seen = event.seq.max(*seen);
+    }
+    member.close().await.unwrap();
+}
