@@ -10,7 +10,7 @@ use chatcore::message::{AiReply, Answer, Message, Status};
 use chatcore::port::{EventBus, Published, Runtime};
 use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
-use common::{Broker, broker, new_session, open, publish, question, take};
+use common::{broker, lose, new_session, open, open_line, publish, question, take};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -91,19 +91,16 @@ async fn a_topic_that_may_not_be_described_holds_back_its_own_events() {
     publish(&bus, &[answer(new_session(), 2)]).await;
 }
 
-async fn needs_replicas(broker: &Broker, topic: &str, how: &[&str]) {
-    let entity = ["configs", "--alter", "--entity-type", "topics", "--entity-name", topic];
-    broker.tool(&[&entity, how].concat()).await;
-}
-
-/// Its leader takes nothing while replicas are missing, and is asked again until the time of a call is over.
+/// As if its leader were away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_does_not_answer_is_waited_for_once() {
     let Some(broker) = broker().await else { return };
-    let config = common::config(broker);
+    let mut config = common::config(broker);
+    open_line(broker);
+    config.bootstrap_servers = vec![format!("127.0.0.1:{}", broker.line())];
     let bus = open(config.clone());
     bus.create_topics().await.unwrap();
-    needs_replicas(broker, &config.topics.sessions, &["--add-config", "min.insync.replicas=2"]).await;
+    lose(&config.topics.sessions, true);
     let (stuck, free) = (new_session(), new_session());
     let stuck: Vec<_> = (1..=3).map(|seq| deletion(stuck, seq)).collect();
     let start = Instant::now();
@@ -118,7 +115,7 @@ async fn a_partition_that_does_not_answer_is_waited_for_once() {
         assert_eq!(told(&bus, &events).await, ["later", "later", "later", "done"]);
         assert!(start.elapsed() < Duration::from_secs(2), "others wait for it: {:?}", start.elapsed());
     }
-    needs_replicas(broker, &config.topics.sessions, &["--delete-config", "min.insync.replicas"]).await;
+    lose(&config.topics.sessions, false);
     publish(&bus, &stuck).await;
     let member = bus.subscribe("group").await.unwrap();
     let (mut last, mut asked) = (0, 0);

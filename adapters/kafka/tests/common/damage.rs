@@ -1,4 +1,5 @@
-//! A bad line to the broker: what goes over it arrives, but for some requests that arrive damaged, or with what no broker takes.
+//! A bad line to the broker: what goes over it arrives, but for some requests that arrive damaged, with what no
+//! broker takes, or not at all.
 
 use super::Broker;
 use chatcore::id::SessionId;
@@ -23,6 +24,18 @@ static SPOILED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// From now on a batch that holds this text arrives whole, and says of its records what no broker lets a client say.
 pub(crate) fn spoil(text: &str) {
     SPOILED.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
+}
+
+/// What no request may hold that is to arrive at all.
+static LOST: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// From now on no request that holds this text arrives; or all do again.
+pub(crate) fn lose(text: &str, is_lost: bool) {
+    let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    match is_lost {
+        true => _ = lost.insert(text.to_owned()),
+        false => _ = lost.remove(text),
+    }
 }
 
 /// Opens the line: the broker itself names its end to whoever comes by it.
@@ -63,10 +76,13 @@ fn requests(mut client: &TcpStream, mut broker: &TcpStream) -> Result<()> {
             })
         });
         drop(damaged);
-        let spoiled = SPOILED.lock().unwrap_or_else(PoisonError::into_inner);
         let holds = |text: &String| request.windows(text.len()).any(|bytes| bytes == text.as_bytes());
-        let batch = if spoiled.iter().any(holds) { batch_in(&request) } else { None };
-        drop(spoiled);
+        let holds_any =
+            |texts: &Mutex<BTreeSet<String>>| texts.lock().unwrap_or_else(PoisonError::into_inner).iter().any(holds);
+        if holds_any(&LOST) {
+            continue;
+        }
+        let batch = if holds_any(&SPOILED) { batch_in(&request) } else { None };
         if let Some(batch) = batch {
             // Its first number, which is the broker's to give. The checksum is not over it.
             request[batch + 7] = 1;

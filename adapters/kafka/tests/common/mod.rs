@@ -7,7 +7,7 @@ mod broker;
 mod damage;
 
 pub(crate) use broker::{Broker, broker};
-pub(crate) use damage::{damage, open_line, spoil};
+pub(crate) use damage::{damage, lose, open_line, spoil};
 
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{MessageId, SessionId, UserId};
