@@ -1,22 +1,21 @@
-//! The client that reads as a member of a group (krafka). This file alone knows it.
+//! The client that reads as a member of a group (krafka). This module alone knows it.
+
+mod fault;
+mod offsets;
 
 use crate::config::{GroupProtocol, KafkaConfig, Mechanism, Sasl};
-use crate::error::NAME;
 use crate::lanes::Commit;
 use crate::member::Member;
 use crate::record::Fetched;
 use crate::topic::{Part, Topic};
 use chatcore::error::BackendError;
-use krafka::admin::{
-    AdminClient, DescribeConsumerGroupsOptions, DescribeTopicsOptions, ListConsumerGroupOffsetsOptions,
-    ListOffsetsOptions, ListedOffset, OffsetSpec,
-};
+use fault::failed;
+use krafka::admin::{AdminClient, DescribeConsumerGroupsOptions, DescribeTopicsOptions};
 use krafka::auth::{AuthConfig, TlsConfig};
 use krafka::consumer::{
     AutoOffsetReset, Consumer, ConsumerRebalanceListener, ConsumerRecord, GroupProtocol as Protocol, OffsetAndMetadata,
-    PartitionAssignmentStrategy, PartitionLag, TopicPartition,
+    PartitionAssignmentStrategy, TopicPartition,
 };
-use krafka::error::{ErrorCode, KrafkaError};
 use krafka::{CloseOptions, Kafka};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -104,13 +103,13 @@ impl Group {
         Ok(records.into_iter().filter_map(|record| fetched(&self.config, record)).collect())
     }
 
-    /// Where each partition is read on, and whether all that was there at the last fetch has been handed out.
-    pub(crate) async fn places(&self) -> Vec<(Part, Option<i64>, bool)> {
+    /// Where each partition is read on: all before has been handed out.
+    pub(crate) async fn places(&self) -> BTreeMap<Part, Option<i64>> {
         let lags = self.consumer.lag().await;
         let named: Vec<_> = lags.iter().filter_map(|(named, lag)| Some((part_of(&self.config, named)?, lag))).collect();
         let answered = named.iter().filter(|(_, lag)| lag.high_watermark.is_some()).map(|(part, _)| *part);
         self.answered.lock().unwrap_or_else(PoisonError::into_inner).extend(answered);
-        named.into_iter().map(|(part, lag)| (part, lag.position, lag.lag == Some(0))).collect()
+        named.into_iter().map(|(part, lag)| (part, lag.position)).collect()
     }
 
     /// Whether each of these topics is another than it was when this was asked last; without those that cannot be told of.
@@ -136,45 +135,9 @@ impl Group {
     /// alone. What the client knows of a partition does not tell: it forgets that by a change of the group, and a broker
     /// that it asks on in the same session does not answer again before there is something new.
     pub(crate) async fn is_answered(&self) -> bool {
-        let parts: Vec<Part> = self.places().await.into_iter().map(|(part, ..)| part).collect();
+        let places = self.places().await;
         let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().all(|part| answered.contains(part))
-    }
-
-    /// Partitions that hold something to read of which nothing has come for a while, and where they are read on. Who leads them has
-    /// just told so.
-    pub(crate) async fn overdue(&self) -> Result<BTreeMap<Part, i64>, BackendError> {
-        let paused = self.consumer.paused_partitions().await;
-        let place = |(named, lag): (TopicPartition, PartitionLag)| {
-            let waits = lag.stale && !paused.contains(&(named.topic.clone(), named.partition));
-            Some((part_of(&self.config, &named)?, lag.position.filter(|_| waits)?))
-        };
-        let places: BTreeMap<Part, i64> = self.consumer.lag().await.into_iter().filter_map(place).collect();
-        if places.is_empty() {
-            return Ok(places);
-        }
-        let specs = places.keys().map(|part| (self.named(part), OffsetSpec::Latest));
-        // Brokers that do not answer must not keep those from it that do.
-        let options = ListOffsetsOptions::default().timeout(self.config.call_timeout / 2);
-        let ends = self.admin.list_offsets(specs, options).await.map_err(failed)?;
-        let more = |(named, end): (TopicPartition, Result<ListedOffset, KrafkaError>)| {
-            let (part, end) = part_of(&self.config, &named).zip(end.ok())?;
-            places.get(&part).filter(|place| end.offset > **place).map(|place| (part, *place))
-        };
-        Ok(ends.into_iter().filter_map(more).collect())
-    }
-
-    /// Makes the client ask for these partitions at once: after failures it would wait for up to 30 s. Only between two polls.
-    pub(crate) async fn nudge(&self, parts: &BTreeSet<Part>) {
-        for part in parts {
-            let (topic, number) = (self.config.topics.name(part.topic), part.number);
-            let position = self.consumer.position(topic, number).await;
-            // One of which it holds something does not wait.
-            let waits = position.is_some() && position == self.consumer.fetch_position(topic, number).await;
-            if let Some(position) = position.filter(|_| waits) {
-                _ = self.consumer.seek(topic, number, position).await;
-            }
-        }
+        places.keys().all(|part| answered.contains(part))
     }
 
     /// Stops fetching from a partition, or goes on.
@@ -196,41 +159,6 @@ impl Group {
             (self.named(&commit.part), OffsetAndMetadata::with_metadata(commit.position, commit.beside.clone()))
         });
         self.consumer.commit_offsets(offsets).await.map_err(failed)
-    }
-
-    /// What the group has committed, and what stands beside it.
-    pub(crate) async fn committed(&self, parts: &[Part]) -> Result<BTreeMap<Part, (i64, String)>, BackendError> {
-        let named = parts.iter().map(|part| self.named(part)).collect();
-        let options = ListConsumerGroupOffsetsOptions::default().timeout(self.config.call_timeout).partitions(named);
-        let offsets = self.admin.list_consumer_group_offsets(self.id.clone(), options).await.map_err(failed)?;
-        let mut committed = BTreeMap::new();
-        for (part, offset) in offsets {
-            let offset = offset.map_err(failed)?;
-            let known = part_of(&self.config, &part).zip(offset.offset.filter(|offset| *offset >= 0));
-            committed.extend(known.map(|(part, at)| (part, (at, offset.metadata.unwrap_or_default()))));
-        }
-        Ok(committed)
-    }
-
-    /// Where the logs end.
-    pub(crate) async fn ends(&self, parts: &[Part]) -> Result<BTreeMap<Part, i64>, BackendError> {
-        self.offsets(parts, OffsetSpec::Latest).await
-    }
-
-    /// Where the logs start.
-    pub(crate) async fn starts(&self, parts: &[Part]) -> Result<BTreeMap<Part, i64>, BackendError> {
-        self.offsets(parts, OffsetSpec::Earliest).await
-    }
-
-    async fn offsets(&self, parts: &[Part], of: OffsetSpec) -> Result<BTreeMap<Part, i64>, BackendError> {
-        let specs = parts.iter().map(|part| (self.named(part), of));
-        let options = ListOffsetsOptions::default().timeout(self.config.call_timeout);
-        let mut offsets = BTreeMap::new();
-        for (part, listed) in self.admin.list_offsets(specs, options).await.map_err(failed)? {
-            let offset = listed.map_err(failed)?.offset;
-            offsets.extend(part_of(&self.config, &part).map(|part| (part, offset)));
-        }
-        Ok(offsets)
     }
 
     /// How many partitions each topic has that can be told of. The client takes note, and shares out as many where it leads.
@@ -336,60 +264,8 @@ fn security(config: &KafkaConfig) -> AuthConfig {
     }
 }
 
-fn failed(error: KrafkaError) -> BackendError {
-    match lasts(&error) {
-        true => BackendError::never(NAME, error),
-        false => BackendError::later(NAME, error),
-    }
-}
-
-/// Whether somebody has to give a right, or mend a setting or what lies in a topic. The client calls more than that not
-/// retriable, also what the next rebalance mends.
-fn lasts(error: &KrafkaError) -> bool {
-    match error {
-        KrafkaError::Config { .. } => true,
-        // No version that both know; or a batch that cannot be read, at which its partition stands.
-        KrafkaError::Protocol { kind, .. } => !kind.is_retriable(),
-        KrafkaError::Broker { code, .. } => matches!(
-            code,
-            ErrorCode::TopicAuthorizationFailed
-                | ErrorCode::GroupAuthorizationFailed
-                | ErrorCode::ClusterAuthorizationFailed
-                | ErrorCode::SaslAuthenticationFailed
-                | ErrorCode::UnsupportedVersion
-                | ErrorCode::UnsupportedAssignor
-                | ErrorCode::InconsistentGroupProtocol
-                | ErrorCode::InvalidGroupId
-                | ErrorCode::InvalidSessionTimeout
-        ),
-        other => other.is_fatal(),
-    }
-}
-
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use krafka::error::ProtocolErrorKind;
-
-    #[test]
-    fn what_somebody_has_to_mend_is_told_from_what_passes() {
-        let broker = |code| KrafkaError::broker(code, "");
-        let no_version = KrafkaError::protocol_kind(ProtocolErrorKind::UnknownApiVersion, "");
-        let damaged = KrafkaError::protocol_kind(ProtocolErrorKind::CrcMismatch, "");
-        let no_right = [ErrorCode::GroupAuthorizationFailed, ErrorCode::TopicAuthorizationFailed].map(broker);
-        for error in [no_version, damaged, broker(ErrorCode::UnsupportedVersion)].into_iter().chain(no_right) {
-            assert!(!failed(error.clone()).may_pass(), "{error}");
-        }
-        let rebalance = [ErrorCode::RebalanceInProgress, ErrorCode::IllegalGeneration, ErrorCode::UnknownMemberId];
-        let away = [KrafkaError::timeout("poll"), KrafkaError::unknown_topic("deleted")];
-        for error in rebalance.map(broker).into_iter().chain(away) {
-            assert!(failed(error.clone()).may_pass(), "{error}");
-        }
     }
 }

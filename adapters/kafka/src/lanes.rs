@@ -51,7 +51,7 @@ pub(crate) struct Tenure {
     /// How often its topic was made anew meanwhile.
     life: u32,
     dirty: bool,
-    paused: bool,
+    pub(crate) paused: bool,
     /// It moves to another member: nothing of it is handed out.
     pub(crate) leaving: bool,
 }
@@ -138,9 +138,11 @@ impl Lanes {
         tenures.map(anew).collect()
     }
 
-    /// Moves records from the queues into their lanes. Partitions without anything more to fetch are `caught_up`.
-    pub(crate) fn admit(&mut self, caught_up: &BTreeSet<Part>, now: Duration) {
-        for record in merge::next(self, caught_up, now) {
+    /// Moves records from the queues into their lanes. Partitions without anything more to fetch are `caught_up`. Answers for which
+    /// others wait.
+    pub(crate) fn admit(&mut self, caught_up: &BTreeSet<Part>, now: Duration) -> Vec<Part> {
+        let (records, awaited) = merge::next(self, caught_up, now);
+        for record in records {
             let key = record.lane();
             let lane = self.lanes.entry(key.clone()).or_default();
             if lane.waiting.is_empty() && !lane.busy {
@@ -151,6 +153,7 @@ impl Lanes {
             let behind = lane.waiting.iter().rev().take_while(|other| later(other)).count();
             lane.waiting.insert(lane.waiting.len() - behind, record);
         }
+        awaited
     }
 
     /// Whether there is something to hand out.

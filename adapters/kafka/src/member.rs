@@ -7,8 +7,9 @@ use crate::deadline::within;
 use crate::error::NAME;
 use crate::group::Group;
 use crate::lanes::{Lanes, Taken};
+use crate::merge;
 use crate::record::{Fetched, REPLAY_FOR};
-use crate::topic::Topic;
+use crate::topic::{Part, Topic};
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
@@ -236,16 +237,20 @@ impl Member {
     /// From the queues to the lanes; and fetching stops or goes on.
     async fn hand_over(&self) {
         let places = self.group.places().await;
-        let caught_up = places.iter().filter(|(_, _, all)| *all).map(|(part, ..)| *part).collect();
+        {
+            let mut lanes = self.lanes();
+            for (part, position) in &places {
+                position.iter().for_each(|position| lanes.stands_at(*part, *position));
+            }
+        }
+        let mut awaited = self.admit(&BTreeSet::new());
+        awaited.retain(|part| matches!(places.get(part), Some(Some(_))));
+        if !awaited.is_empty() {
+            let ends = self.group.ends_soon(&awaited).await;
+            self.admit(&merge::caught_up(awaited, &places, &ends));
+        }
         let (flow, went_back) = {
             let mut lanes = self.lanes();
-            for (part, position, _) in places {
-                position.into_iter().for_each(|position| lanes.stands_at(part, position));
-            }
-            lanes.admit(&caught_up, self.runtime.elapsed());
-            if lanes.is_ready() {
-                self.ready.notify_one();
-            }
             (lanes.flow(), lanes.went_back.clone())
         };
         for (part, pause) in flow {
@@ -254,6 +259,16 @@ impl Member {
         if !went_back.is_empty() {
             self.find_anew(&went_back).await;
         }
+    }
+
+    /// Answers for which partitions others wait.
+    fn admit(&self, caught_up: &BTreeSet<Part>) -> Vec<Part> {
+        let mut lanes = self.lanes();
+        let awaited = lanes.admit(caught_up, self.runtime.elapsed());
+        if lanes.is_ready() {
+            self.ready.notify_one();
+        }
+        awaited
     }
 
     /// A client whose place is not in the log goes to its end, where nothing is below that it has not read. In a topic that

@@ -6,52 +6,98 @@
 use crate::lanes::{Lanes, Tenure};
 use crate::record::Fetched;
 use crate::topic::{Part, Topic};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long partitions wait for a sibling of which nothing comes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Takes what may go on out of the queues, in order.
-pub(crate) fn next(lanes: &mut Lanes, caught_up: &BTreeSet<Part>, now: Duration) -> Vec<Arc<Fetched>> {
+/// Takes what may go on out of the queues, in order; and tells for which partitions the rest waits.
+pub(crate) fn next(lanes: &mut Lanes, caught_up: &BTreeSet<Part>, now: Duration) -> (Vec<Arc<Fetched>>, Vec<Part>) {
     let numbers: BTreeSet<i32> = lanes.parts.keys().map(|part| part.number).collect();
     lanes.waiting.retain(|number, _| numbers.contains(number));
-    let mut records = Vec::new();
+    let (mut records, mut awaited) = (Vec::new(), Vec::new());
     for number in numbers {
         let since = lanes.waiting.get(&number).copied();
         let patient = since.is_none_or(|since| now.saturating_sub(since) < PATIENCE);
         let all = Part { number, topic: Topic::Requests }..=Part { number, topic: Topic::Sessions };
         let siblings = lanes.parts.range_mut(all);
-        let open = |part: &Part, tenure: &Tenure| patient && !tenure.leaving && !caught_up.contains(part);
-        let mut queues: Vec<_> = siblings.map(|(part, tenure)| (open(part, tenure), &mut tenure.queue)).collect();
+        let mut queues: Vec<_> = siblings.map(|(part, tenure)| queue(*part, tenure, caught_up, patient)).collect();
         let before = records.len();
-        let waits = merge(&mut queues, &mut records);
-        if !waits {
+        merge(&mut queues, &mut records);
+        let holds = queues.iter().any(|queue| !queue.records.is_empty());
+        let missing: Vec<_> = queues.iter().filter(|queue| holds && queue.is_awaited()).collect();
+        if missing.is_empty() {
             lanes.waiting.remove(&number);
-        } else if records.len() > before {
+        } else if records.len() > before || missing.iter().any(|queue| queue.paused) {
             lanes.waiting.insert(number, now);
         } else {
             lanes.waiting.entry(number).or_insert(now);
         }
+        awaited.extend(missing.into_iter().map(|queue| queue.part));
     }
-    records
+    (records, awaited)
 }
 
-/// A queue, and whether something may come that belongs before what others hold.
-type Queue<'a> = (bool, &'a mut VecDeque<Arc<Fetched>>);
+/// Which of these have nothing more to be read: they are read on where their log ends. That has to be asked after what waits for
+/// them was read, for the client may have looked there before something was written that belongs before that.
+pub(crate) fn caught_up(
+    awaited: Vec<Part>,
+    places: &BTreeMap<Part, Option<i64>>,
+    ends: &BTreeMap<Part, i64>,
+) -> BTreeSet<Part> {
+    let reaches = |part: &Part| ends.get(part).is_some_and(|end| places.get(part).copied().flatten() >= Some(*end));
+    awaited.into_iter().filter(reaches).collect()
+}
 
-/// Moves the oldest first. Answers whether something is left that waits.
-fn merge(queues: &mut [Queue<'_>], records: &mut Vec<Arc<Fetched>>) -> bool {
+/// What was fetched of a partition.
+struct Queue<'a> {
+    part: Part,
+    /// Whether something may come that belongs before what others hold.
+    open: bool,
+    paused: bool,
+    records: &'a mut VecDeque<Arc<Fetched>>,
+}
+
+impl Queue<'_> {
+    fn is_awaited(&self) -> bool {
+        self.open && self.records.is_empty()
+    }
+}
+
+/// What was stopped from being fetched comes when there is room, and is waited for as long as that takes.
+fn queue<'a>(part: Part, tenure: &'a mut Tenure, caught_up: &BTreeSet<Part>, patient: bool) -> Queue<'a> {
+    let open = !tenure.leaving && !caught_up.contains(&part) && (patient || tenure.paused);
+    Queue { part, open, paused: tenure.paused, records: &mut tenure.queue }
+}
+
+/// Moves the oldest first, until there is none or one is waited for.
+fn merge(queues: &mut [Queue<'_>], records: &mut Vec<Arc<Fetched>>) {
     // Within a millisecond the number in the session decides.
-    let age = |(_, queue): &Queue<'_>| queue.front().map(|head| (head.at, head.seq()));
-    loop {
-        let waits = queues.iter().any(|(open, queue)| *open && queue.is_empty());
-        let filled = queues.iter_mut().filter(|(_, queue)| !queue.is_empty());
-        let Some((_, oldest)) = filled.min_by_key(|queue| age(queue)) else { return false };
-        if waits {
-            return true;
-        }
-        records.extend(oldest.pop_front());
+    let age = |queue: &Queue<'_>| queue.records.front().map(|head| (head.at, head.seq()));
+    while !queues.iter().any(Queue::is_awaited) {
+        let filled = queues.iter_mut().filter(|queue| !queue.records.is_empty());
+        let Some(oldest) = filled.min_by_key(|queue| age(queue)) else { return };
+        records.extend(oldest.records.pop_front());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_caught_up_where_it_is_read_on_at_the_end_that_its_broker_tells() {
+        let part = |number| Part { number, topic: Topic::Requests };
+        let awaited = (0..5).map(part).collect();
+        let places =
+            [(0, Some(6)), (1, Some(5)), (2, None), (3, Some(6))].map(|(number, at)| (part(number), at)).into();
+        let ends = [0, 1, 2, 4].map(|number| (part(number), 6)).into();
+        assert_eq!(
+            caught_up(awaited, &places, &ends),
+            [part(0)].into(),
+            "one is behind, and of the others it is not known"
+        );
     }
 }

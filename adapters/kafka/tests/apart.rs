@@ -7,12 +7,12 @@ mod common;
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{MessageId, SessionId};
 use chatcore::message::{AiReply, Answer, Message, Status};
-use chatcore::port::{EventBus, Published, Runtime};
+use chatcore::port::{Acked, EventBus, Published, Runtime};
 use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
-use common::{broker, lose, new_session, open, open_line, publish, question, take};
+use common::{broker, lose, new_session, next, open, open_line, publish, question, take};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 fn deletion(session: SessionId, seq: u64) -> Event {
     Event { body: EventBody::SessionDeleted, ..question(session, seq, "") }
@@ -125,5 +125,30 @@ async fn a_partition_that_does_not_answer_is_waited_for_once() {
         assert!(event.seq <= *seen + 1, "event {} came after {seen}", event.seq);
         *seen = event.seq.max(*seen);
     }
+    member.close().await.unwrap();
+}
+
+/// Questions that nobody has time for keep the newest from being fetched; its answer could be had.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_waits_for_a_question_that_there_is_no_room_for() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    config.partitions = 1;
+    let bus = open(config);
+    let member = bus.subscribe("group").await.unwrap();
+    let others: Vec<_> = (0..1000).map(|_| question(new_session(), 1, "?")).collect();
+    publish(&bus, &others).await;
+    let mut hands = Vec::new();
+    for _ in &others {
+        hands.push(next(&member).await.id);
+    }
+    let session = new_session();
+    publish(&bus, &[question(session, 1, "?"), answer(session, 2)]).await;
+    let early = timeout(Duration::from_secs(3), member.next()).await;
+    assert!(early.is_err(), "it came without its question: {early:?}");
+    for hand in hands {
+        assert_eq!(member.ack(&hand).await.unwrap(), Acked::Done);
+    }
+    assert_eq!((take(&member).await.seq, take(&member).await.seq), (1, 2));
     member.close().await.unwrap();
 }

@@ -27,7 +27,7 @@ pub(super) struct Asked {
 /// What was seen at the last looks.
 struct Seen {
     /// Partitions that were overdue, and where they were read on.
-    overdue: BTreeMap<Part, i64>,
+    overdue: BTreeMap<Part, Option<i64>>,
     /// When it was looked for partitions that were added.
     at: Duration,
     counts: BTreeMap<Topic, usize>,
@@ -57,7 +57,7 @@ impl Member {
 
     /// The client asks ever less often for a partition that failed, also when the others flow. One that is overdue at two looks does
     /// not get on by itself.
-    async fn look_for_overdue(&self, before: &mut BTreeMap<Part, i64>) -> Result<(), BackendError> {
+    async fn look_for_overdue(&self, before: &mut BTreeMap<Part, Option<i64>>) -> Result<(), BackendError> {
         let last = std::mem::take(before);
         let now = self.group.overdue().await?;
         let stuck: Vec<Part> =
