@@ -33,15 +33,28 @@ async fn bus_with_one_event(runtime: &Arc<SimRuntime>) -> MemoryBus {
     bus
 }
 
-/// What a consumer that tries three times makes of an event whose handler fails so often; and the reasons of the letters.
-fn consumed(failures: u32) -> (Consumed, Vec<String>) {
+/// Panics so many times, with words of the message.
+#[derive(Debug)]
+struct Panicking(AtomicU32);
+
+#[async_trait]
+impl EventHandler for Panicking {
+    async fn handle(&self, event: &Event, _: &Place) -> Result<(), String> {
+        let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        assert!(left.is_err(), "no {event:?}");
+        Ok(())
+    }
+}
+
+/// What a consumer that tries three times makes of an event; and the reasons of the letters.
+fn consumed(handler: impl EventHandler) -> (Consumed, Vec<String>) {
     let sim = Sim::new(7);
     let runtime = Arc::new(sim.runtime(0));
     let told = Arc::new(std::sync::Mutex::new(None));
     let tell = told.clone();
     assert!(sim.run(async move {
         let bus = bus_with_one_event(&runtime).await;
-        let handlers: Vec<Arc<dyn EventHandler>> = vec![Arc::new(Failing(AtomicU32::new(failures)))];
+        let handlers: Vec<Arc<dyn EventHandler>> = vec![Arc::new(handler)];
         let subscription = bus.subscribe("workers").await.unwrap();
         let consumed = Consumer::new(subscription, handlers, runtime, 3).step().await.unwrap();
         let letters = bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
@@ -53,8 +66,16 @@ fn consumed(failures: u32) -> (Consumed, Vec<String>) {
 
 #[test]
 fn a_handler_that_fails_is_tried_again_and_then_the_event_is_parked_with_its_reason() {
-    assert_eq!(consumed(2), (Consumed::Handled, vec![]));
-    assert_eq!(consumed(3), (Consumed::Parked, vec!["the disk is full".to_owned()]));
+    let failing = |failures| consumed(Failing(AtomicU32::new(failures)));
+    assert_eq!(failing(2), (Consumed::Handled, vec![]));
+    assert_eq!(failing(3), (Consumed::Parked, vec!["the disk is full".to_owned()]));
+}
+
+#[test]
+fn a_handler_that_panics_has_failed_and_its_words_are_in_no_letter() {
+    let panicking = |panics| consumed(Panicking(AtomicU32::new(panics)));
+    assert_eq!(panicking(2), (Consumed::Handled, vec![]));
+    assert_eq!(panicking(3), (Consumed::Parked, vec!["the handler panicked".to_owned()]));
 }
 
 /// Never gets done with its first calls, as if its process died in them.

@@ -1,6 +1,6 @@
 //! A topic or a partition that cannot be had holds back its own events, and no others.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -10,9 +10,12 @@ use chatcore::message::{AiReply, Answer, Message, Status};
 use chatcore::port::{Acked, EventBus, Published, Runtime};
 use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
-use common::{broker, lose, new_session, next, open, open_line, publish, question, take};
+use common::{Broker, broker, lose, new_session, next, open, open_line, publish, question, take};
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::sync::Once;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 fn deletion(session: SessionId, seq: u64) -> Event {
     Event { body: EventBody::SessionDeleted, ..question(session, seq, "") }
@@ -91,13 +94,19 @@ async fn a_topic_that_may_not_be_described_holds_back_its_own_events() {
     publish(&bus, &[answer(new_session(), 2)]).await;
 }
 
-/// As if its leader were away.
+/// Settings of who comes by a line on which the leaders of some partitions can be away.
+fn by_line(broker: &Broker, config: &KafkaConfig) -> KafkaConfig {
+    static LINE: Once = Once::new();
+    LINE.call_once(|| open_line(broker));
+    let mut config = config.clone();
+    config.bootstrap_servers = vec![format!("127.0.0.1:{}", broker.line())];
+    config
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_does_not_answer_is_waited_for_once() {
     let Some(broker) = broker().await else { return };
-    let mut config = common::config(broker);
-    open_line(broker);
-    config.bootstrap_servers = vec![format!("127.0.0.1:{}", broker.line())];
+    let config = by_line(broker, &common::config(broker));
     let bus = open(config.clone());
     bus.create_topics().await.unwrap();
     lose(&config.topics.sessions, true);
@@ -125,6 +134,36 @@ async fn a_partition_that_does_not_answer_is_waited_for_once() {
         assert!(event.seq <= *seen + 1, "event {} came after {seen}", event.seq);
         *seen = event.seq.max(*seen);
     }
+    member.close().await.unwrap();
+}
+
+/// Where it is to be read on could not be asked for, ever less often, from the first on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_away_when_the_group_began_is_soon_read() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    config.call_timeout = Duration::from_secs(1);
+    let waiting = deletion(new_session(), 1);
+    publish(&open(config.clone()), std::slice::from_ref(&waiting)).await;
+    lose(&config.topics.sessions, true);
+    let member = open(by_line(broker, &config)).subscribe("group").await.unwrap();
+    // So long that a client left to itself would wait for 20 s more.
+    let away = sleep(Duration::from_secs(35));
+    let read = async {
+        loop {
+            match member.next().await {
+                Ok(delivery) => return delivery,
+                // It has been away for long; the member goes on by itself.
+                Err(error) => assert!(error.may_pass(), "{error:?}"),
+            }
+        }
+    };
+    let (mut read, start) = (pin!(read), Instant::now());
+    assert!(matches!(select(pin!(away), &mut read).await, Either::Left(_)), "it cannot be read");
+    lose(&config.topics.sessions, false);
+    let delivery = timeout(Duration::from_secs(10), read).await.expect("it is read again").expect("it is open");
+    println!("read {:.1?} after it was back", start.elapsed() - Duration::from_secs(35));
+    assert_eq!(delivery.event.unwrap(), waiting);
     member.close().await.unwrap();
 }
 

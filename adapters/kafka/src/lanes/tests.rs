@@ -160,6 +160,25 @@ fn a_partition_of_which_something_comes_is_waited_for_anew() {
 }
 
 #[test]
+fn what_there_is_no_room_for_is_waited_for_however_long_that_takes() {
+    let mut lanes = with(&[ASKED, Topic::Responses]);
+    let full = i64::try_from(FULL).unwrap();
+    feed(&mut lanes, (0..full).map(|offset| record(ASKED, offset, &offset.to_string(), 1)).collect());
+    let hands: Vec<u64> = (0..full).map(|_| take(&mut lanes).unwrap().0).collect();
+    assert_eq!(lanes.flow(), [(part(ASKED), true)]);
+    lanes.fetched(vec![record(Topic::Responses, full + 1, "a", 2)], |_| false);
+    let at = |lanes: &mut Lanes, ms| {
+        let awaited = lanes.admit(&BTreeSet::new(), Duration::from_millis(ms));
+        (awaited == [part(ASKED)], take(lanes).is_none())
+    };
+    assert_eq!([0, 5000, 10_000].map(|ms| at(&mut lanes, ms)), [(true, true); 3]);
+    hands.into_iter().for_each(|hand| assert!(lanes.done(hand)));
+    assert_eq!(lanes.flow(), [(part(ASKED), false)], "there is room again");
+    assert_eq!(at(&mut lanes, 10_900), (true, true), "which does not mean that it was read at once");
+    assert_eq!(at(&mut lanes, 11_100), (false, false));
+}
+
+#[test]
 fn a_client_that_goes_back_is_noticed() {
     let mut lanes = with(&[ASKED, Topic::Responses]);
     feed(&mut lanes, (0..3).map(|offset| record(ASKED, offset, "a", 1)).collect());
