@@ -39,17 +39,19 @@ pub(crate) struct Lanes {
 pub(crate) struct Tenure {
     /// Fetched, in no lane yet.
     pub(crate) queue: VecDeque<Arc<Fetched>>,
-    /// Offsets that are not done.
-    open: BTreeSet<i64>,
-    /// Their bytes.
+    /// Offsets that are not done, and the bytes of each.
+    open: BTreeMap<i64, usize>,
+    /// All of them.
     bytes: usize,
     /// Behind the last one fetched; `None` before it is known.
     next: Option<i64>,
     /// Behind the last one handed out.
     shown: i64,
     before: Before,
-    /// How often its topic was made anew meanwhile.
+    /// How often the client went back in it meanwhile. What was fetched before counts only where it stands below all those places:
+    /// others may stand there now.
     life: u32,
+    kept: Option<i64>,
     dirty: bool,
     pub(crate) paused: bool,
     /// It moves to another member: nothing of it is handed out.
@@ -80,13 +82,27 @@ pub(crate) struct Commit {
 
 impl Tenure {
     fn position(&self) -> Option<i64> {
-        self.open.first().copied().or(self.next)
+        self.open.first_key_value().map(|(offset, _)| *offset).or(self.next)
     }
 
     fn is_full(&self) -> bool {
-        let span = self.next.zip(self.open.first()).map_or(0, |(next, first)| next - first);
+        let span = self.next.zip(self.open.first_key_value()).map_or(0, |(next, (first, _))| next - first);
         let share = if self.paused { 2 } else { 1 };
         self.open.len() >= FULL / share || self.bytes >= FULL_BYTES / share || span >= WINDOW
+    }
+
+    /// The client goes on below what was fetched.
+    fn go_back(&mut self, position: i64) {
+        let gone = self.open.split_off(&position);
+        self.bytes -= gone.values().sum::<usize>();
+        (self.next, self.shown) = (Some(position), self.shown.min(position));
+        self.kept = Some(self.kept.map_or(position, |kept| kept.min(position)));
+        self.life += 1;
+    }
+
+    /// Whether a record still stands where it was fetched.
+    fn has(&self, record: &Fetched) -> bool {
+        record.life == self.life || self.kept.is_some_and(|kept| record.offset < kept)
     }
 }
 
@@ -96,30 +112,33 @@ impl Lanes {
         self.parts.insert(part, Tenure { next, before, ..Tenure::default() });
     }
 
-    /// Takes what was fetched; `skip` tells what is not for this group.
-    pub(crate) fn fetched(&mut self, records: Vec<Fetched>, skip: impl Fn(&Fetched) -> bool) {
+    /// Takes what was fetched; `skip` tells what is not for this group. Answers whether there was such.
+    pub(crate) fn fetched(&mut self, records: Vec<Fetched>, skip: impl Fn(&Fetched) -> bool) -> bool {
+        let mut skipped = false;
         for mut record in records {
             let Some(tenure) = self.parts.get_mut(&record.part).filter(|tenure| !tenure.leaving) else { continue };
             if tenure.next.is_some_and(|next| record.offset < next) {
+                tenure.go_back(record.offset);
                 self.went_back.insert(record.part.topic);
             }
             tenure.next = Some(record.offset + 1);
             record.life = tenure.life;
             if skip(&record) {
-                tenure.dirty = true;
+                (tenure.dirty, skipped) = (true, true);
                 continue;
             }
-            tenure.open.insert(record.offset);
+            tenure.open.insert(record.offset, record.bytes());
             tenure.bytes += record.bytes();
             tenure.queue.push_back(Arc::new(record));
         }
+        skipped
     }
 
     /// Takes note of where the client goes on.
     pub(crate) fn stands_at(&mut self, part: Part, position: i64) {
         let Some(tenure) = self.parts.get_mut(&part) else { return };
         if tenure.next.is_some_and(|next| position < next) {
-            tenure.next = Some(position);
+            tenure.go_back(position);
             self.went_back.insert(part.topic);
         }
     }
@@ -129,13 +148,13 @@ impl Lanes {
     pub(crate) fn begin_anew(&mut self, topic: Topic) -> Vec<Part> {
         let tenures = self.parts.iter_mut().filter(|(part, _)| part.topic == topic);
         let anew = |(part, tenure): (&Part, &mut Tenure)| {
-            tenure.open.clear();
-            (tenure.bytes, tenure.next, tenure.shown) = (0, Some(0), 0);
+            tenure.go_back(0);
             (tenure.before, tenure.dirty) = (Before::default(), true);
-            tenure.life += 1;
             *part
         };
-        tenures.map(anew).collect()
+        let parts = tenures.map(anew).collect();
+        self.went_back.remove(&topic);
+        parts
     }
 
     /// Moves records from the queues into their lanes. Partitions without anything more to fetch are `caught_up`. Answers for which
@@ -169,7 +188,7 @@ impl Lanes {
         lane.busy = true;
         let tenure = self.parts.get_mut(&record.part)?;
         let mut attempt = 1;
-        if tenure.life == record.life {
+        if tenure.has(&record) {
             tenure.shown = tenure.shown.max(record.offset + 1);
             attempt += tenure.before.of(record.offset);
         }
@@ -186,9 +205,8 @@ impl Lanes {
     /// It was worked off. Answers whether it was in hand.
     pub(crate) fn done(&mut self, number: u64) -> bool {
         let Some(record) = self.in_hand.remove(&number) else { return false };
-        if let Some(tenure) = self.parts.get_mut(&record.part).filter(|tenure| tenure.life == record.life) {
-            tenure.open.remove(&record.offset);
-            tenure.bytes = tenure.bytes.saturating_sub(record.bytes());
+        if let Some(tenure) = self.parts.get_mut(&record.part).filter(|tenure| tenure.has(&record)) {
+            tenure.bytes -= tenure.open.remove(&record.offset).unwrap_or_default();
             tenure.dirty = true;
         }
         self.free(&record.lane());
@@ -236,7 +254,8 @@ impl Lanes {
         self.in_hand.values().any(|record| parts.contains(&record.part))
     }
 
-    /// Partitions are another member's now: what is in hand of them is revoked. Answers what to commit at the last.
+    /// Partitions are another member's now: what is in hand of them is revoked. Answers what to commit at the last, likewise
+    /// without what may have been made anew.
     pub(crate) fn release(&mut self, parts: &[Part]) -> Vec<Commit> {
         self.leave(parts);
         let gone = |record: &Fetched| parts.contains(&record.part);
@@ -247,19 +266,20 @@ impl Lanes {
         }
         let last = |part: &Part| {
             let tenure = self.parts.remove(part)?;
-            let position = tenure.position()?;
+            let position = tenure.position().filter(|_| !self.went_back.contains(&part.topic))?;
             Some(Commit { part: *part, position, beside: tenure.before.closed(position, tenure.shown) })
         };
         parts.iter().filter_map(last).collect()
     }
 
-    /// What to commit since it was asked last.
+    /// What to commit since it was asked last. Nothing of topics that may have been made anew: it may be of the one before.
     pub(crate) fn commits(&mut self) -> Vec<Commit> {
+        let known = self.parts.iter_mut().filter(|(part, _)| !self.went_back.contains(&part.topic));
         let dirty = |(part, tenure): (&Part, &mut Tenure)| {
             let position = tenure.position().filter(|_| std::mem::take(&mut tenure.dirty))?;
             Some(Commit { part: *part, position, beside: tenure.before.open(position) })
         };
-        self.parts.iter_mut().filter_map(dirty).collect()
+        known.filter_map(dirty).collect()
     }
 
     /// A commit failed; it is asked for again.

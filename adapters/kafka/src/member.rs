@@ -9,7 +9,7 @@ use crate::group::Group;
 use crate::lanes::{Lanes, Taken};
 use crate::merge;
 use crate::record::{Fetched, REPLAY_FOR};
-use crate::topic::{Part, Topic};
+use crate::topic::Part;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
@@ -200,7 +200,9 @@ impl Member {
         let now = self.runtime.elapsed();
         match self.group.poll().await {
             Ok(records) => {
-                self.lanes().fetched(records, |record| self.is_for_others(record));
+                if self.lanes().fetched(records, |record| self.is_for_others(record)) {
+                    self.dirty.notify_one();
+                }
                 if now.saturating_sub(polls.looked) >= LOOK {
                     polls.looked = now;
                     self.look(polls).await;
@@ -249,15 +251,9 @@ impl Member {
             let ends = self.group.ends_soon(&awaited).await;
             self.admit(&merge::caught_up(awaited, &places, &ends));
         }
-        let (flow, went_back) = {
-            let mut lanes = self.lanes();
-            (lanes.flow(), lanes.went_back.clone())
-        };
+        let flow = self.lanes().flow();
         for (part, pause) in flow {
             self.group.pause(part, pause).await;
-        }
-        if !went_back.is_empty() {
-            self.find_anew(&went_back).await;
         }
     }
 
@@ -269,28 +265,6 @@ impl Member {
             self.ready.notify_one();
         }
         awaited
-    }
-
-    /// A client whose place is not in the log goes to its end, where nothing is below that it has not read. In a topic that
-    /// was deleted and made again there is.
-    async fn find_anew(&self, topics: &BTreeSet<Topic>) {
-        let anew = match self.within(self.group.made_anew(topics)).await {
-            Ok(anew) => anew,
-            Err(error) => {
-                tracing::debug!(group = self.name, error = %error.source, "which topics these are is not known yet");
-                return;
-            }
-        };
-        self.lanes().went_back.retain(|topic| !anew.contains_key(topic));
-        for topic in anew.into_iter().filter_map(|(topic, anew)| anew.then_some(topic)) {
-            tracing::warn!(group = self.name, ?topic, "a topic was made anew, and is read from its start");
-            let parts = self.lanes().begin_anew(topic);
-            for part in parts {
-                self.group.begin_anew(part).await;
-            }
-            // Else whoever has a partition next would go on where it was committed in the topic before.
-            self.dirty.notify_one();
-        }
     }
 
     fn is_for_others(&self, record: &Fetched) -> bool {

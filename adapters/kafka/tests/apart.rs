@@ -1,6 +1,6 @@
 //! A topic or a partition that cannot be had holds back its own events, and no others.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -10,7 +10,10 @@ use chatcore::message::{AiReply, Answer, Message, Status};
 use chatcore::port::{Acked, EventBus, Published, Runtime};
 use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
-use common::{Broker, broker, lose, new_session, next, open, open_line, publish, question, take};
+use common::{
+    Broker, OF_LEADERS, OF_TOPICS, broker, lose, lose_no_more, new_session, next, open, open_line, publish, question,
+    take,
+};
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::sync::Once;
@@ -109,7 +112,7 @@ async fn a_partition_that_does_not_answer_is_waited_for_once() {
     let config = by_line(broker, &common::config(broker));
     let bus = open(config.clone());
     bus.create_topics().await.unwrap();
-    lose(&config.topics.sessions, true);
+    lose(OF_LEADERS, &config.topics.sessions);
     let (stuck, free) = (new_session(), new_session());
     let stuck: Vec<_> = (1..=3).map(|seq| deletion(stuck, seq)).collect();
     let start = Instant::now();
@@ -124,7 +127,7 @@ async fn a_partition_that_does_not_answer_is_waited_for_once() {
         assert_eq!(told(&bus, &events).await, ["later", "later", "later", "done"]);
         assert!(start.elapsed() < Duration::from_secs(2), "others wait for it: {:?}", start.elapsed());
     }
-    lose(&config.topics.sessions, false);
+    lose_no_more(&config.topics.sessions);
     publish(&bus, &stuck).await;
     let member = bus.subscribe("group").await.unwrap();
     let (mut last, mut asked) = (0, 0);
@@ -145,7 +148,7 @@ async fn a_partition_that_was_away_when_the_group_began_is_soon_read() {
     config.call_timeout = Duration::from_secs(1);
     let waiting = deletion(new_session(), 1);
     publish(&open(config.clone()), std::slice::from_ref(&waiting)).await;
-    lose(&config.topics.sessions, true);
+    lose(OF_LEADERS, &config.topics.sessions);
     let member = open(by_line(broker, &config)).subscribe("group").await.unwrap();
     // So long that a client left to itself would wait for 20 s more.
     let away = sleep(Duration::from_secs(35));
@@ -160,10 +163,38 @@ async fn a_partition_that_was_away_when_the_group_began_is_soon_read() {
     };
     let (mut read, start) = (pin!(read), Instant::now());
     assert!(matches!(select(pin!(away), &mut read).await, Either::Left(_)), "it cannot be read");
-    lose(&config.topics.sessions, false);
+    lose_no_more(&config.topics.sessions);
     let delivery = timeout(Duration::from_secs(10), read).await.expect("it is read again").expect("it is open");
     println!("read {:.1?} after it was back", start.elapsed() - Duration::from_secs(35));
     assert_eq!(delivery.event.unwrap(), waiting);
+    member.close().await.unwrap();
+}
+
+/// Nobody tells which topic it is now, and so whether it was made anew; others are read meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_told_of_stops_no_other_from_being_read() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    config.partitions = 1;
+    let (bus, topic) = (open(config.clone()), &config.topics.sessions);
+    let member = open(by_line(broker, &config)).subscribe("group").await.unwrap();
+    for _ in 0..3 {
+        publish(&bus, &[deletion(new_session(), 1)]).await;
+        take(&member).await;
+    }
+    lose(OF_TOPICS, topic);
+    broker.tool(&["topics", "--delete", "--topic", topic]).await;
+    let waiting = deletion(new_session(), 1);
+    publish(&bus, std::slice::from_ref(&waiting)).await;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(12) {
+        let (asked, event) = (Instant::now(), question(new_session(), 1, "?"));
+        publish(&bus, std::slice::from_ref(&event)).await;
+        assert_eq!(take(&member).await, event);
+        assert!(asked.elapsed() < Duration::from_secs(4), "it was read after {:?}", asked.elapsed());
+    }
+    lose_no_more(topic);
+    assert_eq!(take(&member).await, waiting);
     member.close().await.unwrap();
 }
 

@@ -8,7 +8,7 @@ use chatcore::error::BackendError;
 use chatcore::event::{Event, EventBody, Malformed};
 use chatcore::id::RequestId;
 use chatcore::message::Role;
-use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Subscription};
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Replay, Subscription};
 use chatcore_kafka::{Compression, Kafka, KafkaConfig, Mechanism, Sasl, Tls};
 use chatcore_ports::tokio::TokioRuntime;
 use common::{Broker, broker, either, new_session, next, open, publish, question, take};
@@ -308,6 +308,31 @@ async fn a_topic_that_cannot_be_had_harms_only_what_needs_it() {
     publish(&bus, &[question(session, 3, "?")]).await;
     let read = printed(broker, &config.topics.requests, "2").await;
     assert_eq!(read.lines().filter(|line| line.contains(&session.to_string())).count(), 2, "{read}");
+}
+
+/// Nothing else comes that would have it committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_to_one_group_is_no_lag_of_another() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    config.partitions = 1;
+    let bus = open(config.clone());
+    let member = bus.subscribe("group").await.unwrap();
+    let others = [bus.subscribe("other").await.unwrap(), open(config).subscribe("other").await.unwrap()];
+    publish(&bus, &[question(new_session(), 1, "?")]).await;
+    let (other, delivery) = either(&others[0], &others[1]).await;
+    assert_eq!(other.ack(&delivery.id).await.unwrap(), Acked::Done);
+    let held = next(&member).await;
+    assert_eq!(member.park(&held.id, "a test", 1).await.unwrap(), Acked::Done);
+    let letters = bus.list(&DeadLettersPage { after: None, limit: 1 }).await.unwrap();
+    assert_eq!(bus.replay(&letters[0].id).await.unwrap(), Replay::Queued);
+    take(&member).await;
+    // One of them has the partition, and the other sees what is committed.
+    let all_read = async { while others[0].lag().await.unwrap() + others[1].lag().await.unwrap() > 0 {} };
+    timeout(Duration::from_secs(20), all_read).await.expect("it is not for them");
+    for member in [member].iter().chain(&others) {
+        member.close().await.unwrap();
+    }
 }
 
 /// What a member says in the end that may not read.

@@ -94,7 +94,8 @@ fn what_is_given_back_comes_first() {
 #[test]
 fn what_is_for_others_is_done_at_once() {
     let mut lanes = with(&[ASKED]);
-    lanes.fetched(vec![record(ASKED, 0, "a", 1), record(ASKED, 1, "b", 1)], |record| record.offset == 1);
+    let read = vec![record(ASKED, 0, "a", 1), record(ASKED, 1, "b", 1)];
+    assert!(lanes.fetched(read, |record| record.offset == 1), "there is something to commit");
     lanes.admit(&BTreeSet::new(), Duration::ZERO);
     let (held, _) = take(&mut lanes).unwrap();
     assert_eq!(take(&mut lanes), None);
@@ -193,6 +194,25 @@ fn a_client_that_goes_back_is_noticed() {
     lanes.went_back.clear();
     feed(&mut lanes, vec![record(ASKED, 0, "c", 1)]);
     assert_eq!(lanes.went_back, BTreeSet::new(), "it was told to begin anew");
+}
+
+#[test]
+fn what_is_in_hand_when_the_client_goes_back_commits_nothing_that_others_now_stand_for() {
+    let mut lanes = with(&[ASKED]);
+    feed(&mut lanes, (0..4).map(|offset| record(ASKED, offset, &format!("old{offset}"), 1)).collect());
+    let old: Vec<u64> = (0..4).map(|_| take(&mut lanes).unwrap().0).collect();
+    // The log was cut off behind its second record, and others were written.
+    feed(&mut lanes, (2..4).map(|offset| record(ASKED, offset, &format!("new{offset}"), 1)).collect());
+    old.iter().for_each(|hand| assert!(lanes.done(*hand)));
+    assert_eq!(lanes.commits(), [], "it may be another topic");
+    lanes.went_back.clear();
+    assert_eq!(positions(&lanes.commits()), [2], "those before are done, and the new ones are not");
+    lanes.went_back.insert(ASKED);
+    while let Some((number, _)) = take(&mut lanes) {
+        assert!(lanes.done(number));
+    }
+    assert_eq!(lanes.parts[&part(ASKED)].bytes, 0);
+    assert_eq!(lanes.release(&[part(ASKED)]), [], "nor is it committed at the last before it is known");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What a member looks for beside its reading, since the client does not: partitions that were added, and those that can be read
-//! again after their broker was away. What follows from it is done between two polls.
+//! What a member looks for beside its reading, since the client does not: partitions that were added, those that can be read
+//! again after their broker was away, and topics that were made anew. What follows from it is done between two polls.
 
 use super::Member;
 use crate::topic::{Part, Topic};
@@ -22,6 +22,8 @@ pub(super) struct Asked {
     rejoin: bool,
     /// Have it read these at once.
     read: BTreeSet<Part>,
+    /// Read these from their start.
+    anew: BTreeSet<Topic>,
 }
 
 /// What was seen at the last looks.
@@ -45,6 +47,7 @@ impl Member {
     async fn look_around(&self, seen: &mut Seen) {
         self.runtime.sleep(LOOK).await;
         let mut done = self.within(self.look_for_overdue(&mut seen.overdue)).await;
+        done = done.and(self.within(self.look_for_anew()).await);
         let now = self.runtime.elapsed();
         if now.saturating_sub(seen.at) >= ADDED {
             seen.at = now;
@@ -66,6 +69,26 @@ impl Member {
             self.state.update(|state| state.asked.read.extend(stuck));
         }
         *before = now;
+        Ok(())
+    }
+
+    /// A client whose place is not in the log goes to its end, where nothing is below that it has not read. In a topic that
+    /// was deleted and made again there is.
+    async fn look_for_anew(&self) -> Result<(), BackendError> {
+        let went_back = self.lanes().went_back.clone();
+        if went_back.is_empty() {
+            return Ok(());
+        }
+        let told = self.group.made_anew(&went_back).await?;
+        let (anew, same): (Vec<_>, Vec<_>) = told.into_iter().partition(|(_, anew)| *anew);
+        self.state.update(|state| state.asked.anew.extend(anew.into_iter().map(|(topic, _)| topic)));
+        let mut lanes = self.lanes();
+        for (topic, _) in same {
+            lanes.went_back.remove(&topic);
+        }
+        drop(lanes);
+        // What was not committed before this was known.
+        self.dirty.notify_one();
         Ok(())
     }
 
@@ -95,8 +118,17 @@ impl Member {
         if self.state.read(|state| state.asked == Asked::default()) {
             return;
         }
-        let Asked { rejoin, read } = self.state.update(|state| std::mem::take(&mut state.asked));
+        let Asked { rejoin, read, anew } = self.state.update(|state| std::mem::take(&mut state.asked));
         self.group.nudge(&read).await;
+        for topic in anew {
+            tracing::warn!(group = self.name, ?topic, "a topic was made anew, and is read from its start");
+            let parts = self.lanes().begin_anew(topic);
+            for part in parts {
+                self.group.begin_anew(part).await;
+            }
+            // Else whoever has a partition next would go on where it was committed in the topic before.
+            self.dirty.notify_one();
+        }
         if !rejoin {
             return;
         }

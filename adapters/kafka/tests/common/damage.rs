@@ -3,7 +3,7 @@
 
 use super::Broker;
 use chatcore::id::SessionId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Result, Write, copy};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, PoisonError};
@@ -26,16 +26,22 @@ pub(crate) fn spoil(text: &str) {
     SPOILED.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
 }
 
-/// What no request to a partition's leader may hold that is to arrive at all.
-static LOST: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// Requests that are not to arrive: by a text in them, the numbers of their kinds.
+static LOST: Mutex<BTreeMap<String, &[u8]>> = Mutex::new(BTreeMap::new());
 
-/// From now on no request arrives that holds this text, to write, to read or to ask where a log ends; or all do again.
-pub(crate) fn lose(text: &str, is_lost: bool) {
-    let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
-    match is_lost {
-        true => _ = lost.insert(text.to_owned()),
-        false => _ = lost.remove(text),
-    }
+/// What is asked of a partition's leader: to write, to read, and where the log ends.
+pub(crate) const OF_LEADERS: &[u8] = &[0, 1, 2];
+/// What is asked of a topic itself.
+pub(crate) const OF_TOPICS: &[u8] = &[75];
+
+/// From now on no request of these kinds arrives that holds this text.
+pub(crate) fn lose(kinds: &'static [u8], text: &str) {
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned(), kinds);
+}
+
+/// From now on all of them do again.
+pub(crate) fn lose_no_more(text: &str) {
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).remove(text);
 }
 
 /// Opens the line: the broker itself names its end to whoever comes by it.
@@ -77,13 +83,15 @@ fn requests(mut client: &TcpStream, mut broker: &TcpStream) -> Result<()> {
         });
         drop(damaged);
         let holds = |text: &String| request.windows(text.len()).any(|bytes| bytes == text.as_bytes());
-        let holds_any =
-            |texts: &Mutex<BTreeSet<String>>| texts.lock().unwrap_or_else(PoisonError::into_inner).iter().any(holds);
-        // Their numbers are 0, 1 and 2.
-        if matches!(request[..2], [0, 0..=2]) && holds_any(&LOST) {
+        let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lost = lost.iter().any(|(text, kinds)| request[0] == 0 && kinds.contains(&request[1]) && holds(text));
+        drop(lost);
+        if is_lost {
             continue;
         }
-        let batch = if holds_any(&SPOILED) { batch_in(&request) } else { None };
+        let spoiled = SPOILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = if spoiled.iter().any(holds) { batch_in(&request) } else { None };
+        drop(spoiled);
         if let Some(batch) = batch {
             // Its first number, which is the broker's to give. The checksum is not over it.
             request[batch + 7] = 1;
