@@ -188,9 +188,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "Kafka: a lane commits beyond an event that another has in hand",
         file: "adapters/kafka/src/lanes.rs",
-        from: "tenure.open.remove(&record.offset);",
-        to: "tenure.open.retain(|open| *open > record.offset);",
+        from: "tenure.bytes -= tenure.open.remove(&record.offset).unwrap_or_default();",
+        to: "tenure.open.retain(|open, _| *open > record.offset);",
         finder: Finder::KafkaSuite("classic::an_unacked_delivery_comes_back"),
+    },
+    Mutant {
+        name: "Kafka: a record in hand commits in the log that was put in place of its own",
+        file: "adapters/kafka/src/lanes.rs",
+        from: "self.life += 1;",
+        to: "",
+        finder: Finder::KafkaUnit("what_is_in_hand_when_the_client_goes_back"),
+    },
+    Mutant {
+        name: "Kafka: an answer goes on though its question may not have been read",
+        file: "adapters/kafka/src/merge.rs",
+        from: "places.get(part).copied().flatten() >= Some(*end)",
+        to: "*end >= 0",
+        finder: Finder::KafkaUnit("a_partition_is_caught_up_where_it_is_read_on"),
     },
     Mutant {
         name: "Kafka: a record that a partition refused is told published",
