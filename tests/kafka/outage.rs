@@ -39,6 +39,19 @@ async fn kafka_down_for_a_minute_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kafka_killed_and_restarted_under_load() {
+    let Some(broker) = own_broker().await else { return };
+    let load = Load::start(&broker, "restarted").await;
+    for _ in 0..2 {
+        broker.kill().await;
+        broker.run();
+        broker.answers().await;
+        load.reads_again().await;
+    }
+    load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kafka_frozen_and_thawed_under_load() {
     let Some(broker) = own_broker().await else { return };
     let load = Load::start(&broker, "frozen").await;

@@ -26,6 +26,7 @@ cargo xtask COMMAND
             `mutants WORD`: only those with the word in their name
   storm     kills, freezes and restarts servers, workers, Redis and Kafka at random under load, then checks the invariants:
             storm --store redis|sqlite [--bus local|kafka] [--seconds N | --minutes N] [--seed S] [--until LAW]...
+  speed     events a second over a real Kafka: the relay and the worker beside the bare clients, of which each has to keep half
   walk      runs the README's curl walk against servers that it starts, and its script in a browser
   help      this text
 ";
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         "api" => api::check(),
         "mutants" => mutants::mutants(words.first().map_or("", String::as_str)),
         "storm" => storm::storm(&words),
+        "speed" => speed(),
         "walk" => walk::walk(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -55,4 +57,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// On a machine that does nothing else, which is why `test` leaves it out.
+fn speed() -> Result<(), String> {
+    run::install(&["java", "mvn"])?;
+    run::step(&mut run::cargo(&["bench", "--quiet", "--package", "chatcore-kafka", "--bench", "throughput"]))
 }
