@@ -25,22 +25,24 @@ impl Pauses {
 }
 
 /// What moves events from an outbox to a bus.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Relaying {
-    relay: Relay,
+    outbox: Arc<dyn Outbox>,
     bus: Arc<dyn EventBus>,
+    runtime: Arc<dyn Runtime>,
 }
 
 impl Relaying {
     /// From this outbox to this bus.
     #[must_use]
     pub fn between(outbox: Arc<dyn Outbox>, bus: Arc<dyn EventBus>, runtime: Arc<dyn Runtime>) -> Self {
-        Self { relay: Relay::new(outbox, bus.clone(), runtime, BATCH, WAIT), bus }
+        Self { outbox, bus, runtime }
     }
 
     /// Moves events, for ever; it may be dropped at any point. What is left for later comes again.
     pub async fn run(self) {
-        join(ready(&*self.bus), relay(self.relay)).await;
+        let relay = Relay::new(self.outbox, self.bus.clone(), self.runtime, BATCH, WAIT);
+        join(ready(&*self.bus), run(relay)).await;
     }
 }
 
@@ -53,7 +55,7 @@ async fn ready(bus: &dyn EventBus) {
     }
 }
 
-async fn relay(mut relay: Relay) {
+async fn run(mut relay: Relay) {
     let mut pauses = Pauses::FIRST;
     loop {
         match relay.step().await {
