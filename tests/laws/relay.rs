@@ -81,7 +81,8 @@ impl Chats {
             lease: Duration::from_secs(1),
             ttl: Duration::from_secs(86_400),
         };
-        let Began::Started(started) = self.store.begin_turn(&new).await.unwrap() else { panic!("not started") };
+        let began = self.store.begin_turn(&new).await.unwrap();
+        let Began::Started(started) = began else { unreachable!("not started: {began:?}") };
         let answer = Answer { status: Status::Completed, content: "!".into(), reply: AiReply::default() };
         self.store.finish_turn(&started.turn, &answer).await.unwrap();
         started.turn.id.session
