@@ -4,7 +4,7 @@
 use crate::chat::{ChatError, Found, SendMessage};
 use crate::error::BackendError;
 use crate::policy::{Left, Quota};
-use crate::port::{Runtime, Taken, Throttle};
+use crate::port::{Runtime, Taken, Throttle, Ticket};
 use crate::task::in_task;
 use crate::turn::Refusal;
 use std::sync::Arc;
@@ -95,10 +95,10 @@ impl GuestGate {
     {
         let Some(quota) = &self.quota else { return (None, ask(message).await.map_err(GuestError::from)) };
         match self.throttle.take(&key(address), quota).await {
-            Ok(Taken::Granted(mut left)) => {
+            Ok(Taken::Granted { mut left, ticket }) => {
                 let asked = ask(message).await;
                 if is_nothing_new(asked.as_ref().map(|(found, _)| *found)) {
-                    self.give_back(address).await;
+                    self.give_back(address, &ticket).await;
                     left.remaining += 1;
                 }
                 (Some(left), asked.map_err(GuestError::from))
@@ -118,8 +118,8 @@ impl GuestGate {
     }
 
     /// A throttle that fails here makes the quota a little stricter for a while, and nothing worse.
-    async fn give_back(&self, address: &str) {
-        if let Err(error) = self.throttle.give_back(&key(address)).await {
+    async fn give_back(&self, address: &str, ticket: &Ticket) {
+        if let Err(error) = self.throttle.give_back(&key(address), ticket).await {
             tracing::warn!(%error, source = %error.source, "a guest's question could not be given back to the throttle");
         }
     }

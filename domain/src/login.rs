@@ -3,7 +3,9 @@
 use crate::error::BackendError;
 use crate::id::UserId;
 use crate::policy::Quota;
-use crate::port::{Claims, Credentials, Runtime, Taken, Throttle, TokenError, TokenIssuer, User, UserDirectory};
+use crate::port::{
+    Claims, Credentials, Runtime, Taken, Throttle, Ticket, TokenError, TokenIssuer, User, UserDirectory,
+};
 use crate::task::in_task;
 use crate::watch::Watch;
 use std::collections::BTreeMap;
@@ -95,6 +97,7 @@ type Undecided = Watch<BTreeMap<String, usize>>;
 /// A try that is counted.
 struct Try {
     key: String,
+    ticket: Ticket,
     undecided: Arc<Undecided>,
 }
 
@@ -171,9 +174,9 @@ impl LoginService {
         loop {
             let alone = !self.undecided.read(|tries| tries.contains_key(&key));
             match self.throttle.take(&key, &quota).await? {
-                Taken::Granted(_) => {
+                Taken::Granted { ticket, .. } => {
                     self.undecided.update(|tries| *tries.entry(key.clone()).or_default() += 1);
-                    return Ok(Some(Try { key, undecided: self.undecided.clone() }));
+                    return Ok(Some(Try { key, ticket, undecided: self.undecided.clone() }));
                 }
                 Taken::Wait(retry_after) if alone => return Err(LoginError::Throttled { retry_after }),
                 Taken::Wait(_) => self.undecided.wait(|tries| (!tries.contains_key(&key)).then_some(())).await,
@@ -184,7 +187,7 @@ impl LoginService {
     /// A throttle that fails here makes the quota a little stricter for a while, and nothing worse.
     async fn give_back(&self, tries: Vec<Try>) {
         for one in &tries {
-            if let Err(error) = self.throttle.give_back(&one.key).await {
+            if let Err(error) = self.throttle.give_back(&one.key, &one.ticket).await {
                 tracing::warn!(%error, source = %error.source, "a login could not be given back to the throttle");
             }
         }

@@ -11,7 +11,8 @@ use chatcore::policy::{Left, Quota};
 use chatcore::port::{
     Acked, AiChunk, AiError, AiGateway, Backlog, Claimed, Claims, Credentials, DeadLetter, DeadLetterId, DeadLetters,
     DeadLettersPage, Delivery, DeliveryId, EntryId, EventBus, Health, Mark, Outbox, Probe, Prompt, Published, Replay,
-    Runtime, SessionStore, Settled, Subscription, Taken, Throttle, TokenError, TokenIssuer, User, UserDirectory,
+    Runtime, SessionStore, Settled, Subscription, Taken, Throttle, Ticket, TokenError, TokenIssuer, User,
+    UserDirectory,
 };
 use chatcore::session::{Adopted, Session, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
@@ -149,7 +150,7 @@ mock! {
     #[async_trait]
     impl Throttle for Throttle {
         async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError>;
-        async fn give_back(&self, key: &str) -> Result<(), BackendError>;
+        async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError>;
         async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError>;
     }
 }

@@ -52,6 +52,28 @@ fn only_questions_that_were_stored_count() {
     });
 }
 
+/// One waits for a long time and is refused; another, which came later and was stored, counts as long as it should.
+#[test]
+fn a_question_that_is_given_back_takes_no_other_with_it() {
+    let bench = Bench::new();
+    let (gate, runtime) = (gate(&bench), bench.sim.runtime(0));
+    bench.run(async move {
+        let pause = |seconds| runtime.sleep(Duration::from_secs(seconds));
+        let slow = pause(400);
+        let waits = gate.ask(HERE, hello(), move |_| slow.map(|()| Err::<(Found, ()), _>(Refusal::NotFound.into())));
+        let stored = async {
+            pause(300).await;
+            assert_eq!(left(&gate, Ok(Found::Nobody)).await, 0);
+        };
+        let ((_, refused), ()) = futures_util::join!(waits, stored);
+        assert!(refused.is_err());
+        pause(300).await;
+        assert_eq!(gate.left(HERE).await.unwrap().unwrap().remaining, 1, "what was stored 400 s ago counts for 600");
+        pause(300).await;
+        assert_eq!(gate.left(HERE).await.unwrap().unwrap().remaining, 2);
+    });
+}
+
 #[test]
 fn what_was_stored_is_answered_although_the_quota_is_used_up() {
     let bench = Bench::new();

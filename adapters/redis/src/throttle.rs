@@ -7,7 +7,7 @@ use crate::value::{fixed, micros, number, span, text};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Taken, Throttle};
+use chatcore::port::{Taken, Throttle, Ticket};
 use deadpool_redis::redis::cmd;
 
 const WINDOW: &str = include_str!("lua/window.lua");
@@ -21,16 +21,20 @@ impl Throttle for Redis {
         // Names the call, so that it counts once however often it is made.
         let this = format!("{times}:{}", self.inner.runtime.new_id().simple());
         let call = within(TAKE.on(&[times, this]), quota);
-        let [word, remaining, time] = fixed(self.inner.client.call(&call).await?)?;
+        let [word, remaining, time, at] = fixed(self.inner.client.call(&call).await?)?;
         match text(word)?.as_str() {
-            "GRANTED" => Ok(Taken::Granted(Left { remaining: number(remaining)?, reset: span(time)? })),
+            "GRANTED" => {
+                let left = Left { remaining: number(remaining)?, reset: span(time)? };
+                Ok(Taken::Granted { left, ticket: Ticket(text(at)?) })
+            }
             "WAIT" => Ok(Taken::Wait(span(time)?)),
             other => Err(unreadable(other)),
         }
     }
 
-    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
-        self.inner.client.command_once(cmd("LPOP").arg(self.takes(key))).await.map(drop)
+    async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
+        let mut remove = cmd("LREM");
+        self.inner.client.command_once(remove.arg(self.takes(key)).arg(1).arg(&ticket.0)).await.map(drop)
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {

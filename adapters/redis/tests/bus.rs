@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::id::SessionId;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Taken, Throttle};
+use chatcore::port::{Taken, Throttle, Ticket};
 use chatcore_ports::conformance::{BusHarness, OpenBus, OpenStore, StoreHarness, ThrottleHarness};
 use chatcore_redis::{Redis, RedisConfig};
 use common::{Cluster, Server, config, open};
@@ -100,8 +100,8 @@ impl Throttle for Kept {
         self.throttle.take(key, quota).await
     }
 
-    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
-        self.throttle.give_back(key).await
+    async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
+        self.throttle.give_back(key, ticket).await
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {

@@ -182,7 +182,7 @@ async fn an_attempt_that_is_throttled() {
     let mut before = quota.limit;
     after_any_byte(&wire, 4, async |cut| {
         let taken = patiently(async || store.take("ann", &quota).await).await;
-        let Taken::Granted(left) = taken else { panic!("{taken:?}") };
+        let Taken::Granted { left, .. } = taken else { panic!("{taken:?}") };
         let took = before - left.remaining;
         assert_eq!(took, 1, "cut after {cut}");
         before = left.remaining;

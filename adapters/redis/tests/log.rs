@@ -7,7 +7,9 @@ mod common;
 use chatcore::event::Event;
 use chatcore::id::SessionId;
 use chatcore::policy::Quota;
-use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Outbox, Replay, Settled, Subscription, Throttle};
+use chatcore::port::{
+    Acked, DeadLetters, DeadLettersPage, EventBus, Outbox, Replay, Settled, Subscription, Taken, Throttle,
+};
 use chatcore_redis::RedisConfig;
 use common::events::{count, event, next, publish, seq, session};
 use common::{Server, config, open, user_of_the_readme};
@@ -295,8 +297,9 @@ async fn the_user_of_the_readme_may_do_all_that_the_log_and_the_throttle_need() 
     let settled: Vec<_> = claimed.into_iter().map(|entry| entry.id).zip(settled).collect();
     store.settle(&settled).await.unwrap();
     assert_eq!(store.claim(9, Duration::from_millis(100)).await.unwrap(), []);
-    store.take("ann", &Quota { limit: 1, window: Duration::from_secs(9) }).await.unwrap();
-    store.give_back("ann").await.unwrap();
+    let taken = store.take("ann", &Quota { limit: 1, window: Duration::from_secs(9) }).await.unwrap();
+    let Taken::Granted { ticket, .. } = taken else { panic!("{taken:?}") };
+    store.give_back("ann", &ticket).await.unwrap();
 }
 
 /// Until then its place is kept; whoever comes later begins anew.

@@ -4,7 +4,7 @@ use crate::codec::{between, span};
 use crate::tx::Tx;
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::Taken;
+use chatcore::port::{Taken, Ticket};
 use rusqlite::params;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) const NEWEST: &str = "SELECT at FROM takes WHERE key = ?1 AND at > ?2
 pub(crate) const COUNT: &str = "SELECT count(*), min(at) FROM takes WHERE key = ?1 AND at > ?2";
 const ADD: &str = "INSERT INTO takes (key, at, until) VALUES (?1, ?2, ?3)";
 pub(crate) const GIVE_BACK: &str =
-    "DELETE FROM takes WHERE no = (SELECT no FROM takes WHERE key = ?1 ORDER BY at DESC, no DESC LIMIT 1)";
+    "DELETE FROM takes WHERE no = (SELECT no FROM takes WHERE key = ?1 AND at = ?2 LIMIT 1)";
 pub(crate) const SWEEP: &str = "DELETE FROM takes WHERE no IN (SELECT no FROM takes WHERE until <= ?1 LIMIT ?2)";
 
 /// The key of an owner's questions.
@@ -40,7 +40,8 @@ pub(crate) fn take(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<
     }
     step.add(ADD, params![key, step.now, step.now.saturating_add(window)])?;
     let remaining = u32::try_from(limit - count - 1).unwrap_or(0);
-    Ok(Taken::Granted(Left { remaining, reset: between(start, oldest.unwrap_or(step.now)) }))
+    let left = Left { remaining, reset: between(start, oldest.unwrap_or(step.now)) };
+    Ok(Taken::Granted { left, ticket: Ticket(step.now.to_string()) })
 }
 
 /// What is left, where nothing is counted.
@@ -57,9 +58,9 @@ fn counted(step: &Tx<'_>, key: &str, start: i64) -> rusqlite::Result<(i64, Optio
     Ok(step.one(COUNT, params![key, start], read)?.unwrap_or((0, None)))
 }
 
-/// Takes back the newest.
-pub(crate) fn give_back(step: &Tx<'_>, key: &str) -> rusqlite::Result<()> {
-    step.run(GIVE_BACK, params![key]).map(drop)
+/// Takes back one of this time.
+pub(crate) fn give_back(step: &Tx<'_>, key: &str, at: i64) -> rusqlite::Result<()> {
+    step.run(GIVE_BACK, params![key, at]).map(drop)
 }
 
 /// Forgets what counts no longer.

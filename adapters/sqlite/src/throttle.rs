@@ -5,7 +5,7 @@ use crate::takes;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Taken, Throttle};
+use chatcore::port::{Taken, Throttle, Ticket};
 
 #[async_trait]
 impl Throttle for Sqlite {
@@ -14,9 +14,10 @@ impl Throttle for Sqlite {
         self.write(move |step| takes::take(step, &key, &quota)).await
     }
 
-    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
+    async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
+        let Ok(at) = ticket.0.parse() else { return Ok(()) };
         let key = takes::of_key(key);
-        self.write(move |step| takes::give_back(step, &key)).await
+        self.write(move |step| takes::give_back(step, &key, at)).await
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {

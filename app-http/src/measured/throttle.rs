@@ -4,7 +4,7 @@ use super::calls::Calls;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Runtime, Taken, Throttle};
+use chatcore::port::{Runtime, Taken, Throttle, Ticket};
 use std::sync::Arc;
 
 /// A throttle whose calls are measured.
@@ -31,8 +31,8 @@ impl Throttle for MeasuredThrottle {
         self.calls.call("take", self.throttle.take(key, quota), always).await
     }
 
-    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
-        self.calls.call("give_back", self.throttle.give_back(key), always).await
+    async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
+        self.calls.call("give_back", self.throttle.give_back(key, ticket), always).await
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {

@@ -61,10 +61,12 @@ impl<K: Ord + Clone> Sliding<K> {
         Left { remaining: quota.limit.saturating_sub(counted), reset }
     }
 
-    /// Takes back the newest.
-    pub(super) fn give_back(&mut self, key: &K) {
-        if let Some(takes) = self.takes.get_mut(key) {
-            takes.at.pop_back();
+    /// Takes back one of this time.
+    pub(super) fn give_back(&mut self, key: &K, at: Duration) {
+        if let Some(takes) = self.takes.get_mut(key)
+            && let Some(place) = takes.at.iter().rposition(|taken| *taken == at)
+        {
+            takes.at.remove(place);
         }
     }
 

@@ -4,9 +4,10 @@ use super::sliding::Sliding;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Runtime, Taken, Throttle};
+use chatcore::port::{Runtime, Taken, Throttle, Ticket};
 use chatcore::watch::Watch;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Counts in memory, by the given runtime's monotonic clock. Clones are the same throttle. A key is forgotten when its
 /// window is over.
@@ -29,12 +30,17 @@ impl Throttle for MemoryThrottle {
         let (key, now) = (key.to_owned(), self.runtime.elapsed());
         Ok(self.takes.update(|takes| match takes.wait(&key, quota, now) {
             Some(wait) => Taken::Wait(wait),
-            None => Taken::Granted(takes.take(&key, quota, now)),
+            None => {
+                let ticket = Ticket(now.as_nanos().to_string());
+                Taken::Granted { left: takes.take(&key, quota, now), ticket }
+            }
         }))
     }
 
-    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
-        self.takes.update(|takes| takes.give_back(&key.to_owned()));
+    async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
+        if let Ok(nanos) = ticket.0.parse() {
+            self.takes.update(|takes| takes.give_back(&key.to_owned(), Duration::from_nanos(nanos)));
+        }
         Ok(())
     }
 

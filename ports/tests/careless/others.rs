@@ -5,8 +5,8 @@ use chatcore_ports::chatcore::error::BackendError;
 use chatcore_ports::chatcore::id::UserId;
 use chatcore_ports::chatcore::policy::{Left, Quota};
 use chatcore_ports::chatcore::port::{
-    AiChunk, AiError, AiGateway, Claims, Credentials, Prompt, Runtime, Taken, Throttle, TokenError, TokenIssuer, User,
-    UserDirectory,
+    AiChunk, AiError, AiGateway, Claims, Credentials, Prompt, Runtime, Taken, Throttle, Ticket, TokenError,
+    TokenIssuer, User, UserDirectory,
 };
 use chatcore_ports::conformance::{
     AiHarness, Law, RuntimeHarness, ThrottleHarness, TokenHarness, UsersHarness, ai_gateway, broken, runtime, throttle,
@@ -57,8 +57,8 @@ impl Throttle for Careless<MemoryThrottle> {
         }
     }
 
-    async fn give_back(&self, key: &str) -> Result<(), BackendError> {
-        if self.1 == Bug::Forgetful { Ok(()) } else { self.0.give_back(key).await }
+    async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
+        if self.1 == Bug::Forgetful { Ok(()) } else { self.0.give_back(key, ticket).await }
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
@@ -66,7 +66,7 @@ impl Throttle for Careless<MemoryThrottle> {
             Bug::Lenient => self.0.remaining(key, &Quota { limit: quota.limit + 1, ..*quota }).await,
             Bug::Forgetful => self.0.remaining(key, quota).await,
             Bug::Hasty => Ok(match self.take(key, quota).await? {
-                Taken::Granted(left) => left,
+                Taken::Granted { left, .. } => left,
                 Taken::Wait(reset) => Left { remaining: 0, reset },
             }),
         }

@@ -140,7 +140,7 @@ fn counted(step: &Tx<'_>, new: &NewTurn, messages: u64) -> rusqlite::Result<Resu
     }
     let Some(quota) = &new.quota else { return Ok(Ok(None)) };
     Ok(match takes::take(step, &takes::of_owner(&new.owner), quota)? {
-        Taken::Granted(left) => Ok(Some(left)),
+        Taken::Granted { left, .. } => Ok(Some(left)),
         Taken::Wait(retry_after) => Err(Refusal::Throttled { retry_after }),
     })
 }
