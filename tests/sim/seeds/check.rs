@@ -33,8 +33,9 @@ pub(crate) struct Findings {
     pub(crate) elapsed: Duration,
 }
 
-/// How long a turn may be open after its lease: the grace and the sweeper's rest, and an outage or two.
-const OVERDUE: Duration = Duration::from_secs(10);
+/// How long a turn may be open after its lease: the time that servers have first, which begins anew with an outage and with a
+/// server that starts, and an outage or two.
+const OVERDUE: Duration = Duration::from_secs(15);
 
 /// Checks a world at rest.
 ///
