@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// After this time without a word of a partition it is looked whether something waits there.
 const QUIET: Duration = Duration::from_secs(2);
 /// As much is handed out by one poll.
-const POLL_RECORDS: i32 = 500;
+pub(crate) const POLL_RECORDS: u16 = 500;
 /// So old may be what the client knows of the topics.
 const KNOWN: Duration = Duration::from_secs(5);
 /// So much longer than it may take to give records back, and no less than this, the group waits for a member.
@@ -74,7 +74,7 @@ impl Group {
             // A buffer that paused partitions fill would keep the others from being fetched.
             .max_buffered_records(0)
             .max_poll_interval(MAX_POLL_INTERVAL)
-            .max_poll_records(POLL_RECORDS)
+            .max_poll_records(i32::from(POLL_RECORDS))
             .metrics_push(false)
             // Partitions of one number go to one member, and with them all topics of a session.
             .partition_assignment_strategy(PartitionAssignmentStrategy::Range)

@@ -5,7 +5,7 @@ mod watch;
 
 use crate::deadline::within;
 use crate::error::NAME;
-use crate::group::Group;
+use crate::group::{Group, POLL_RECORDS};
 use crate::lanes::{Lanes, Taken};
 use crate::merge;
 use crate::record::{Fetched, REPLAY_FOR};
@@ -14,7 +14,7 @@ use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
 use futures_util::future::select;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -198,8 +198,10 @@ impl Member {
 
     async fn step(&self, polls: &mut Polls) {
         let now = self.runtime.elapsed();
+        let mut has_more = false;
         match self.group.poll().await {
             Ok(records) => {
+                has_more = records.len() >= usize::from(POLL_RECORDS);
                 if self.lanes().fetched(records, |record| self.is_for_others(record)) {
                     self.dirty.notify_one();
                 }
@@ -214,7 +216,7 @@ impl Member {
             }
         }
         self.do_what_is_asked().await;
-        self.hand_over().await;
+        self.hand_over(has_more).await;
     }
 
     async fn look(&self, polls: &mut Polls) {
@@ -237,23 +239,32 @@ impl Member {
     }
 
     /// From the queues to the lanes; and fetching stops or goes on.
-    async fn hand_over(&self) {
+    async fn hand_over(&self, has_more: bool) {
         let places = self.group.places().await;
-        {
+        let is_busy = {
             let mut lanes = self.lanes();
             for (part, position) in &places {
                 position.iter().for_each(|position| lanes.stands_at(*part, *position));
             }
-        }
-        let mut awaited = self.admit(&BTreeSet::new());
-        awaited.retain(|part| matches!(places.get(part), Some(Some(_))));
-        if !awaited.is_empty() {
-            let ends = self.group.ends_soon(&awaited).await;
-            self.admit(&merge::caught_up(awaited, &places, &ends));
+            has_more && lanes.is_ready()
+        };
+        // While all hands have work and more is to be read, brokers are not asked each time.
+        match is_busy {
+            true => self.lanes().waiting.clear(),
+            false => self.admit_all(&places).await,
         }
         let flow = self.lanes().flow();
         for (part, pause) in flow {
             self.group.pause(part, pause).await;
+        }
+    }
+
+    async fn admit_all(&self, places: &BTreeMap<Part, Option<i64>>) {
+        let mut awaited = self.admit(&BTreeSet::new());
+        awaited.retain(|part| matches!(places.get(part), Some(Some(_))));
+        if !awaited.is_empty() {
+            let ends = self.group.ends_soon(&awaited).await;
+            self.admit(&merge::caught_up(awaited, places, &ends));
         }
     }
 
