@@ -11,6 +11,7 @@ mod rolling;
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
 pub(crate) mod servers;
 mod sharing;
+mod shown;
 mod streams;
 #[path = "../../../adapters/redis/tests/common/wire.rs"]
 #[allow(dead_code, reason = "the adapter's own tests use the rest")]
