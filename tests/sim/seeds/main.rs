@@ -98,7 +98,7 @@ const NOT_SEEN_HERE: [Plant; 8] = [
 ];
 
 /// How long it may take to find a planted bug.
-const PLANTED: Duration = Duration::from_secs(30);
+const PLANTED: Duration = Duration::from_secs(60);
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "measures the simulation itself")]

@@ -59,6 +59,8 @@ pub(crate) enum Sky {
 #[derive(Debug, Default)]
 struct State {
     servers: Vec<Option<(Group, ChatService)>>,
+    /// How each of them reaches the store and the bus.
+    links: Vec<Net>,
     groups: Group,
     crashes: u64,
     calm: bool,
@@ -125,6 +127,7 @@ impl World {
     /// Fair weather until everything that is promised has come.
     async fn calm(&self) {
         self.net.set(|weather| *weather = Default::default());
+        self.lock().links.iter().for_each(|link| link.sever(false));
         self.lock().calm = true;
         (0..SERVERS).filter(|slot| self.lock().servers[*slot].is_none()).for_each(|slot| self.start(slot));
         self.sim.runtime(0).sleep(LEASE + Duration::from_secs(12)).await;
@@ -137,6 +140,7 @@ impl World {
                 0 => self.outage().await,
                 1..6 => self.crash(self.sim.below(SERVERS as u64) as usize),
                 6 => self.drain(self.sim.below(SERVERS as u64) as usize),
+                7..9 => self.cut_off(self.sim.below(SERVERS as u64) as usize),
                 _ => {}
             }
             (0..SERVERS)
@@ -149,6 +153,16 @@ impl World {
         self.net.set(|weather| weather.outage = true);
         self.nap(100, 4000).await;
         self.net.set(|weather| weather.outage = false);
+    }
+
+    /// A server that the others and the store do not hear of for a while. It goes on, and comes back with what it has.
+    fn cut_off(&self, slot: usize) {
+        let (world, link) = (self.clone(), self.lock().links[slot].clone());
+        link.sever(true);
+        self.sim.spawn(0, async move {
+            world.nap(1000, 6000).await;
+            link.sever(false);
+        });
     }
 
     fn crash(&self, slot: usize) {
@@ -172,24 +186,27 @@ impl World {
         let group = {
             let mut state = self.lock();
             state.servers.resize(SERVERS, None);
+            state.links.resize(SERVERS, self.net.link());
+            state.links[slot] = self.net.link();
             state.groups += 1;
             state.groups
         };
         let runtime = Arc::new(self.sim.runtime(group));
-        let store = Arc::new(Far::new(self.store.clone(), self.net.clone()));
+        let link = self.lock().links[slot].clone();
+        let store = Arc::new(Far::new(self.store.clone(), link.clone()));
         let ai = Arc::new(SimAi::new(self.sim.clone(), self.sim.runtime(group)));
         let mut policy = ChatPolicy::default();
         (policy.lease, policy.ai_timeout, policy.settle) = (LEASE, Duration::from_secs(6), Duration::from_secs(20));
         policy.quota = Some(QUOTA);
         let service = ChatService::new(store.clone(), ai, runtime, policy);
         self.lock().servers[slot] = Some((group, service));
-        self.spawn_loops(group, store);
+        self.spawn_loops(group, store, link);
     }
 
-    fn spawn_loops(&self, group: Group, store: Arc<Far<MemoryStore>>) {
+    fn spawn_loops(&self, group: Group, store: Arc<Far<MemoryStore>>, link: Net) {
         let (sessions, runtime) = (store.clone() as Arc<dyn SessionStore>, Arc::new(self.sim.runtime(group)));
         let mut sweeper = Sweeper::new(sessions, runtime, LEASE, 10);
-        let bus = Arc::new(Far::new(self.bus.clone(), self.net.clone()));
+        let bus = Arc::new(Far::new(self.bus.clone(), link));
         let mut relay = Relay::new(store, bus, Arc::new(self.sim.runtime(group)), 16, Duration::from_secs(1));
         let world = self.clone();
         self.sim.spawn(group, async move {

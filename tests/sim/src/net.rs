@@ -15,7 +15,7 @@ use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece
 use chatcore_ports::memory::{MemoryBus, MemoryStore};
 use chatcore_ports::sim::Sim;
 use futures_util::future::BoxFuture;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub struct Net {
     faults: Arc<AtomicU64>,
     last: Arc<Mutex<Duration>>,
     calls: Arc<AtomicU64>,
+    severed: Arc<AtomicBool>,
 }
 
 /// Chances in a thousand.
@@ -54,7 +55,25 @@ impl Net {
     /// A quiet network.
     #[must_use]
     pub fn new(sim: Sim) -> Self {
-        Self { sim, weather: Arc::default(), faults: Arc::default(), last: Arc::default(), calls: Arc::default() }
+        Self {
+            sim,
+            weather: Arc::default(),
+            faults: Arc::default(),
+            last: Arc::default(),
+            calls: Arc::default(),
+            severed: Arc::default(),
+        }
+    }
+
+    /// A link of its own in the same weather.
+    #[must_use]
+    pub fn link(&self) -> Self {
+        Self { severed: Arc::default(), ..self.clone() }
+    }
+
+    /// Lets nothing through on this link, or lets it through again.
+    pub fn sever(&self, severed: bool) {
+        self.severed.store(severed, Ordering::Relaxed);
     }
 
     /// Changes the weather.
@@ -79,7 +98,7 @@ impl Net {
         world.sleep(if self.sim.chance(weather.slow) { self.sim.millis(0, 2000) } else { self.sim.millis(0, 4) }).await;
         let is_spared = self.spared(weather.spacing) || weather.only.is_some_and(|only| only != number);
         let lot = if is_spared { 1000 } else { self.sim.below(1000) };
-        if weather.outage || lot < weather.before {
+        if weather.outage || self.severed.load(Ordering::Relaxed) || lot < weather.before {
             return self.fail().await;
         }
         if lot < weather.before + weather.late {
