@@ -21,13 +21,16 @@ const BATCH: usize = 7;
 /// As long as a relay waits for the first event.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// A bus that does not take what these sessions ask, as one whose topic of questions cannot be had in some partitions.
+/// A bus, perhaps one that takes its time, that does not take what these sessions ask, as one whose topic of questions cannot be had in some partitions.
 #[derive(Debug, Clone, Default)]
-struct Picky(Arc<Mutex<(BTreeSet<SessionId>, Vec<Event>)>>);
+struct Picky(Arc<Mutex<(BTreeSet<SessionId>, Vec<Event>)>>, Option<SimRuntime>);
 
 #[async_trait]
 impl EventBus for Picky {
     async fn publish(&self, events: &[Event]) -> Result<Vec<Published>, BackendError> {
+        if let Some(runtime) = &self.1 {
+            runtime.sleep(Duration::from_millis(10)).await;
+        }
         let (stuck, taken) = &mut *self.0.lock().unwrap();
         let mut failed = BTreeSet::new();
         let take = events.iter().map(|event| {
@@ -143,5 +146,33 @@ fn what_the_bus_cannot_take_holds_back_its_own_sessions_alone_and_in_their_order
         let seen = bus.sessions();
         assert_eq!(seen.values().sum::<u64>(), 4 * 7 * BATCH as u64 + 3 * 4, "each event once");
         assert_eq!(seen[stuck.first().unwrap()], 10);
+    });
+}
+
+/// There is no moment in which nothing new is there.
+#[test]
+fn what_was_left_goes_out_amid_traffic_that_never_ends() {
+    let bench = Bench::new();
+    let (sim, runtime) = (bench.sim.clone(), bench.sim.runtime(0));
+    let bus = Picky(Arc::default(), Some(bench.sim.runtime(2)));
+    let chats = Chats { store: bench.store.clone(), runtime: runtime.clone() };
+    let others = Chats { store: bench.store.clone(), runtime: runtime.clone() };
+    bench.run(async move {
+        let stuck = chats.talk(3).await;
+        bus.0.lock().unwrap().0 = stuck.clone();
+        relay(&sim, &chats.store, &bus);
+        sim.spawn(3, async move {
+            loop {
+                others.turn(Target::New).await;
+                others.runtime.sleep(Duration::from_millis(5)).await;
+            }
+        });
+        runtime.sleep(Duration::from_secs(20)).await;
+        assert!(bus.sessions().len() > 3000, "the others' events go out");
+        bus.0.lock().unwrap().0.clear();
+        runtime.sleep(Duration::from_secs(15)).await;
+        let seen = bus.sessions();
+        assert!(stuck.iter().all(|session| seen.get(session) == Some(&4)), "what was stuck goes out, too");
+        sim.kill(3);
     });
 }

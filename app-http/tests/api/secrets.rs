@@ -58,9 +58,14 @@ const USED: &[(&str, &str)] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
 ];
 
-fn with_secrets(secrets: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
-    let used = USED.iter().map(|(name, value)| (*name, (*value).to_owned()));
-    secrets.iter().cloned().chain(used).collect()
+/// All that can be given at once: the password of Redis is in its URL, or beside its host.
+fn with_secrets(secrets: &[(&'static str, String)]) -> [Vec<(&'static str, String)>; 2] {
+    let but = |left_out: &'static str, host: Option<&str>| {
+        let used = USED.iter().copied().chain(host.map(|host| ("REDIS_HOST", host)));
+        let used = used.map(|(name, value)| (name, value.to_owned()));
+        secrets.iter().filter(|(name, _)| *name != left_out).cloned().chain(used).collect()
+    };
+    [but("REDIS_PASSWORD", None), but("REDIS_URL", Some("127.0.0.1"))]
 }
 
 fn pairs<'a>(owned: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
@@ -75,10 +80,11 @@ fn shows_none(what: &str, text: &str) {
 
 #[test]
 fn debug_shows_no_secret_of_any_settings_or_configuration() {
-    let with = with_secrets(&secrets());
-    let settings = Settings::from_pairs(pairs(&with)).unwrap();
-    shows_none("the settings", &format!("{settings:?} {settings:#?}"));
-    shows_none("what is printed of them", &settings.printed);
+    for with in with_secrets(&secrets()) {
+        let settings = Settings::from_pairs(pairs(&with)).unwrap();
+        shows_none("the settings", &format!("{settings:?} {settings:#?}"));
+        shows_none("what is printed of them", &settings.printed);
+    }
     let mut ai = HttpAiConfig::new(&format!("http://{NOBODY}/{CANARY}?{CANARY}")).unwrap();
     ai.api_key = Some(chatcore_ai_http::Secret::new(CANARY));
     let redis = RedisConfig::new(format!("redis://:{CANARY}@{NOBODY}"));
@@ -106,15 +112,20 @@ fn the_program_prints_no_secret_of_its_settings_good_or_bad() {
     for (name, value) in &by_file {
         std::fs::write(directory.path().join(name), value).unwrap();
     }
-    let by_file: Vec<_> = by_file.iter().map(|(name, _)| (name.as_str(), name.as_str())).collect();
-    let all = with_secrets(&secrets);
-    for given in [pairs(&all), [USED, &by_file].concat()] {
-        let (code, text) = printed(&given, "--print-config");
-        assert_eq!(code, Some(0), "{text}");
-        for (name, _) in &secrets {
-            assert!(text.contains(&format!("{name}=***\n")), "{name}: {text}");
+    for given in with_secrets(&secrets) {
+        let is_secret = |name: &str| secrets.iter().any(|(secret, _)| *secret == name);
+        let names: Vec<_> = given.iter().map(|(name, _)| *name).filter(|name| is_secret(name)).collect();
+        let by_file: Vec<_> = names.iter().map(|name| format!("{name}_FILE")).collect();
+        let by_file = by_file.iter().map(|name| (name.as_str(), name.as_str()));
+        let others = pairs(&given).into_iter().filter(|(name, _)| !is_secret(name));
+        for given in [pairs(&given), others.chain(by_file).collect()] {
+            let (code, text) = printed(&given, "--print-config");
+            assert_eq!(code, Some(0), "{text}");
+            for name in &names {
+                assert!(text.contains(&format!("{name}=***\n")), "{name}: {text}");
+            }
+            assert_eq!(printed(&given, "--check-config").0, Some(0));
         }
-        assert_eq!(printed(&given, "--check-config").0, Some(0));
     }
     // Each secret is wrong here, or stands where another setting should: the faults tell their names.
     let mut wrong: Vec<_> = secrets.iter().map(|(name, _)| (*name, CANARY)).collect();
@@ -186,8 +197,9 @@ async fn a_log_of_everything_holds_no_secret_no_credentials_and_no_text() {
 /// Every dependency is away, so that each complains as loudly as it can.
 #[tokio::test]
 async fn what_is_told_of_dependencies_that_are_away_holds_no_secret() {
-    let all = with_secrets(&secrets());
-    let (log, _) = log_of(&pairs(&all)).await;
-    assert!(log.contains("redis") && log.contains("kafka"), "{log}");
-    shows_none("the log", &log);
+    for all in with_secrets(&secrets()) {
+        let (log, _) = log_of(&pairs(&all)).await;
+        assert!(log.contains("redis") && log.contains("kafka"), "{log}");
+        shows_none("the log", &log);
+    }
 }

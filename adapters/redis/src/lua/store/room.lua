@@ -10,8 +10,8 @@ local PATIENCE = 60000000
 local others = of('h', ARGV[2])
 if ARGV[3] == 'RESERVE' then
   local count, seen = living(ARGV[2])
-  -- The same call again: it counts once.
-  local before = redis.call('GET', of('a', ARGV[4]))
+  -- The same call again: it counts once. In the home itself nothing is counted, and the step keeps its own under this name.
+  local before = ARGV[5] ~= '' and redis.call('GET', of('a', ARGV[4]))
   if before then return {'GRANTED', before, seen} end
   local granted = math.max(math.min(tonumber(ARGV[6]), ARGV[7] - count), 0)
   if granted > 0 and ARGV[5] ~= '' then
