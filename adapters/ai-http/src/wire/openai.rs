@@ -133,6 +133,8 @@ struct Completion {
     finish: Option<String>,
     has_choice: bool,
     has_pieces: bool,
+    /// The last that came was a reason to end and no text, after some text.
+    is_ended: bool,
     tokens: Option<Tokens>,
 }
 
@@ -147,14 +149,16 @@ impl Reading for Completion {
         self.take(Chunk::parse(&event.data)?)
     }
 
-    /// One that has told why it ends; not every service says `[DONE]` after that, nor ends the connection.
+    /// Not every service says `[DONE]` after the reason, nor ends the connection. But some tell a reason with each piece, or long
+    /// before the first.
     fn is_whole(&self) -> bool {
-        self.finish.is_some()
+        self.is_ended
     }
 
     fn over(&mut self, why: Failure) -> Result<Said, Failure> {
         match why {
-            Failure::Early | Failure::Broken(_) | Failure::Late(_) if self.is_whole() => self.finished(),
+            Failure::Early | Failure::Broken(_) if self.finish.is_some() => self.finished(),
+            Failure::Late(_) if self.is_whole() => self.finished(),
             why => Err(why),
         }
     }
@@ -169,13 +173,15 @@ impl Completion {
         self.tokens = chunk.tokens().or(self.tokens);
         let Some(choice) = chunk.choice() else { return Ok(Said::default()) };
         self.has_choice = true;
-        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            self.finish = Some(reason);
-        }
+        let reason = choice.finish_reason.filter(|reason| !reason.is_empty());
+        let is_reason = reason.is_some();
+        self.finish = reason.or(self.finish.take());
         // Where there are pieces, a message beside or between them is what they came to so far; a piece of nothing is none.
         let piece = choice.delta.map(chunk::Delta::text).filter(|text| !text.is_empty());
         self.has_pieces |= piece.is_some();
-        let whole = || choice.message.filter(|_| !self.has_pieces).map(chunk::Delta::text);
+        let has_pieces = self.has_pieces;
+        let whole = || choice.message.filter(|_| !has_pieces).map(chunk::Delta::text);
+        self.is_ended = is_reason && has_pieces && piece.is_none();
         Ok(Said::text(piece.or_else(whole).unwrap_or_default()))
     }
 

@@ -11,6 +11,7 @@ use chatcore_ai_http::{HttpAiConfig, OpenAi, Secret, Wire};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use wiremock::matchers::{any, body_partial_json};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -170,20 +171,48 @@ async fn what_comes_after_the_end_is_not_read() {
     assert_eq!(ask(&ai(openai(&server.url()))).await.unwrap().0, ["yes"]);
 }
 
-/// It says that it has finished, and neither that this was all nor that the connection ends.
-#[tokio::test]
-async fn an_answer_that_has_told_why_it_ends_is_not_waited_for() {
-    const STOP: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"yes\"},\"finish_reason\":\"stop\"}]}\n\n";
-    let server = Server::start(|_, mut peer| async move {
-        peer.write_all(&stream(STOP)).await.unwrap();
-        // Comments keep a connection alive, and say nothing.
+/// A server that says these events, three seconds apart, and then nothing but comments, which keep a connection alive.
+async fn slow(events: &'static [&'static str]) -> Server {
+    let say = move |_, mut peer: TcpStream| async move {
+        peer.write_all(&stream("")).await.unwrap();
+        for (number, event) in events.iter().enumerate() {
+            sleep(Duration::from_secs(if number == 0 { 0 } else { 3 })).await;
+            peer.write_all(format!("data: {event}\n\n").as_bytes()).await.unwrap();
+        }
         while peer.write_all(b": on it\n\n").await.is_ok() {
             sleep(Duration::from_millis(100)).await;
         }
-    });
-    let server = server.await;
+    };
+    Server::start(say).await
+}
+
+/// It says that it has finished, and neither that this was all nor that the connection ends.
+#[tokio::test]
+async fn an_answer_that_has_told_why_it_ends_is_not_waited_for() {
+    const TEXT: &str = r#"{"choices":[{"delta":{"content":"yes"},"finish_reason":null}]}"#;
+    const STOP: &str = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    let server = slow(&[TEXT, STOP]).await;
     let answered = timeout(Duration::from_secs(20), ask(&ai(openai(&server.url())))).await;
     assert_eq!(answered.expect("long before its time is over").unwrap().0, ["yes"]);
+}
+
+/// Some services tell a reason to end with each piece, or before a model that thinks for long has said anything.
+#[tokio::test]
+async fn a_reason_to_end_that_comes_too_early_ends_nothing() {
+    const EACH: &[&str] = &[
+        r#"{"choices":[{"delta":{"content":"one"},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"delta":{"content":" two"},"finish_reason":"stop"}]}"#,
+        "[DONE]",
+    ];
+    const FIRST: &[&str] = &[
+        r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"delta":{"content":"one two"},"finish_reason":null}]}"#,
+        "[DONE]",
+    ];
+    let (each, first) = (slow(EACH).await, slow(FIRST).await);
+    let (each, first) = (ai(openai(&each.url())), ai(openai(&first.url())));
+    let (each, first) = tokio::join!(ask(&each), ask(&first));
+    assert_eq!([each, first].map(|answered| answered.unwrap().0.concat()), ["one two", "one two"]);
 }
 
 #[tokio::test]
