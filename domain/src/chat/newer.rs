@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long one look waits. The store tells of what is new and of a deletion; that a session has expired is seen with the next look.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_secs(20);
 /// How many messages a look takes along: they are kept while a slow reader takes them, and each may be large.
 const BATCH: usize = 10;
 
