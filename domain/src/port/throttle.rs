@@ -30,7 +30,7 @@ pub struct Ticket(pub String);
 /// # Laws
 /// - **never more than the limit in any window**, also by parallel callers; a refused take costs nothing.
 /// - **a take that was given back does not count**, and every other one does, for as long as it would have.
-/// - **what is left is told, and costs nothing**.
+/// - **what is left is told and costs nothing**.
 #[async_trait]
 pub trait Throttle: Debug + Send + Sync + 'static {
     /// Counts one under this key, if the quota allows.
