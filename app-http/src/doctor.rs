@@ -44,7 +44,7 @@ pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bo
 /// Whether the secret that was made up once, and is kept beside the sessions, can be used.
 fn kept_secret(settings: &Settings) -> io::Result<()> {
     let is_in_file = settings.logins.secret.is_none() && settings.store.kind == StoreKind::Sqlite;
-    if is_in_file { secret_file::is_kept(&settings.store.data_dir).map(drop) } else { Ok(()) }
+    if is_in_file { secret_file::check(&settings.store.data_dir) } else { Ok(()) }
 }
 
 /// What is wrong with logins keeps nobody from looking at the rest, and no secret is made up for a look.

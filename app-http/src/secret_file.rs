@@ -39,14 +39,14 @@ pub(crate) fn made_once(directory: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether this directory keeps one; none is made.
+/// Looks at the secret that this directory keeps, if it keeps one; none is made.
 ///
 /// # Errors
 /// It holds something else under the name, or cannot be read.
-pub(crate) fn is_kept(directory: &Path) -> io::Result<bool> {
+pub(crate) fn check(directory: &Path) -> io::Result<()> {
     match read(&directory.join(NAME)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        read => read.map(|_| true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        read => read.map(drop),
     }
 }
 

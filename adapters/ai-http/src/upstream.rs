@@ -42,7 +42,7 @@ struct Call {
     spent: Arc<Spent>,
     connect_timeout: Duration,
     timeout: Duration,
-    limits: Limits,
+    max_body: usize,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -63,7 +63,7 @@ impl Upstream {
             spent,
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
-            limits: Limits { bytes: config.max_body, runtime: Arc::clone(&runtime) },
+            max_body: config.max_body,
             runtime,
         };
         Ok(Self { call: Arc::new(call) })
@@ -80,7 +80,8 @@ impl AiGateway for Upstream {
         );
         let opened = async move {
             let response = call.ask(&prompt).await?;
-            Ok(call.wire.answer(response, call.limits.clone(), &call.spent))
+            let limits = Limits { bytes: call.max_body, runtime: Arc::clone(&call.runtime) };
+            Ok(call.wire.answer(response, limits, &call.spent))
         };
         let chunks = within(timeout, runtime, stream::once(opened).try_flatten().boxed());
         in_span(span, chunks.map_err(AiError::from).boxed())

@@ -2,6 +2,7 @@
 
 use super::{STORE_FAILURES, STORE_SECONDS};
 use chatcore::TRACES;
+use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use metrics::{Counter, Histogram, counter, histogram};
 use std::sync::Arc;
@@ -71,4 +72,9 @@ impl Calls {
         self.count(name, since, failed);
         result
     }
+}
+
+/// Where each error is a failure of the store.
+pub(super) fn always(_: &BackendError) -> bool {
+    true
 }

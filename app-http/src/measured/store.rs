@@ -1,7 +1,7 @@
 //! A store whose calls are measured.
 
 use super::TURNS;
-use super::calls::Calls;
+use super::calls::{Calls, always};
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
@@ -60,10 +60,6 @@ impl Drop for GivenUp<'_> {
             self.calls.count("begin_turn", self.since, true);
         }
     }
-}
-
-fn always(_: &BackendError) -> bool {
-    true
 }
 
 fn is_backend(error: &AccessError) -> bool {

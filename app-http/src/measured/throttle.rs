@@ -1,6 +1,6 @@
 //! A throttle whose calls are measured, among those of the store that it is a part of.
 
-use super::calls::Calls;
+use super::calls::{Calls, always};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
@@ -19,10 +19,6 @@ impl MeasuredThrottle {
     pub(crate) fn new(throttle: Arc<dyn Throttle>, runtime: Arc<dyn Runtime>) -> Self {
         Self { throttle, calls: Calls::new(&["take", "give_back", "remaining"], runtime) }
     }
-}
-
-fn always(_: &BackendError) -> bool {
-    true
 }
 
 #[async_trait]

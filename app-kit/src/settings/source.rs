@@ -131,12 +131,12 @@ impl Sources {
             self.fault(&by_file, file.origin, format!("stands beside {}: which of the two is meant?", spec.name));
             return Some(direct);
         }
-        match std::fs::read_to_string(&file.value) {
-            Ok(text) if without_last_newline(text.clone()).is_empty() => {
+        match std::fs::read_to_string(&file.value).map(without_last_newline) {
+            Ok(text) if text.is_empty() => {
                 self.fault(&by_file, file.origin, "names a file in which nothing stands");
                 None
             }
-            Ok(text) => Some(Some(Given { value: without_last_newline(text), origin: Origin::File(by_file) })),
+            Ok(text) => Some(Some(Given { value: text, origin: Origin::File(by_file) })),
             Err(error) => {
                 self.fault(&by_file, file.origin, format!("names a file that cannot be read: {error}"));
                 None
