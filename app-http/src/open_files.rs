@@ -2,9 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a connection takes: see [`crate::connection`].
-const OF_A_CONNECTION: u64 = 2;
-/// What stays for everything else: the store, the bus, the AI, logs.
+/// What a connection takes: two handles, see [`crate::connection`], and the call of the AI that its client waits for.
+const OF_A_CONNECTION: u64 = 3;
+/// What stays for everything else: the store, the bus, logs.
 const OTHERS: u64 = 256;
 
 /// As many of the connections that are wanted as there may be. The system's soft limit, often 1,024, is raised as far as it
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn connections_are_as_many_as_wanted_or_as_fit() {
-        assert_eq!((room(1024), room(100), room(u64::MAX)), (384, 1, (u64::MAX / 2 - 128) as usize));
+        assert_eq!((room(1024), room(100), room(u64::MAX)), (256, 1, ((u64::MAX - 256) / 3) as usize));
         assert_eq!(connections(10), 10);
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
         assert!(connections(usize::MAX) <= room(hard));

@@ -8,9 +8,10 @@ use crate::port::{
 };
 use crate::task::in_task;
 use crate::watch::Watch;
+use futures_util::lock::Mutex as Turns;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -77,7 +78,8 @@ pub enum LoginError {
 /// Logging in, and reading the tokens that come of it. Cheap to clone.
 ///
 /// # Laws
-/// - **Only wrong passwords count** toward the quotas.
+/// - **Only wrong passwords count** toward the quotas. Who would be refused because of tries that are not decided yet waits for
+///   them. Those of other processes are not known here, and count until they are decided.
 /// - **No password is checked beyond the quota**, also by parallel callers: a try is counted before its password is looked
 ///   at, and given back when it was right.
 /// - **A login is a task**: a caller who goes away ends nothing, so that a right password never stays counted.
@@ -88,17 +90,36 @@ pub struct LoginService {
     throttle: Arc<dyn Throttle>,
     runtime: Arc<dyn Runtime>,
     policy: LoginPolicy,
-    undecided: Arc<Undecided>,
+    lanes: Arc<Lanes>,
 }
 
-/// How many tries under each key of this process are counted and not decided.
-type Undecided = Watch<BTreeMap<String, usize>>;
+/// As many tries of this process wait under one key at most.
+const MOST_WAITING: usize = 1000;
+
+/// The keys under which somebody tries.
+type Lanes = Mutex<BTreeMap<String, Weak<Lane>>>;
+
+/// Tries of this process under one key. They ask the throttle one after the other: so who is refused knows of all others.
+#[derive(Debug)]
+struct Lane {
+    key: String,
+    turn: Turns<()>,
+    open: Watch<Open>,
+    lanes: Arc<Lanes>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Open {
+    /// How many tries are counted, and not decided.
+    undecided: usize,
+    /// How many have been decided.
+    decided: u64,
+}
 
 /// A try that is counted.
 struct Try {
-    key: String,
     ticket: Ticket,
-    undecided: Arc<Undecided>,
+    lane: Arc<Lane>,
 }
 
 impl LoginService {
@@ -110,7 +131,7 @@ impl LoginService {
         runtime: Arc<dyn Runtime>,
         policy: LoginPolicy,
     ) -> Self {
-        Self { users, tokens, throttle, runtime, policy, undecided: Arc::default() }
+        Self { users, tokens, throttle, runtime, policy, lanes: Arc::default() }
     }
 
     /// Logs somebody in who calls from this address.
@@ -168,26 +189,44 @@ impl LoginService {
         Ok(LoggedIn { user, token: self.tokens.issue(&claims)?, expires_in })
     }
 
-    /// Counts a try. Where only tries of this process stand in the way that may yet turn out right, it waits for them.
+    /// Counts a try. Where tries stand in the way that may yet turn out right, it waits for them.
     async fn take(&self, key: String, quota: Option<Quota>) -> Result<Option<Try>, LoginError> {
         let Some(quota) = quota else { return Ok(None) };
+        let lane = self.lane(key)?;
+        let _turn = lane.turn.lock().await;
         loop {
-            let alone = !self.undecided.read(|tries| tries.contains_key(&key));
-            match self.throttle.take(&key, &quota).await? {
+            let Open { undecided, decided } = lane.open.read(|open| *open);
+            match self.throttle.take(&lane.key, &quota).await? {
                 Taken::Granted { ticket, .. } => {
-                    self.undecided.update(|tries| *tries.entry(key.clone()).or_default() += 1);
-                    return Ok(Some(Try { key, ticket, undecided: self.undecided.clone() }));
+                    lane.open.update(|open| open.undecided += 1);
+                    return Ok(Some(Try { ticket, lane: lane.clone() }));
                 }
-                Taken::Wait(retry_after) if alone => return Err(LoginError::Throttled { retry_after }),
-                Taken::Wait(_) => self.undecided.wait(|tries| (!tries.contains_key(&key)).then_some(())).await,
+                Taken::Wait(retry_after) if undecided == 0 => return Err(LoginError::Throttled { retry_after }),
+                Taken::Wait(_) => lane.open.wait(|open| (open.decided > decided).then_some(())).await,
             }
+        }
+    }
+
+    fn lane(&self, key: String) -> Result<Arc<Lane>, LoginError> {
+        let lane = {
+            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            lanes.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
+                let (turn, open, of) = (Turns::default(), Watch::default(), self.lanes.clone());
+                let lane = Arc::new(Lane { key: key.clone(), turn, open, lanes: of });
+                lanes.insert(key, Arc::downgrade(&lane));
+                lane
+            })
+        };
+        match Arc::strong_count(&lane) {
+            ..=MOST_WAITING => Ok(lane),
+            _ => Err(LoginError::Users(BackendError::later("login", "too many tries wait under one key"))),
         }
     }
 
     /// A throttle that fails here makes the quota a little stricter for a while, and nothing worse.
     async fn give_back(&self, tries: Vec<Try>) {
         for one in &tries {
-            if let Err(error) = self.throttle.give_back(&one.key, &one.ticket).await {
+            if let Err(error) = self.throttle.give_back(&one.lane.key, &one.ticket).await {
                 tracing::warn!(%error, source = %error.source, "a login could not be given back to the throttle");
             }
         }
@@ -196,14 +235,20 @@ impl LoginService {
 
 impl Drop for Try {
     fn drop(&mut self) {
-        self.undecided.update(|tries| {
-            if let Some(count) = tries.get_mut(&self.key) {
-                *count -= 1;
-                if *count == 0 {
-                    tries.remove(&self.key);
-                }
-            }
+        self.lane.open.update(|open| {
+            open.undecided -= 1;
+            open.decided += 1;
         });
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another may stand there by now.
+        if lanes.get(&self.key).is_some_and(|lane| lane.strong_count() == 0) {
+            lanes.remove(&self.key);
+        }
     }
 }
 

@@ -33,6 +33,7 @@ cargo xtask COMMAND
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
+    run::open_many_files();
     let command = words.next().unwrap_or_else(|| "help".into());
     let words: Vec<String> = words.collect();
     let result = match command.as_str() {

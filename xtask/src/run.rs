@@ -1,5 +1,6 @@
 //! Running cargo and reading what it says.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -7,6 +8,13 @@ use std::process::{Command, Stdio};
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Some tests hold thousands of connections: the soft limit of open files, often 1,024, is raised for them as far as it may be.
+pub(crate) fn open_many_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it cannot be, a test that needs them says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// Where this program was built, and the others with it.

@@ -4,7 +4,7 @@ use crate::app::{TestApp, send};
 use futures_util::StreamExt;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const ROUTES: [(Method, &str); 5] = [
     (Method::POST, "/chat/message"),
@@ -68,14 +68,17 @@ async fn a_token_altered_in_any_bit_is_refused() {
 #[tokio::test]
 async fn a_token_of_another_secret_or_of_another_time_is_refused() {
     let app = TestApp::start().await;
-    let other = TestApp::with(&[("JWT_TTL", "1s"), ("JWT_SECRET_KEY", "another")]).await;
-    let login = other.login("testuser", "testpass").await.json();
-    let token = login["access_token"].as_str().unwrap();
-    let with = |app: &TestApp| send(app.request(Method::GET, "/chat/sessions").bearer_auth(token));
-    with(&app).await.is_problem(401, "invalid_token");
-    assert_eq!(with(&other).await.status, 200);
+    let secret = ("JWT_SECRET_KEY", "another");
+    let (other, hasty) = (TestApp::with(&[secret]).await, TestApp::with(&[secret, ("JWT_TTL", "1s")]).await);
+    let token_of = async |app: &TestApp| app.login("testuser", "testpass").await.json()["access_token"].clone();
+    let with = |app: &TestApp, token: &Value| {
+        send(app.request(Method::GET, "/chat/sessions").bearer_auth(token.as_str().unwrap()))
+    };
+    let (lasting, brief) = (token_of(&other).await, token_of(&hasty).await);
+    with(&app, &lasting).await.is_problem(401, "invalid_token");
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    with(&other).await.is_problem(401, "token_expired");
+    assert_eq!(with(&other, &lasting).await.status, 200);
+    with(&other, &brief).await.is_problem(401, "token_expired");
 }
 
 #[tokio::test]

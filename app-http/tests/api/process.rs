@@ -67,6 +67,12 @@ impl Running {
         self.client.post(format!("{}/chat/message", self.url)).bearer_auth(token).json(body)
     }
 
+    /// Waits until a question is stored: its turn is open then.
+    async fn asked(&self, token: &str) {
+        let sessions = self.client.get(format!("{}/chat/sessions", self.url)).bearer_auth(token);
+        while send(sessions.try_clone().unwrap()).await.json() == json!([]) {}
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -208,10 +214,10 @@ fn sigterm_while_the_server_starts_ends_it_with_0() {
 #[tokio::test]
 async fn sigterm_lets_the_open_turn_end_and_exits_with_0() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Running::start(directory.path(), &[("AI_DEMO_DELAY", "1s"), ("SHUTDOWN_GRACE", "8s")]);
+    let server = Running::start(directory.path(), &[("AI_DEMO_DELAY", "2s"), ("SHUTDOWN_GRACE", "8s")]);
     let token = server.token().await;
     let open = tokio::spawn(send(server.message(&token, &json!({ "message": "hi" }))));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.asked(&token).await;
     let since = Instant::now();
     server.signal("TERM");
     let answer = open.await.unwrap();
@@ -228,7 +234,7 @@ async fn a_turn_that_outlasts_the_grace_is_left_to_its_key() {
     let server = Running::start(directory.path(), &pairs);
     let (token, body) = (server.token().await, json!({ "message": "hi", "client_message_id": "key-1" }));
     let open = tokio::spawn(send(server.message(&token, &body)));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.asked(&token).await;
     let since = Instant::now();
     server.signal("TERM");
     let refused = open.await.unwrap().is_problem(503, "stopping");
@@ -289,9 +295,11 @@ async fn a_turn_whose_server_was_killed_is_closed_by_the_next_one() {
     let directory = tempfile::tempdir().unwrap();
     let server = Running::start(directory.path(), &[("AI_DEMO_DELAY", "20s"), ("TURN_LEASE", "500ms")]);
     let token = server.token().await;
-    let _ = server.message(&token, &json!({ "message": "hi" })).timeout(Duration::from_millis(300)).send().await;
+    let open = tokio::spawn(server.message(&token, &json!({ "message": "hi" })).send());
+    server.asked(&token).await;
     server.signal("KILL");
     server.end();
+    assert!(open.await.unwrap().is_err(), "it was killed before it answered");
     let server = Running::start(directory.path(), &[("TURN_LEASE", "500ms")]);
     let since = Instant::now();
     let sessions = loop {
@@ -300,7 +308,8 @@ async fn a_turn_whose_server_was_killed_is_closed_by_the_next_one() {
         if sessions[0]["message_count"] == 2 {
             break sessions;
         }
-        assert!(since.elapsed() < Duration::from_millis(2500), "open past its lease + 2 s: {sessions}");
+        // How soon is the simulation's to say; here the machine may be busy.
+        assert!(since.elapsed() < Duration::from_secs(10), "it stays open: {sessions}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     let path = format!("{}/chat/session/{}", server.url, sessions[0]["session_id"].as_str().unwrap());

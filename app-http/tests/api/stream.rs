@@ -349,10 +349,12 @@ async fn a_session_is_followed_from_another_tab() {
 
 #[tokio::test]
 async fn a_session_is_followed_as_long_as_the_token_is_good() {
-    let mut app = TestApp::with(&[("JWT_TTL", "2s")]).await;
-    let login = app.login("testuser", "testpass").await.json();
-    app.have(login["access_token"].as_str().unwrap());
+    let secret = ("JWT_SECRET_KEY", "shared");
+    let (mut app, hasty) = (TestApp::with(&[secret]).await, TestApp::with(&[secret, ("JWT_TTL", "3s")]).await);
+    let token_of = async |app: &TestApp| app.login("testuser", "testpass").await.json()["access_token"].clone();
+    app.have(token_of(&app).await.as_str().unwrap());
     let said = app.say("xin chào").await;
+    app.have(token_of(&hasty).await.as_str().unwrap());
     let mut tab = Events::of(app.authed(Method::GET, &session_path(&said, "events?after=1"))).await;
     assert_eq!(tab.next().await.unwrap().0, "message");
     let (name, id, problem) = tab.next().await.unwrap();
