@@ -77,7 +77,8 @@ pub async fn around(
     let is_refused_upgrade = upgrade::refuse(&mut request);
     let unread = share_body(&mut request);
     let trace = trace(&request, &id);
-    let span = tracing::info_span!("request", request_id = %id.0);
+    // At the level of errors, so that whatever is logged has it.
+    let span = tracing::error_span!("request", request_id = %id.0);
     let served = next.call(request).instrument(span).instrument(trace.clone()).await?;
     let mut response = uniform(served.map_into_boxed_body());
     let is_read = match response.status() {

@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// How many turns the sweeper closes at once.
 const SWEEP_BATCH: usize = 100;
 
+/// A part, or what to mend where it cannot be made.
+type Opened<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
 /// The use cases over their adapters.
 #[derive(Debug)]
 pub struct Parts {
@@ -60,12 +63,31 @@ pub struct Dependency {
     pub required: bool,
 }
 
+/// The store alone, for a look at it, and what waits in it for Kafka.
+pub(crate) async fn store_alone(settings: &Settings) -> Opened<(Dependency, Arc<dyn Outbox>)> {
+    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
+    let Store { probe, outbox, .. } = Store::open(settings, &runtime).await?;
+    Ok((Dependency { probe, required: true }, outbox))
+}
+
+/// Kafka alone, where it is used. It may be away.
+pub(crate) fn bus_alone(settings: &Settings) -> Option<Opened<Dependency>> {
+    let kafka = compose::kafka(settings.store.kafka.as_ref()?, Arc::new(TokioRuntime::local()));
+    Some(kafka.map(|kafka| Dependency { probe: Arc::new(kafka), required: false }).map_err(Into::into))
+}
+
+/// The AI alone. It may be away.
+pub(crate) fn ai_alone(settings: &Settings) -> Opened<Dependency> {
+    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
+    Ok(Dependency { probe: ai(settings, &runtime)?.probe, required: false })
+}
+
 /// Puts everything together. Called inside a tokio runtime, where all runs but what a
 /// request starts: that stays on the request's thread.
 ///
 /// # Errors
 /// An adapter cannot be made; the error says what to mend.
-pub async fn compose(settings: &Settings) -> Result<Parts, Box<dyn Error + Send + Sync>> {
+pub async fn compose(settings: &Settings) -> Opened<Parts> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
     let store = Store::open(settings, &runtime).await?;
     let Ai { gateway, probe: ai_probe, numbers } = ai(settings, &runtime)?;
@@ -108,7 +130,7 @@ struct Store {
 }
 
 impl Store {
-    async fn open(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    async fn open(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Opened<Self> {
         let (limits, runtime) = (settings.store.limits, runtime.clone());
         Ok(match (settings.store.kind, &settings.store.redis) {
             (StoreKind::Redis, Some(redis)) => {
@@ -142,7 +164,7 @@ enum Secrets {
 
 impl Secrets {
     /// What tokens are signed with: what was given, else what was made once.
-    async fn secret(&self, settings: &Logins) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    async fn secret(&self, settings: &Logins) -> Opened<Vec<u8>> {
         if let Some(secret) = &settings.secret {
             return Ok(secret.expose().as_bytes().to_vec());
         }
@@ -170,7 +192,7 @@ struct Ai {
     numbers: Arc<dyn Fn() -> AiNumbers + Send + Sync>,
 }
 
-fn ai(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Result<Ai, Box<dyn Error + Send + Sync>> {
+fn ai(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Opened<Ai> {
     let (settings, chat) = (&settings.ai, &settings.chat);
     let (Some(wire), Some(url)) = (wire(settings), &settings.url) else {
         let ai = Arc::new(DemoAi::new(settings.demo_delay, runtime.clone()));
@@ -213,7 +235,7 @@ fn wire(settings: &settings::Ai) -> Option<Wire> {
 ///
 /// # Errors
 /// The file of users cannot be read, or has faults; the error tells all of them.
-pub(crate) fn users(settings: &Logins) -> Result<Arc<dyn UserDirectory>, Box<dyn Error + Send + Sync>> {
+pub(crate) fn users(settings: &Logins) -> Opened<Arc<dyn UserDirectory>> {
     Ok(match &settings.users {
         Some(path) => Arc::new(UsersFile::open(path)?),
         None if settings.demo_user => Arc::new(UsersFile::demo()),

@@ -4,11 +4,14 @@ use crate::compose::{self, Dependency};
 use crate::secret_file;
 use crate::settings::Settings;
 use app_kit::probing::Found::{self, Degraded, Healthy, Unhealthy};
-use app_kit::settings::{Secret, StoreKind};
+use app_kit::settings::StoreKind;
 use chatcore::port::Health;
-use futures_util::future::join_all;
+use futures_util::future::{OptionFuture, join3};
+use rustix::fs::{Access, access};
+use std::error::Error;
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::path::Path;
 
 /// Looks, and writes a line for each thing; whether all of it is well.
 ///
@@ -28,15 +31,15 @@ pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bo
         let told = format!("{error}; see DATA_DIR, or give JWT_SECRET_KEY");
         findings.push(Finding::new("secret", Unhealthy, told));
     }
-    match compose::compose(&without_logins(settings)).await {
-        Ok(parts) => {
-            findings.extend(join_all(parts.dependencies.iter().map(dependency)).await);
-            if let Ok(backlog) = parts.sampled.outbox.backlog().await {
-                findings.push(Finding::new("outbox", Healthy, format!("holds {} events", backlog.events)));
-            }
+    let store = async {
+        match unmade(settings) {
+            Some(finding) => vec![finding],
+            None => store(settings).await,
         }
-        Err(error) => findings.push(Finding::new("parts", Unhealthy, error.to_string())),
-    }
+    };
+    let bus = OptionFuture::from(compose::bus_alone(settings).map(|bus| part("kafka", bus)));
+    let (store, bus, ai) = join3(store, bus, part("ai", compose::ai_alone(settings))).await;
+    findings.extend(store.into_iter().chain(bus).chain([ai]));
     findings.iter().try_for_each(|finding| writeln!(out, "{:6} {}: {}", finding.word(), finding.what, finding.said))?;
     Ok(findings.iter().all(|finding| finding.found.serves()))
 }
@@ -47,12 +50,46 @@ fn kept_secret(settings: &Settings) -> io::Result<()> {
     if is_in_file { secret_file::check(&settings.store.data_dir) } else { Ok(()) }
 }
 
-/// What is wrong with logins keeps nobody from looking at the rest, and no secret is made up for a look.
-fn without_logins(settings: &Settings) -> Settings {
-    let mut settings = settings.clone();
-    settings.logins.users = None;
-    settings.logins.secret.get_or_insert_with(|| Secret::new("nothing is signed with this"));
-    settings
+/// The file of a first start, which is not made for a look; `None` where there is one, or none is needed.
+fn unmade(settings: &Settings) -> Option<Finding> {
+    let file = settings.store.file();
+    if settings.store.kind != StoreKind::Sqlite || file.exists() {
+        return None;
+    }
+    let there = settings.store.data_dir.ancestors().find(|directory| directory.exists());
+    // Of a relative path nothing is left at last.
+    let there = there.filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let told = file.display();
+    Some(match access(there, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Finding::new("sqlite", Healthy, format!("{told} is made at the first start")),
+        Err(error) => Finding::new("sqlite", Unhealthy, format!("{told} cannot be made: {error}; see DATA_DIR")),
+    })
+}
+
+/// The store, and what waits in it.
+async fn store(settings: &Settings) -> Vec<Finding> {
+    let name = match settings.store.kind {
+        StoreKind::Sqlite => "sqlite",
+        StoreKind::Memory => "memory",
+        StoreKind::Redis => "redis",
+    };
+    match compose::store_alone(settings).await {
+        Ok((store, outbox)) => {
+            let looked_at = part(name, Ok(store)).await;
+            let backlog = outbox.backlog().await;
+            let held = backlog.map(|backlog| Finding::new("outbox", Healthy, format!("holds {} events", backlog.events)));
+            [looked_at].into_iter().chain(held.ok()).collect()
+        }
+        Err(error) => vec![part(name, Err(error)).await],
+    }
+}
+
+/// Something that could be opened, or why not.
+async fn part(name: &'static str, opened: Result<Dependency, Box<dyn Error + Send + Sync>>) -> Finding {
+    match opened {
+        Ok(opened) => dependency(&opened).await,
+        Err(error) => Finding::new(name, Unhealthy, format!("{error}; see {}", settings_of(name))),
+    }
 }
 
 /// What was found.

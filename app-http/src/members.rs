@@ -32,10 +32,10 @@ impl Members {
         }
     }
 
-    /// Whether there is such a member, and it is not `null`.
+    /// What such a member is that is not `null`, before it is read.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.map.get(name).is_some_and(|value| !value.is_null())
+    pub fn peek(&self, name: &str) -> Option<&Value> {
+        self.map.get(name).filter(|value| !value.is_null())
     }
 
     /// A text that must be there.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chatcore::TRACES;
 use chatcore::consume::{Consumed, EventHandler};
 use chatcore::event::Event;
+use chatcore::id::RequestId;
 use chatcore::port::{Place, Runtime};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use std::sync::Arc;
@@ -76,7 +77,8 @@ impl EventHandler for Measured {
         if let Err(reason) = &done {
             span.record("otel.status_code", "ERROR");
             counter!(FAILURES, "handler" => self.name).increment(1);
-            tracing::debug!(handler = self.name, event_id = %event.id(), reason, "a try failed");
+            let request_id = event.request_id.as_ref().map(RequestId::as_str);
+            tracing::debug!(handler = self.name, event_id = %event.id(), request_id, reason, "a try failed");
         }
         done
     }

@@ -86,7 +86,7 @@ pub struct Fence(pub u64);
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $rule:literal, $good:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "String", into = "String"))]
         pub struct $name(String);
 
@@ -136,19 +136,29 @@ macro_rules! text_id {
 
 text_id! {
     /// What a client sends again to mean the same message: 1 to 255 visible ASCII characters.
+    #[derive(Debug)]
     Key, "idempotency key", 255, "1 to 255 visible ASCII characters", |text| text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 text_id! {
     /// Ties log lines, upstream calls and events to one request: 1 to 128 visible ASCII characters.
+    #[derive(Debug)]
     RequestId, "request id", 128, "1 to 128 visible ASCII characters", |text| text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 text_id! {
     /// Somebody with a token. Opaque; an embedder may prefix a tenant. 1 to 128 bytes without control characters.
+    #[derive(Debug)]
     UserId, "user id", 128, "1 to 128 bytes without control characters", |text| !text.contains(char::is_control)
 }
 text_id! {
-    /// A device without a token: a guest. Opaque, 1 to 128 bytes without control characters.
+    /// A device without a token: a guest. Opaque, 1 to 128 bytes without control characters. Who knows it is that guest, so `Debug`
+    /// does not show it.
     DeviceId, "device id", 128, "1 to 128 bytes without control characters", |text| !text.contains(char::is_control)
+}
+
+impl fmt::Debug for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceId").finish_non_exhaustive()
+    }
 }
 
 impl RequestId {
@@ -168,7 +178,13 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
-    use super::SessionId;
+    use super::{DeviceId, SessionId};
+
+    #[test]
+    fn debug_does_not_show_a_device() {
+        let device = DeviceId::parse("phone-4711").unwrap();
+        assert_eq!(format!("{:?}", crate::owner::Owner::Guest(device)), "Guest(DeviceId { .. })");
+    }
 
     #[test]
     fn an_id_is_read_in_its_hyphenated_form_alone() {

@@ -1,9 +1,11 @@
 //! What the server does, in numbers for Prometheus.
 
+mod ai;
 mod calls;
 mod store;
 mod throttle;
 
+pub(crate) use ai::MeasuredAi;
 pub(crate) use store::MeasuredStore;
 pub(crate) use throttle::MeasuredThrottle;
 
@@ -12,10 +14,8 @@ use app_kit::probing;
 use chatcore::ChatError;
 use chatcore::chat::Found;
 use chatcore::guests::GuestError;
-use chatcore::port::{AiChunk, AiError, AiGateway, Outbox, Prompt, Runtime};
-use futures_util::StreamExt;
+use chatcore::port::{Outbox, Runtime};
 use futures_util::future::join_all;
-use futures_util::stream::BoxStream;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) fn describe() {
     describe_counter!(REQUESTS, "Requests, by method, route and status");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "How long a request took until its answer began, by route");
     describe_counter!(TURNS, "Messages, by what became of them: the status of the answer, replayed, refused or failed");
-    describe_histogram!(AI_SECONDS, Unit::Seconds, "How long the AI took for an answer, by outcome");
+    describe_histogram!(AI_SECONDS, Unit::Seconds, "How long the AI took for an answer, by outcome; `unasked` where it is given a rest, `dropped` where nobody waited for the end");
     describe_histogram!(AI_FIRST_SECONDS, Unit::Seconds, "How long the AI took until the first text came");
     describe_gauge!(AI_BREAKER, "1 while the AI is not asked, since it failed too often");
     describe_counter!(AI_TOKENS, "Tokens that the AI service has counted, of prompts and of completions");
@@ -127,39 +127,5 @@ impl Sampled {
 impl std::fmt::Debug for Sampled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sampled").field("outbox", &self.outbox).finish_non_exhaustive()
-    }
-}
-
-/// An AI whose answers are measured.
-#[derive(Debug)]
-pub(crate) struct MeasuredAi {
-    ai: Arc<dyn AiGateway>,
-    runtime: Arc<dyn Runtime>,
-}
-
-impl MeasuredAi {
-    /// The same AI.
-    pub(crate) fn new(ai: Arc<dyn AiGateway>, runtime: Arc<dyn Runtime>) -> Self {
-        Self { ai, runtime }
-    }
-}
-
-impl AiGateway for MeasuredAi {
-    fn answer(&self, prompt: Prompt) -> BoxStream<'static, Result<AiChunk, AiError>> {
-        let (runtime, start, mut first) = (self.runtime.clone(), self.runtime.elapsed(), true);
-        let measure = move |chunk: &Result<AiChunk, AiError>| {
-            let took = runtime.elapsed().saturating_sub(start).as_secs_f64();
-            let outcome = match chunk {
-                Ok(AiChunk::Text(_)) if std::mem::take(&mut first) => {
-                    return histogram!(AI_FIRST_SECONDS).record(took);
-                }
-                Ok(AiChunk::Text(_)) => return,
-                Ok(AiChunk::Done(_)) => "answered",
-                Err(AiError::Refused(_)) => "refused",
-                Err(AiError::Failed(_)) => "failed",
-            };
-            histogram!(AI_SECONDS, "outcome" => outcome).record(took);
-        };
-        self.ai.answer(prompt).inspect(measure).boxed()
     }
 }

@@ -23,18 +23,17 @@ pub(super) fn message(max_body: usize, guests: bool) -> Described {
     let key = "Sent again with the same key and the same text, it is the same message: its one answer is given again, as long as the session lives. \
                1 to 255 visible ASCII characters, bare or as a quoted string; the same as `client_message_id`, \
                where both are there.";
-    let taken = [
-        ("A first message", examples::first_message()),
-        ("The next message", examples::next_message()),
-        ("A message of a guest", examples::guests_message()),
-    ];
+    let of_users =
+        [("A first message", examples::first_message()), ("The next message", examples::next_message())];
+    let of_guests = guests.then(|| ("A message of a guest", examples::guests_message()));
+    let taken: Vec<_> = of_users.into_iter().chain(of_guests).collect();
     let given = [("Answered", examples::answer()), ("The AI was away", examples::fallback())];
     let about = "Stores the message, waits for the AI, and gives its answer. Whatever becomes of the AI, the answer is \
                  200: `status` tells how it ended. Who accepts `text/event-stream` before all else gets it as it comes. The header `Idempotency-Key`, or `client_message_id`, makes it safe \
                  to repeat.";
     Described::new(TAG, "sendMessage", "Say something")
         .about(about)
-        .with_caller(guests)
+        .with_caller_or_body(guests)
         .parameter(parameter("Idempotency-Key", ParameterIn::Header, text().pattern(Some(KEY_HEADER)), key))
         .body("NewMessage", max_body, &taken)
         .gives("The answer.", schema("Answer"), &given)

@@ -44,7 +44,7 @@ has no HEAD.
 **Streams** are server-sent events (`text/event-stream`). The schema of a stream is that of each of its events.
 
 **Requests have an id**, which each answer tells in `X-Request-Id`: the caller's, where it sent one of 1 to 128 \
-visible ASCII characters.
+visible ASCII characters. What is no HTTP, or whose head is too long or too late, gets a bare 400, 431 or 408 without one.
 
 **Members that are not known** are ignored in requests, and may be added to answers.
 

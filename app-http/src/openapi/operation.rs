@@ -44,8 +44,15 @@ impl Described {
 
     /// Only somebody with a token may call it or, where there are guests, with a device.
     pub(super) fn with_caller(self, guests: bool) -> Self {
-        let one = |name: &str| SecurityRequirement::new(name, [""; 0]);
-        let schemes = [one(BEARER)].into_iter().chain(guests.then(|| one(DEVICE)));
+        self.with_one_of(callers(guests))
+    }
+
+    /// Likewise; but a guest's device may stand in the body, too, of which no scheme tells.
+    pub(super) fn with_caller_or_body(self, guests: bool) -> Self {
+        self.with_one_of(callers(guests).chain(guests.then(SecurityRequirement::default)))
+    }
+
+    fn with_one_of(self, schemes: impl Iterator<Item = SecurityRequirement>) -> Self {
         Self { operation: self.operation.securities(Some(schemes)), ..self }.problems(problems::CALLER)
     }
 
@@ -151,4 +158,9 @@ fn content(schema: Option<RefOr<Schema>>, examples: Examples<'_>) -> Content {
         (name, ExampleBuilder::new().summary(*summary).value(Some(value.clone())).build())
     });
     ContentBuilder::new().schema(schema).examples_from_iter(named).build()
+}
+
+fn callers(guests: bool) -> impl Iterator<Item = SecurityRequirement> {
+    let schemes = [BEARER].into_iter().chain(guests.then_some(DEVICE));
+    schemes.map(|name| SecurityRequirement::new(name, [""; 0]))
 }

@@ -3,7 +3,7 @@
 use super::stream;
 use crate::address::address;
 use crate::around::Id;
-use crate::auth::named;
+use crate::auth::{device, named};
 use crate::body::{Body, FromMembers};
 use crate::dto::{AnswerOut, MessageIn};
 use crate::idempotency;
@@ -120,8 +120,11 @@ async fn said(
     let named = named(request)?;
     named.iter().for_each(|owner| limits.are_of(owner, state));
     let members = Body::<Members>::from_request(request, &mut payload).await.map(|body| body.0);
-    if named.is_none() && !members.as_ref().is_ok_and(|members| members.has("device_id")) {
-        return Err(nobody());
+    if named.is_none() {
+        let of_body = members.as_ref().ok().and_then(|members| members.peek("device_id")).ok_or_else(nobody)?;
+        // Its quotas are told whatever else is wrong.
+        let guest = of_body.as_str().and_then(|text| device(text.to_owned()).ok()).map(Owner::Guest);
+        guest.iter().for_each(|owner| limits.are_of(owner, state));
     }
     let body = MessageIn::from_members(members?)?;
     if let (Some(Owner::Guest(device)), Some(of_body)) = (&named, &body.device_id)

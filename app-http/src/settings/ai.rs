@@ -42,7 +42,7 @@ pub enum AiKind {
 
 impl Ai {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let (url, key) = (reader.optional(&t::AI_API_URL, url), reader.optional(&t::AI_API_KEY, parse::text));
+        let (url, key) = (reader.optional(&t::AI_API_URL, url), reader.optional(&t::AI_API_KEY, key));
         let default = if matches!(url, Some(None)) { "demo" } else { "native" };
         let kind = reader.get_or(&t::AI, default, ai_kind);
         let (model, system_prompt) =
@@ -65,7 +65,7 @@ impl Ai {
         Some(Self {
             kind: kind?,
             url: url?,
-            key: key?.map(Secret::new),
+            key: key?,
             model: model?,
             system_prompt: system_prompt?,
             stream: stream?,
@@ -84,6 +84,12 @@ fn ai_kind(text: &str) -> Parsed<AiKind> {
         "openai" => Ok(AiKind::OpenAi),
         _ => Err("demo, native or openai"),
     }
+}
+
+/// As it can be sent in a header.
+fn key(text: &str) -> Parsed<Secret> {
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_visible { Ok(Secret::new(text)) } else { Err("visible ASCII characters alone, without spaces and line ends") }
 }
 
 /// The adapter looks closer; this much can be told with all other faults.

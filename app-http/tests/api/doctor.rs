@@ -16,11 +16,10 @@ fn the_doctor_finds_nothing_where_all_is_well() {
     let directory = tempfile::tempdir().unwrap();
     let (output, stdout, stderr) = output(directory.path(), &[("PORT", "0"), ("LOG_LEVEL", "off")], &["doctor"]);
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
-    for line in
-        ["ok     settings: ", "ok     port: ", "ok     sqlite: ", "ok     ai: ", "ok     outbox: holds 0 events"]
-    {
+    for line in ["ok     settings: ", "ok     port: ", "ok     sqlite: data/chat.db is made at", "ok     ai: "] {
         assert!(stdout.contains(line), "{line} in {stdout}");
     }
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0, "a look makes nothing");
 }
 
 #[test]
@@ -59,6 +58,20 @@ fn the_doctor_names_all_that_is_to_be_mended_and_where() {
     }
     assert!(!stdout.contains("hunter2") && !stderr.contains("hunter2"), "{stdout}{stderr}");
     assert!(stderr.contains("there is something to mend"), "{stderr}");
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_keeps_the_doctor_from_looking_at_nothing_else() {
+    let (directory, ai) = (tempfile::tempdir().unwrap(), format!("http://{}/chat", nobody()));
+    std::fs::create_dir(directory.path().join("data")).unwrap();
+    std::fs::write(directory.path().join("data/chat.db"), "no database ".repeat(1000)).unwrap();
+    let kafka = nobody();
+    let pairs = [("PORT", "0"), ("AI_API_URL", &*ai), ("KAFKA_BOOTSTRAP_SERVERS", &*kafka)];
+    let (output, stdout, stderr) = output(directory.path(), &pairs, &["doctor"]);
+    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+    for part in ["MEND   sqlite: ", "see DATA_DIR", "MEND   kafka: ", "MEND   ai: "] {
+        assert!(stdout.contains(part), "{part} in {stdout}");
+    }
 }
 
 /// What the server made once, and others have changed, it does not start with.

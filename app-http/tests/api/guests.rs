@@ -198,9 +198,11 @@ async fn a_guest_is_told_both_quotas_whatever_is_wrong() {
         let items = answer.header("ratelimit").unwrap_or_default().split(", ");
         items.map(|item| item.split(";t=").next().unwrap().to_owned()).collect::<Vec<_>>().join(", ")
     };
-    let wrong = say(&app, json!({ "device_id": DEVICE, "message": "" })).await;
-    assert_eq!((wrong.status, wrong.header("ratelimit-policy")), (422, both), "{wrong:?}");
-    assert_eq!(left(&wrong), "\"chat\";r=3, \"address\";r=1", "{wrong:?}");
+    for message in [json!(""), json!(7), Value::Null] {
+        let wrong = say(&app, json!({ "device_id": DEVICE, "message": message })).await;
+        assert_eq!((wrong.status, wrong.header("ratelimit-policy")), (422, both), "{wrong:?}");
+        assert_eq!(left(&wrong), "\"chat\";r=3, \"address\";r=1", "{wrong:?}");
+    }
     let good = json!({ "device_id": DEVICE, "message": "hi" });
     for (status, told) in [(200, "\"chat\";r=2, \"address\";r=0"), (429, "\"chat\";r=2, \"address\";r=0")] {
         let answer = say(&app, good.clone()).await;

@@ -39,6 +39,11 @@ async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers_and_the_boards_lab
     };
     assert_eq!(number(&open, "chatcore_ai_breaker_open"), 1.0);
     assert_eq!(number(&open, "chatcore_turns_total{outcome=\"fallback\"}"), f64::from(asked));
+    let failed = "chatcore_ai_seconds_count{outcome=\"failed\"}";
+    assert_eq!((number(&open, failed), say().await.status), (f64::from(asked), 200));
+    let rested = told(&server).await;
+    assert_eq!(number(&rested, failed), f64::from(asked), "it was not asked: {rested}");
+    assert_eq!(number(&rested, &failed.replace("failed", "unasked")), 1.0, "{rested}");
     let failures = "chatcore_store_failures_total{call=\"delete\"}";
     assert_eq!(number(&open, failures), 0.0);
     let blocker = rusqlite::Connection::open(directory.path().join("data/chat.db")).unwrap();
@@ -88,6 +93,18 @@ async fn a_guest_who_is_refused_is_in_the_numbers() {
         assert_eq!(send(guest.json(&json!({ "message": "hi" }))).await.status, status);
     }
     assert_eq!(number(&told(&server).await, "chatcore_turns_total{outcome=\"refused\"}"), 2.0);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_any_more_is_in_the_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[("AI_DEMO_DELAY", "20s"), ("STORE", "memory")]);
+    let token = server.token().await;
+    let ask = |body: Value| tokio::spawn(server.message(&token, &body).send());
+    let _first = ask(json!({ "message": "hi" }));
+    let session = server.asked(&token).await;
+    let _second = ask(json!({ "message": "stop", "session_id": session, "on_busy": "cancel" }));
+    while number(&told(&server).await, "chatcore_ai_seconds_count{outcome=\"dropped\"}") < 1.0 {}
 }
 
 /// Of each query of the board: the number, and the labels by which it is summed.

@@ -67,10 +67,14 @@ impl Running {
         self.client.post(format!("{}/chat/message", self.url)).bearer_auth(token).json(body)
     }
 
-    /// Waits until a question is stored: its turn is open then.
-    async fn asked(&self, token: &str) {
+    /// Waits until a question is stored, so that its turn is open, and answers in which session.
+    pub(crate) async fn asked(&self, token: &str) -> String {
         let sessions = self.client.get(format!("{}/chat/sessions", self.url)).bearer_auth(token);
-        while send(sessions.try_clone().unwrap()).await.json() == json!([]) {}
+        loop {
+            if let Some(session) = send(sessions.try_clone().unwrap()).await.json().get(0) {
+                return session["session_id"].as_str().unwrap().to_owned();
+            }
+        }
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -123,6 +127,18 @@ fn check_config_tells_a_host_and_files_that_cannot_be_used() {
         let (good, _, stderr) = output(directory.path(), &pairs, &["--check-config"]);
         assert_eq!(good.status.code(), Some(0), "{file}, {host}: {stderr}");
     }
+    let pairs = [
+        ("REDIS_URL", "rediss://a"),
+        ("REDIS_CA_FILE", "nowhere"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "a:9092"),
+        ("KAFKA_CA_FILE", "a-file"),
+        ("AI_API_URL", "http://a"),
+        ("AI_API_KEY", "kept \n"),
+    ];
+    let (bad, _, stderr) = output(directory.path(), &pairs, &["--check-config"]);
+    assert!(bad.status.code() == Some(1) && !stderr.contains("kept"), "{stderr}");
+    let named = |name| stderr.contains(&format!("{name} (environment): must be "));
+    assert!(["REDIS_CA_FILE", "KAFKA_CA_FILE", "AI_API_KEY"].into_iter().all(named), "all at once: {stderr}");
     let (bad, _, stderr) = output(directory.path(), &[("USERS_FILE", "a-file"), ("HOST", "::1")], &["--check-config"]);
     assert!(bad.status.code() == Some(1) && stderr.contains("line 1") && !stderr.contains("kept"), "{stderr}");
     assert_eq!(std::fs::read_to_string(directory.path().join("a-file")).unwrap(), "kept");
@@ -347,7 +363,8 @@ async fn logs_are_json_and_hold_no_text_no_password_and_no_token() {
 #[tokio::test]
 async fn what_a_turn_logs_has_the_id_of_its_request() {
     let directory = tempfile::tempdir().unwrap();
-    let pairs = [("STORE", "memory"), ("AI_API_URL", "http://127.0.0.1:9/chat"), ("SHUTDOWN_GRACE", "4s")];
+    let url = ("AI_API_URL", "http://127.0.0.1:9/chat");
+    let pairs = [("STORE", "memory"), url, ("SHUTDOWN_GRACE", "4s"), ("LOG_LEVEL", "warn")];
     let server = Running::start(directory.path(), &pairs);
     let request = server.message(&server.token().await, &json!({ "message": "hello" }));
     assert_eq!(send(request.header("x-request-id", "request-8")).await.status, 200);

@@ -117,7 +117,7 @@ fn security(reader: &mut Reader) -> Option<(bool, Option<PathBuf>, Option<Sasl>)
     let mechanism = reader.get(&t::KAFKA_SASL_MECHANISM, mechanism);
     let username = reader.optional(&t::KAFKA_SASL_USERNAME, parse::text);
     let password = reader.optional(&t::KAFKA_SASL_PASSWORD, |text| Ok(Secret::new(text)));
-    let ca_file = reader.optional(&t::KAFKA_CA_FILE, parse::path);
+    let ca_file = reader.optional(&t::KAFKA_CA_FILE, parse::certificates);
     let (protocol, mechanism) = (protocol?, mechanism?);
     let (tls, named) = (protocol == 1 || protocol == 3, protocol >= 2);
     let (username, password) = (username?, password?);

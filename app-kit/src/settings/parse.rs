@@ -2,6 +2,9 @@
 
 use chatcore::policy::Quota;
 use ipnet::{IpNet, Ipv4Net};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +39,18 @@ pub fn size(text: &str) -> Parsed<usize> {
 /// A path; whether there is something is not asked.
 pub fn path(text: &str) -> Parsed<PathBuf> {
     Ok(PathBuf::from(text))
+}
+
+/// Certificates to trust. The file is read, so that one that cannot be used is told with all other faults.
+pub fn certificates(text: &str) -> Parsed<PathBuf> {
+    let read = || {
+        let mut trusted = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(text).ok()? {
+            trusted.add(certificate.ok()?).ok()?;
+        }
+        (!trusted.is_empty()).then(|| PathBuf::from(text))
+    };
+    read().ok_or("a file that can be read, with certificates as PEM in it and nothing that is none")
 }
 
 /// An address to listen on. A name is looked up here as it is by who listens, so that a wrong one is told with all other

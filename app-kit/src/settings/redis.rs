@@ -24,7 +24,7 @@ impl Redis {
         let (urls, host) = (reader.optional(&t::REDIS_URL, urls), reader.optional(&t::REDIS_HOST, host_name));
         let (port, password) = (reader.get(&t::REDIS_PORT, port), reader.optional(&t::REDIS_PASSWORD, parse::text));
         let (db, key_prefix) = (reader.get(&t::REDIS_DB, db), reader.get(&t::REDIS_KEY_PREFIX, key_prefix));
-        let ca_file = reader.optional(&t::REDIS_CA_FILE, parse::path);
+        let ca_file = reader.optional(&t::REDIS_CA_FILE, parse::certificates);
         let beside = [&t::REDIS_HOST, &t::REDIS_PORT, &t::REDIS_PASSWORD, &t::REDIS_DB];
         for spec in beside.into_iter().filter(|_| matches!(urls, Some(Some(_)))) {
             if reader.is_given(spec) {
@@ -83,6 +83,9 @@ fn key_prefix(text: &str) -> Parsed<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/ca.pem");
 
     fn read(pairs: &[(&str, &str)]) -> Option<Option<Redis>> {
         let mut reader = Reader::of_pairs(pairs.iter().copied());
@@ -118,12 +121,16 @@ mod tests {
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "c*")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "c[1]")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "a shop:")],
-            [("REDIS_HOST", "a"), ("REDIS_CA_FILE", "ca.pem")],
+            [("REDIS_HOST", "a"), ("REDIS_CA_FILE", CA_FILE)],
             [("REDIS_HOST", "u:p@a"), ("REDIS_DB", "0")],
             [("REDIS_HOST", "redis://a"), ("REDIS_DB", "0")],
-            [("REDIS_URL", "redis://a"), ("REDIS_CA_FILE", "ca.pem")],
+            [("REDIS_URL", "redis://a"), ("REDIS_CA_FILE", CA_FILE)],
+            [("REDIS_URL", "rediss://a"), ("REDIS_CA_FILE", "nowhere.pem")],
+            [("REDIS_URL", "rediss://a"), ("REDIS_CA_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))],
         ] {
             assert_eq!(read(&pairs), None, "{pairs:?}");
         }
+        let trusting = read(&[("REDIS_URL", "rediss://a"), ("REDIS_CA_FILE", CA_FILE)]).flatten().unwrap();
+        assert_eq!(trusting.ca_file.as_deref(), Some(Path::new(CA_FILE)));
     }
 }

@@ -33,7 +33,7 @@ pub enum AiChunk {
 
 /// The AI gave no answer, or no whole one. The reason is for logs and holds no text of a user.
 ///
-/// The core makes no difference between the two; whoever counts faults does, so that one user whose questions are refused
+/// The core makes no difference between them; whoever counts faults does, so that one user whose questions are refused
 /// cannot make a service look dead to all others.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AiError {
@@ -43,6 +43,9 @@ pub enum AiError {
     /// The question is: the service is well, but does not answer this one.
     #[error("{0}")]
     Refused(String),
+    /// The service was not asked: it is given a rest, or has enough to do.
+    #[error("{0}")]
+    Unasked(String),
 }
 
 /// Whoever answers.

@@ -38,5 +38,5 @@ struct Held<T> {
 }
 
 fn refusal(why: &'static str) -> Chunks {
-    stream::iter([Err(AiError::Failed(why.into()))]).boxed()
+    stream::iter([Err(AiError::Unasked(why.into()))]).boxed()
 }

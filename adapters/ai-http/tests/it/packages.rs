@@ -99,7 +99,7 @@ impl Service {
                 Ok(AiChunk::Text(more)) => text += &more,
                 Ok(AiChunk::Done(_)) => outcome = "done",
                 Err(AiError::Refused(_)) => outcome = "refused",
-                Err(AiError::Failed(_)) => outcome = "failed",
+                Err(AiError::Failed(_) | AiError::Unasked(_)) => outcome = "failed",
             }
         }
         let tokens = ai.tokens();

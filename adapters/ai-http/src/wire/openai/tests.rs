@@ -66,7 +66,7 @@ fn transcripts_of_services_are_read_the_same_wherever_they_are_cut_and_however_l
         let (outcome, reason) = match &told.end {
             Ok(()) => ("done", ""),
             Err(AiError::Refused(reason)) => ("refused", reason.as_str()),
-            Err(AiError::Failed(reason)) => ("failed", reason.as_str()),
+            Err(AiError::Failed(reason) | AiError::Unasked(reason)) => ("failed", reason.as_str()),
         };
         assert_eq!(outcome, expected["outcome"], "{name}: {reason}");
         assert!(reason.contains(expected["reason"].as_str().unwrap_or_default()), "{name}: {reason}");
