@@ -77,7 +77,8 @@ async fn store(settings: &Settings) -> Vec<Finding> {
         Ok((store, outbox)) => {
             let looked_at = part(name, Ok(store)).await;
             let backlog = outbox.backlog().await;
-            let held = backlog.map(|backlog| Finding::new("outbox", Healthy, format!("holds {} events", backlog.events)));
+            let held =
+                backlog.map(|backlog| Finding::new("outbox", Healthy, format!("holds {} events", backlog.events)));
             [looked_at].into_iter().chain(held.ok()).collect()
         }
         Err(error) => vec![part(name, Err(error)).await],

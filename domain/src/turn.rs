@@ -94,6 +94,8 @@ pub struct Started {
     pub window: Vec<Message>,
     /// The same question was begun before.
     pub resumed: bool,
+    /// This call closed an orphan of another question. A repeat of the call does not tell it again.
+    pub closed: bool,
     /// What is left of the owner's quota; `None` where there is none, or where this question counted before.
     pub left: Option<Left>,
 }

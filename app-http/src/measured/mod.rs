@@ -38,7 +38,11 @@ pub(crate) fn describe() {
     describe_counter!(REQUESTS, "Requests, by method, route and status");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "How long a request took until its answer began, by route");
     describe_counter!(TURNS, "Messages, by what became of them: the status of the answer, replayed, refused or failed");
-    describe_histogram!(AI_SECONDS, Unit::Seconds, "How long the AI took for an answer, by outcome; `unasked` where it is given a rest, `dropped` where nobody waited for the end");
+    describe_histogram!(
+        AI_SECONDS,
+        Unit::Seconds,
+        "How long the AI took for an answer, by outcome; `unasked` where it is given a rest, `dropped` where nobody waited for the end"
+    );
     describe_histogram!(AI_FIRST_SECONDS, Unit::Seconds, "How long the AI took until the first text came");
     describe_gauge!(AI_BREAKER, "1 while the AI is not asked, since it failed too often");
     describe_counter!(AI_TOKENS, "Tokens that the AI service has counted, of prompts and of completions");

@@ -5,12 +5,14 @@ use super::calls::{Calls, always};
 use async_trait::async_trait;
 use chatcore::error::{AccessError, BackendError};
 use chatcore::id::{DeviceId, RequestId, SessionId, UserId};
-use chatcore::message::{Answer, Message, MessagesPage, NewerPage};
+use chatcore::message::{Answer, Message, MessagesPage, NewerPage, Status};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{Runtime, SessionStore};
 use chatcore::session::{Adopted, Session, SessionsPage};
-use chatcore::turn::{Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Stopping, Swept, Turn, TurnId};
+use chatcore::turn::{
+    Began, Cursor, Extended, Finished, Followed, NewTurn, Piece, Started, Stopping, Swept, Turn, TurnId,
+};
 use metrics::counter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +74,9 @@ impl SessionStore for MeasuredStore {
         let mut given_up = GivenUp { calls: &self.calls, since: self.calls.now(), is_over: false };
         let began = self.calls.call("begin_turn", self.store.begin_turn(new), always).await;
         given_up.is_over = true;
+        if let Ok(Began::Started(Started { closed: true, .. })) = &began {
+            counter!(TURNS, "outcome" => Status::Failed.as_str()).increment(1);
+        }
         began
     }
 
@@ -141,7 +146,7 @@ impl SessionStore for MeasuredStore {
 
     async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError> {
         let swept = self.calls.call("close_orphans", self.store.close_orphans(grace, max), always).await?;
-        counter!(TURNS, "outcome" => "failed").increment(swept.closed as u64);
+        counter!(TURNS, "outcome" => Status::Failed.as_str()).increment(swept.closed as u64);
         Ok(swept)
     }
 }

@@ -23,8 +23,7 @@ pub(super) fn message(max_body: usize, guests: bool) -> Described {
     let key = "Sent again with the same key and the same text, it is the same message: its one answer is given again, as long as the session lives. \
                1 to 255 visible ASCII characters, bare or as a quoted string; the same as `client_message_id`, \
                where both are there.";
-    let of_users =
-        [("A first message", examples::first_message()), ("The next message", examples::next_message())];
+    let of_users = [("A first message", examples::first_message()), ("The next message", examples::next_message())];
     let of_guests = guests.then(|| ("A message of a guest", examples::guests_message()));
     let taken: Vec<_> = of_users.into_iter().chain(of_guests).collect();
     let given = [("Answered", examples::answer()), ("The AI was away", examples::fallback())];

@@ -16,7 +16,7 @@ fn the_doctor_finds_nothing_where_all_is_well() {
     let directory = tempfile::tempdir().unwrap();
     let (output, stdout, stderr) = output(directory.path(), &[("PORT", "0"), ("LOG_LEVEL", "off")], &["doctor"]);
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
-    for line in ["ok     settings: ", "ok     port: ", "ok     sqlite: data/chat.db is made at", "ok     ai: "] {
+    for line in ["ok     settings: ", "ok     port: ", "ok     sqlite: ./data/chat.db is made at", "ok     ai: "] {
         assert!(stdout.contains(line), "{line} in {stdout}");
     }
     assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0, "a look makes nothing");

@@ -39,11 +39,9 @@ async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers_and_the_boards_lab
     };
     assert_eq!(number(&open, "chatcore_ai_breaker_open"), 1.0);
     assert_eq!(number(&open, "chatcore_turns_total{outcome=\"fallback\"}"), f64::from(asked));
-    let failed = "chatcore_ai_seconds_count{outcome=\"failed\"}";
-    assert_eq!((number(&open, failed), say().await.status), (f64::from(asked), 200));
-    let rested = told(&server).await;
-    assert_eq!(number(&rested, failed), f64::from(asked), "it was not asked: {rested}");
-    assert_eq!(number(&rested, &failed.replace("failed", "unasked")), 1.0, "{rested}");
+    let [failed, unasked] = ["failed", "unasked"]
+        .map(|outcome| number(&open, &format!("chatcore_ai_seconds_count{{outcome=\"{outcome}\"}}")));
+    assert!(failed >= 5.0 && unasked >= 1.0 && failed + unasked == f64::from(asked), "given a rest after 5: {open}");
     let failures = "chatcore_store_failures_total{call=\"delete\"}";
     assert_eq!(number(&open, failures), 0.0);
     let blocker = rusqlite::Connection::open(directory.path().join("data/chat.db")).unwrap();

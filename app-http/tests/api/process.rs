@@ -364,7 +364,7 @@ async fn logs_are_json_and_hold_no_text_no_password_and_no_token() {
 async fn what_a_turn_logs_has_the_id_of_its_request() {
     let directory = tempfile::tempdir().unwrap();
     let url = ("AI_API_URL", "http://127.0.0.1:9/chat");
-    let pairs = [("STORE", "memory"), url, ("SHUTDOWN_GRACE", "4s"), ("LOG_LEVEL", "warn")];
+    let pairs = [("STORE", "memory"), url, ("SHUTDOWN_GRACE", "4s"), ("LOG_LEVEL", "warn,app_http::application=info")];
     let server = Running::start(directory.path(), &pairs);
     let request = server.message(&server.token().await, &json!({ "message": "hello" }));
     assert_eq!(send(request.header("x-request-id", "request-8")).await.status, 200);

@@ -163,9 +163,10 @@ fn there_is_no_default_secret_and_a_weak_one_is_refused_in_production() {
 #[test]
 fn a_misspelt_name_is_a_warning_and_one_of_the_worker_is_not() {
     let settings = Settings::from_pairs([("PROT", "1"), ("JWT_SECRET", "x"), ("WORKER_LANES", "4"), ("PATH", "/bin")]);
-    assert_eq!(settings.unwrap().warnings, ["JWT_SECRET (environment) is not a setting; is JWT_SECRET_KEY meant?"]);
+    let meant = |name, meant| format!("{name} (environment) is not a setting; is {meant} meant?");
+    assert_eq!(settings.unwrap().warnings, [meant("JWT_SECRET", "JWT_SECRET_KEY"), meant("PROT", "PORT")]);
     let by_file = Settings::from_pairs([("JWT_SECRT_KEY_FILE", "x"), ("SSH_AUTH_FILE", "x")]).unwrap();
-    assert_eq!(by_file.warnings, ["JWT_SECRT_KEY_FILE (environment) is not a setting; is JWT_SECRET_KEY_FILE meant?"]);
+    assert_eq!(by_file.warnings, [meant("JWT_SECRT_KEY_FILE", "JWT_SECRET_KEY_FILE")]);
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Core {
     }
 
     async fn answer(&self, started: Started, new: NewTurn, asked: Duration, live: &Live) -> End {
-        let Started { turn, seq, window, left, resumed } = started;
+        let Started { turn, seq, window, left, resumed, .. } = started;
         let found = if resumed { Found::Question } else { Found::Nobody };
         let begun = Begun { turn: turn.id, fence: turn.fence, seq, left, found };
         live.update(|state| {

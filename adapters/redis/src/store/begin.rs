@@ -196,12 +196,12 @@ fn began(answer: Answer, taken: Option<Left>) -> Read<Began> {
         "STARTED" => {
             let (session, fence, seq) = (parsed(next())?, Fence(number(next())?), number(next())?);
             let turn = Turn { id: TurnId { session, message: parsed(next())? }, fence };
-            let resumed = number::<u8>(next())? == 1;
-            let counted = number::<u8>(next())? == 1;
+            let mut flag = || Ok(number::<u8>(next())? == 1);
+            let (resumed, closed, counted) = (flag()?, flag()?, flag()?);
             let (remaining, reset) = (number::<i64>(next())?, span(next())?);
             let here = u32::try_from(remaining).ok().map(|remaining| Left { remaining, reset });
             let left = here.or(taken).filter(|_| counted);
-            Began::Started(Started { turn, seq, window: before(seq, window), resumed, left })
+            Began::Started(Started { turn, seq, window: before(seq, window), resumed, closed, left })
         }
         "REPLAYED" => {
             let session = parsed(next())?;

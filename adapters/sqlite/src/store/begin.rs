@@ -123,11 +123,15 @@ fn begin_next(step: &Tx<'_>, new: &NewTurn, session: Stored) -> rusqlite::Result
         let retry_after = between(step.now, open.lease_until);
         return refused(Refusal::Busy { turn: session.turn(open.message).id, retry_after });
     }
-    let orphan = u64::from(session.open.is_some());
-    match counted(step, new, session.messages + orphan + 2)? {
-        Ok(left) => accept(step, new, answer::close(step, session)?, left),
-        Err(refusal) => refused(refusal),
-    }
+    let closed = session.open.is_some();
+    let began = match counted(step, new, session.messages + u64::from(closed) + 2)? {
+        Ok(left) => accept(step, new, answer::close(step, session)?, left)?,
+        Err(refusal) => return refused(refusal),
+    };
+    Ok(match began {
+        Began::Started(started) => Began::Started(Started { closed, ..started }),
+        began => began,
+    })
 }
 
 /// Whether there is room for a new question, with which the session would hold so many messages; it counts from here on.
@@ -177,7 +181,7 @@ fn started(step: &Tx<'_>, new: &NewTurn, session: &Stored, open: &Open, left: Op
     let page = MessagesPage { before: Some(open.seq), limit: new.window };
     let window = list::page(step, session.no, &page)?;
     let (turn, seq, resumed) = (session.turn(open.message), open.seq, open.resumed);
-    Ok(Began::Started(Started { turn, seq, window, resumed, left }))
+    Ok(Began::Started(Started { turn, seq, window, resumed, closed: false, left }))
 }
 
 fn lease_until(step: &Tx<'_>, new: &NewTurn) -> i64 {

@@ -57,6 +57,7 @@ pub async fn the_same_attempt_is_started_again(harness: &StoreHarness) {
     let (chat, elsewhere) = (Chat::new(&open.store, "ann"), Chat::new(&open.elsewhere, "ann"));
     let new = chat.question(Target::New, "k");
     let first = chat.start(&new).await;
+    assert!(!first.closed, "there was nothing to close: {first:?}");
     assert_eq!(elsewhere.start(&new).await, Started { left: None, ..first.clone() }, "the same attempt elsewhere");
     let again = chat.start(&NewTurn { target: Target::Existing(first.turn.id.session), ..new.clone() }).await;
     assert_eq!(again.turn, first.turn, "the same attempt at the session by name");

@@ -44,7 +44,7 @@ pub async fn a_lease_that_is_over_is_closed_by_another_key(harness: &StoreHarnes
     chat.held(&first.turn, 0, "half an ans", SHORT).await;
     harness.pass(SHORT).await;
     let second = elsewhere.ask(Target::Existing(first.turn.id.session), "other").await;
-    assert_eq!((second.seq, second.resumed), (3, false), "the answer lies between: {second:?}");
+    assert_eq!((second.seq, second.resumed, second.closed), (3, false, true), "the answer lies between: {second:?}");
     assert!(second.turn.fence > first.turn.fence, "the fence did not grow: {second:?}");
     closed_as_failed(&second.window, "half an ans");
     let history = chat.history(first.turn.id.session).await;

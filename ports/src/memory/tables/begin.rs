@@ -138,12 +138,15 @@ impl Tables {
     }
 
     fn ask(&mut self, id: SessionId, new: &NewTurn, now: Now) -> Option<Started> {
-        let question = self.sessions.get_mut(&id)?.ask(new, now);
+        let session = self.sessions.get_mut(&id)?;
+        let closed = session.open.is_some();
+        let question = session.ask(new, now);
         self.announce(id, question, new.request_id.clone());
         self.hold(id, now.elapsed + new.lease);
         self.touch(id, new, now);
         let left = new.quota.map(|quota| self.starts.take(&new.owner, &quota, now.elapsed));
-        self.sessions.get(&id)?.started(id, new.window, left)
+        let started = self.sessions.get(&id)?.started(id, new.window, left)?;
+        Some(Started { closed, ..started })
     }
 
     /// Renews the session's time to live and moves it up in its owner's list.

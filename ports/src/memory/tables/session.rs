@@ -152,7 +152,7 @@ impl Session {
         let end = usize::try_from(open.seq - 1).ok()?;
         let window = self.rows[end.saturating_sub(window)..end].iter().map(|row| row.message.clone()).collect();
         let turn = Turn { id: TurnId { session: id, message: open.message }, fence: self.fence };
-        Some(Started { turn, seq: open.seq, window, resumed: open.resumed, left })
+        Some(Started { turn, seq: open.seq, window, resumed: open.resumed, closed: false, left })
     }
 
     /// Only a tombstone is left.

@@ -37,7 +37,7 @@ local until_then = text(now + ARGV[10])
 if open ~= '' and attempt == ARGV[16] then
   redis.call('HSET', of('s', sid), 'lu', until_then)
   redis.call('ZADD', slot .. 't', until_then, sid)
-  return {'STARTED', sid, fence, n, open, tonumber(again), 0, -1, 0}
+  return {'STARTED', sid, fence, n, open, tonumber(again), 0, 0, -1, 0}
 end
 if whose ~= owner then return {'NOT_YOURS'} end
 local known, mine = not new and redis.call('HGET', of('i', sid), 'k' .. key), 0
@@ -74,14 +74,14 @@ if new then
     redis.call('ZREM', index, unpack(old))
   end
 end
-local turn, resumed, remaining, reset = ARGV[7], 0, -1, 0
+local turn, resumed, closed, remaining, reset = ARGV[7], 0, 0, -1, 0
 if mine > 0 then
   turn, resumed = open, 1
   redis.call('DEL', of('l', sid))
 else
   if open ~= '' then
     close(log, sid, whose, n, open, request, fence)
-    n, fence = n + 1, fence + 1
+    n, fence, closed = n + 1, fence + 1, 1
   end
   n = n + 1
   append(log, sid, owner, ARGV[17], record(n, 'u', turn, 'accepted', '', 0, NOTHING .. ARGV[9]))
@@ -105,4 +105,4 @@ if due or added then
   end
 end
 wake(ARGV[20], sid, followed)
-return {'STARTED', sid, fence, n, turn, resumed, 1 - resumed, remaining, reset}
+return {'STARTED', sid, fence, n, turn, resumed, closed, 1 - resumed, remaining, reset}
