@@ -29,8 +29,9 @@ impl Tables {
             return Began::Refused(refusal);
         }
         let id = known.unwrap_or_else(|| self.open_session(fresh, new, now));
-        self.close(id, now);
-        self.ask(id, new, now).map_or(Began::Refused(Refusal::NotFound), Began::Started)
+        let closed = self.close(id, now).is_some();
+        let started = self.ask(id, new, now).map(|started| Began::Started(Started { closed, ..started }));
+        started.unwrap_or(Began::Refused(Refusal::NotFound))
     }
 
     /// The session that the message names, itself or by its key.
@@ -138,15 +139,12 @@ impl Tables {
     }
 
     fn ask(&mut self, id: SessionId, new: &NewTurn, now: Now) -> Option<Started> {
-        let session = self.sessions.get_mut(&id)?;
-        let closed = session.open.is_some();
-        let question = session.ask(new, now);
+        let question = self.sessions.get_mut(&id)?.ask(new, now);
         self.announce(id, question, new.request_id.clone());
         self.hold(id, now.elapsed + new.lease);
         self.touch(id, new, now);
         let left = new.quota.map(|quota| self.starts.take(&new.owner, &quota, now.elapsed));
-        let started = self.sessions.get(&id)?.started(id, new.window, left)?;
-        Some(Started { closed, ..started })
+        self.sessions.get(&id)?.started(id, new.window, left)
     }
 
     /// Renews the session's time to live and moves it up in its owner's list.
