@@ -42,13 +42,17 @@ enum Meanwhile {
     SeesAGlimpse,
 }
 
+/// How long it is there in an outage, and away again after that.
+const OUTAGES: [(u64, u64); 6] = [(40, 2000), (40, 900), (40, 1400), (300, 900), (600, 400), (900, 700)];
+
 /// The store is away for longer than a lease, but for a moment, and the sweeper looks as soon as it is there again.
 #[test]
 fn a_server_that_lives_comes_first_whatever_the_sweeper_saw_of_an_outage() {
-    let [before, glimpse, after] = [3000, 40, 2000].map(Duration::from_millis);
-    let outage = before + glimpse + after;
     let cases = [Meanwhile::Looks, Meanwhile::IsFrozen, Meanwhile::Starts, Meanwhile::SeesAGlimpse];
-    for (meanwhile, step) in cases.into_iter().flat_map(|case| (0..20).map(move |step| (case, step))) {
+    let cases = cases.into_iter().flat_map(|case| (0..20).map(move |step| (case, step)));
+    for ((meanwhile, step), (glimpse, after)) in cases.flat_map(|case| OUTAGES.map(move |outage| (case, outage))) {
+        let [before, glimpse, after] = [3000, glimpse, after].map(Duration::from_millis);
+        let outage = before + glimpse + after;
         let (bench, began) = (Bench::new(), Duration::from_millis(700 + 110 * step));
         let mut policy = ChatPolicy::default();
         policy.lease = Duration::from_secs(2);
@@ -80,7 +84,11 @@ fn a_server_that_lives_comes_first_whatever_the_sweeper_saw_of_an_outage() {
         let service = bench.service_of(1, policy, 1, Duration::from_secs(6));
         bench.run(async move {
             let answered = service.send(hello()).await.map(|answered| answered.answer.status);
-            assert_eq!(answered.ok(), Some(Status::Completed), "{meanwhile:?}, away from {began:?} on");
+            assert_eq!(
+                answered.ok(),
+                Some(Status::Completed),
+                "{meanwhile:?}, away from {began:?} on, but for {glimpse:?}, then for {after:?}"
+            );
         });
     }
 }
@@ -109,6 +117,34 @@ fn an_orphan_is_closed_within_half_a_second_after_its_grace() {
             overdue >= SERVERS_FIRST && overdue <= latest,
             "a server died at {died:?}: open for {overdue:?} too long"
         );
+    }
+}
+
+/// Every second look fails, at once or after a while.
+#[test]
+fn an_orphan_is_closed_soon_though_the_store_answers_seldom() {
+    for lasts in [0, 100, 500].map(Duration::from_millis) {
+        let bench = Bench::new();
+        let net = Net::new(bench.sim.clone());
+        let store: Arc<dyn SessionStore> = Arc::new(Far::new(bench.store.clone(), net.clone()));
+        let (service, runtime) =
+            (bench.service_of(3, ChatPolicy::default(), 1000, Duration::from_secs(60)), bench.sim.runtime(2));
+        let (sim, mut sweeper) = (bench.sim.clone(), Sweeper::new(store, Arc::new(runtime.clone()), LEASE, BATCH));
+        bench.run(async move {
+            assert!(service.stream(hello()).await.is_ok());
+            sim.kill(3);
+            for look in 0.. {
+                net.set(|weather| weather.outage = look % 2 == 0);
+                match sweeper.step().await {
+                    Ok(rest) => runtime.sleep(rest).await,
+                    Err(_) => runtime.sleep(lasts + Duration::from_millis(250)).await,
+                }
+                if runtime.elapsed() > LEASE + Duration::from_secs(10) {
+                    break;
+                }
+            }
+        });
+        assert_eq!(bench.store.tally().closed, 1, "failures that last {lasts:?}");
     }
 }
 

@@ -8,6 +8,7 @@ use chatcore::error::AccessError;
 use chatcore::message::MessagesPage;
 use chatcore::policy::Quota;
 use chatcore::port::{EventBus, Health, Outbox, Probe, SessionStore, Throttle};
+use chatcore::sweep::Sweeper;
 use chatcore::turn::{Cursor, NewTurn, Piece, Position, Started, Target};
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::{OpenError, Redis, RedisConfig};
@@ -22,6 +23,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+/// How long a sweeper rests between two looks.
+const REST: Duration = Duration::from_millis(250);
 
 /// A cluster and a store on it, with open turns on each node.
 struct Field {
@@ -166,13 +170,46 @@ async fn a_frozen_node_keeps_no_orphan_of_another_open() {
     }
     field.cluster.nodes[0].signal("CONT");
     is_back_soon(&field.store).await;
-    let swept = field.store.close_orphans(Duration::ZERO, 100).await.unwrap();
-    assert_eq!(swept.closed, 0, "{swept:?}");
-    let again = field.store.close_orphans(Duration::ZERO, 100).await.unwrap();
-    assert_eq!(again.closed, 0, "however often it looks: {again:?}");
-    tokio::time::sleep(again.quiet.unwrap()).await;
-    let swept = field.store.close_orphans(Duration::ZERO, 100).await.unwrap();
-    assert_eq!(swept.closed, field.turns[0].len());
+    let (back, orphans) = (now(), field.turns[0].len());
+    loop {
+        let swept = field.store.close_orphans(Duration::ZERO, 100).await.unwrap();
+        if swept.closed > 0 {
+            assert_eq!(swept.closed, orphans);
+            break;
+        }
+        assert_eq!(swept.quiet, Some(Duration::ZERO), "there is more to see");
+        tokio::time::sleep(REST).await;
+    }
+    assert!(back.elapsed() >= Duration::from_secs(1), "closed {:?} after the node was back", back.elapsed());
+}
+
+/// Every second look finds the node frozen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_answers_seldom_keeps_no_orphan_open() {
+    let field = Field::of(Cluster::start(), All).await;
+    let history = async |(new, started): &(NewTurn, Started)| {
+        let page = MessagesPage { before: None, limit: 9 };
+        field.store.messages(&new.owner, &started.turn.id.session, &page).await
+    };
+    for (_, started) in field.turns.iter().flatten() {
+        let piece = Piece { offset: 0, text: "Mu".into() };
+        field.store.extend_turn(&started.turn, &piece, Duration::from_millis(1)).await.unwrap();
+    }
+    let clock = Arc::new(TokioRuntime::current());
+    let mut sweeper = Sweeper::new(field.store.clone(), clock, Duration::from_secs(1), 100);
+    let began = now();
+    loop {
+        field.cluster.nodes[0].signal("STOP");
+        sweeper.step().await.unwrap();
+        field.cluster.nodes[0].signal("CONT");
+        is_back_soon(&field.store).await;
+        tokio::time::sleep(REST).await;
+        sweeper.step().await.unwrap();
+        if history(&field.turns[0][0]).await.is_ok_and(|messages| messages.len() > 1) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "still open");
+    }
 }
 
 /// Whichever it is: also the one that says over how many slots the sessions are spread.

@@ -114,9 +114,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     async fn adopt(&self, guest: &DeviceId, user: &UserId) -> Result<Adopted, BackendError>;
 
     /// Closes at most `max` turns whose lease has been over for `grace`, as `failed` with their live text; fewer than `max`
-    /// means that none is left. A store of several parts, of which one was away while others answered, leaves the turns there to
-    /// their servers for [`SERVERS_FIRST`](crate::sweep::SERVERS_FIRST): then `quiet` says for how long. The grace is the time in
-    /// which the same key may take its question up again. A store that has to throw expired sessions away itself does some of that
-    /// here.
+    /// means that none is left. The grace is the time in which the same key may take its question up again. A store of several
+    /// parts, of which one was away while others answered, takes the longer grace there that [`Looks`](crate::sweep::Looks) at
+    /// that part tell. A store that has to throw expired sessions away itself does some of that here.
     async fn close_orphans(&self, grace: Duration, max: usize) -> Result<Swept, BackendError>;
 }

@@ -1,5 +1,6 @@
 //! `close_orphans`: on one server a single look at all slots, in a cluster one at each; and a step for each orphan, which waits for
-//! no other look. Where a node of a cluster was away, servers that live come before it: of that the sweeper does not learn.
+//! no other look. Where a node of a cluster was away while others answered the sweeper does not learn of it, so its rule is kept
+//! here for each slot.
 
 use super::script;
 use crate::Redis;
@@ -8,13 +9,13 @@ use crate::script::{Call, Script};
 use crate::value::{Read, fixed, items, micros, number, parsed, worded};
 use chatcore::error::BackendError;
 use chatcore::id::SessionId;
-use chatcore::sweep::SERVERS_FIRST;
+use chatcore::sweep::Looks;
 use chatcore::turn::Swept;
 use deadpool_redis::redis::Value;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 static SWEEP: Script = script!("sweep");
@@ -28,29 +29,22 @@ const TOGETHER: usize = 32;
 pub(crate) struct Sweeps {
     /// How many there were.
     count: AtomicUsize,
-    /// Where they failed: for now, or until when nothing is closed there, as the runtime's time.
-    away: Mutex<BTreeMap<Partition, Option<Duration>>>,
+    /// How they went in the slots of a cluster.
+    slots: Mutex<BTreeMap<Partition, Looks>>,
 }
 
 impl Sweeps {
-    fn goes_wrong(&self, place: Partition) {
-        self.away().insert(place, None);
+    fn at<T>(&self, slot: Partition, look: impl FnOnce(&mut Looks) -> T) -> T {
+        look(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(slot).or_default())
     }
+}
 
-    /// A look succeeded there; how long nothing may be closed yet.
-    fn goes_well(&self, place: Partition, now: Duration) -> Option<Duration> {
-        let mut away = self.away();
-        let until = *away.get_mut(&place)?.get_or_insert(now + SERVERS_FIRST);
-        let left = until.saturating_sub(now);
-        if left.is_zero() {
-            away.remove(&place);
-        }
-        Some(left).filter(|left| !left.is_zero())
-    }
-
-    fn away(&self) -> MutexGuard<'_, BTreeMap<Partition, Option<Duration>>> {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A look that is to be made.
+struct Ahead {
+    call: Call,
+    grace: Duration,
+    /// The slot that it is at, in a cluster.
+    slot: Option<Partition>,
 }
 
 /// What a look came to.
@@ -90,7 +84,7 @@ impl Redis {
     /// What fails keeps nobody else waiting; it is told if nothing else was seen.
     async fn sweep_once(&self, grace: Duration, max: usize) -> Read<Look> {
         let (looks, room) = (self.looks(grace, max), AtomicUsize::new(max));
-        let swept = join_all(looks.iter().map(|(place, look)| self.sweep_there(*place, look, grace, &room))).await;
+        let swept = join_all(looks.iter().map(|look| self.sweep_there(look, &room))).await;
         let all_failed = swept.iter().all(|look| look.failed.is_some());
         let mut all = swept.into_iter().fold(Look::default(), |all, look| Look {
             closed: all.closed + look.closed,
@@ -109,17 +103,17 @@ impl Redis {
     }
 
     /// Closes what a look finds, as far as there is room.
-    async fn sweep_there(&self, place: Partition, look: &Call, grace: Duration, room: &AtomicUsize) -> Look {
-        let (mut due, quiet) = match self.inner.client.call(look).await.and_then(sessions) {
-            Ok(found) => found,
-            Err(error) => {
-                self.inner.sweeps.goes_wrong(place);
-                return Look::failed(error);
-            }
-        };
-        if let Some(left) = self.inner.sweeps.goes_well(place, self.inner.runtime.elapsed()) {
-            return Look { quiet: quiet.map(|quiet| quiet.max(left)), ..Look::default() };
+    async fn sweep_there(&self, Ahead { call, grace, slot }: &Ahead, room: &AtomicUsize) -> Look {
+        let asked = self.inner.runtime.elapsed();
+        let found = self.inner.client.call(call).await.and_then(sessions);
+        let (now, has_failed) = (self.inner.runtime.elapsed(), found.is_err());
+        if let Some(slot) = slot {
+            self.inner.sweeps.at(*slot, |looks| if has_failed { looks.failed() } else { looks.answered(asked, now) });
         }
+        let (mut due, quiet) = match found {
+            Ok(found) => found,
+            Err(error) => return Look::failed(error),
+        };
         if due.is_empty() {
             return Look { quiet, ..Look::default() };
         }
@@ -128,7 +122,7 @@ impl Redis {
         due.truncate(room);
         let mut swept = Look { quiet: Some(Duration::ZERO), ..Look::default() };
         for some in due.chunks(TOGETHER) {
-            let calls: Vec<Call> = some.iter().map(|session| self.close(session, grace)).collect();
+            let calls: Vec<Call> = some.iter().map(|session| self.close(session, *grace)).collect();
             for answer in self.inner.client.call_all(&calls).await {
                 match answer.and_then(worded) {
                     Ok((word, _)) => {
@@ -142,20 +136,21 @@ impl Redis {
         swept
     }
 
-    /// Where each fails if it does, and its call.
-    fn looks(&self, grace: Duration, max: usize) -> Vec<(Partition, Call)> {
+    fn looks(&self, grace: Duration, max: usize) -> Vec<Ahead> {
         let mut places: Vec<Partition> = self.inner.keys.partitions().collect();
-        let is_cluster = self.inner.client.nodes().is_cluster();
-        let (server, together) = (places[0], if is_cluster { 1 } else { places.len() });
+        let (is_cluster, now) = (self.inner.client.nodes().is_cluster(), self.inner.runtime.elapsed());
         // Each time another slot is the first, so that one with many orphans does not keep the others waiting.
         let first = self.inner.sweeps.count.fetch_add(1, Ordering::Relaxed) % places.len();
         places.rotate_left(first);
         let look = |places: &[Partition]| {
-            let others = places[1..].iter().map(|place| self.inner.keys.slot(*place));
+            let slot = is_cluster.then_some(places[0]);
+            let there = |looks: &mut Looks| if looks.have_failed() { looks.grace(now) } else { grace };
+            let grace = slot.map_or(grace, |slot| grace.max(self.inner.sweeps.at(slot, there)));
             let call = self.at(places[0], &SWEEP, &["t".into()]).arg(micros(grace)).arg(max);
-            (if is_cluster { places[0] } else { server }, others.fold(call, Call::arg))
+            let others = places[1..].iter().map(|place| self.inner.keys.slot(*place));
+            Ahead { call: others.fold(call, Call::arg), grace, slot }
         };
-        places.chunks(together).map(look).collect()
+        places.chunks(if is_cluster { 1 } else { places.len() }).map(look).collect()
     }
 
     fn close(&self, session: &SessionId, grace: Duration) -> Call {
