@@ -22,7 +22,7 @@ static MOVE: Script = script!("move");
 /// How many sessions one step moves.
 const STEP: u64 = 100;
 
-/// For how long the slots know a step by its name.
+/// For how long after it began a step goes on under its name, which the slots know for 60 s.
 const KNOWN: Duration = Duration::from_secs(50);
 
 /// A step of an adoption, as the user's home knows it.
@@ -37,19 +37,26 @@ struct Asked<'a> {
     is_begun: bool,
 }
 
+/// A step that failed somewhere.
+#[derive(Debug)]
+struct Step {
+    token: String,
+    began: Duration,
+}
+
 /// Steps of adoptions that failed somewhere: who calls again goes on with them, so that nothing is reserved twice.
 #[derive(Debug, Default)]
-pub(crate) struct Begun(Mutex<BTreeMap<String, (String, Duration)>>);
+pub(crate) struct Begun(Mutex<BTreeMap<String, Step>>);
 
 impl Begun {
-    fn take(&self, whose: &str, now: Duration) -> Option<String> {
+    fn take(&self, whose: &str, now: Duration) -> Option<Step> {
         let mut steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.retain(|_, (_, since)| now.saturating_sub(*since) < KNOWN);
-        steps.remove(whose).map(|(token, _)| token)
+        steps.retain(|_, step| now.saturating_sub(step.began) < KNOWN);
+        steps.remove(whose)
     }
 
-    fn keep(&self, whose: String, token: String, since: Duration) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(whose, (token, since));
+    fn keep(&self, whose: String, step: Step) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(whose, step);
     }
 }
 
@@ -58,10 +65,11 @@ impl Redis {
         let (whose, now) = (format!("{guest} {user}"), self.inner.runtime.elapsed());
         let begun = self.inner.begun.take(&whose, now);
         let is_begun = begun.is_some();
-        let token = begun.unwrap_or_else(|| self.inner.runtime.new_id().simple().to_string());
-        let adopted = self.adopt_step(guest, user, (&token, is_begun)).await;
+        let new = || Step { token: self.inner.runtime.new_id().simple().to_string(), began: now };
+        let step = begun.unwrap_or_else(new);
+        let adopted = self.adopt_step(guest, user, (&step.token, is_begun)).await;
         if adopted.is_err() {
-            self.inner.begun.keep(whose, token, now);
+            self.inner.begun.keep(whose, step);
         }
         adopted
     }
