@@ -3,7 +3,7 @@
 use crate::Redis;
 use crate::error::unreadable;
 use crate::script::{Call, Script};
-use crate::value::{fixed, micros, number, span, text};
+use crate::value::{Read, fixed, micros, number, span, text};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
@@ -12,7 +12,7 @@ use deadpool_redis::redis::cmd;
 
 const WINDOW: &str = include_str!("lua/window.lua");
 static TAKE: Script = Script::with(include_str!("lua/throttle.lua"), WINDOW);
-static LEFT: Script = Script::with(include_str!("lua/throttle_left.lua"), WINDOW);
+static LEFT: Script = Script::with(include_str!("lua/left.lua"), WINDOW);
 
 #[async_trait]
 impl Throttle for Redis {
@@ -38,8 +38,7 @@ impl Throttle for Redis {
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
-        let [remaining, reset] = fixed(self.inner.client.call(&within(LEFT.on(&[self.takes(key)]), quota)).await?)?;
-        Ok(Left { remaining: number(remaining)?, reset: span(reset)? })
+        self.left_in(self.takes(key), quota).await
     }
 }
 
@@ -47,6 +46,12 @@ impl Redis {
     /// Each key has a slot of its own.
     fn takes(&self, key: &str) -> String {
         self.inner.keys.plain(&format!("{{l:{key}}}"))
+    }
+
+    /// What is left of a quota whose times are kept there.
+    pub(crate) async fn left_in(&self, times: String, quota: &Quota) -> Read<Left> {
+        let [remaining, reset] = fixed(self.inner.client.call(&within(LEFT.on(&[times]), quota)).await?)?;
+        Ok(Left { remaining: number(remaining)?, reset: span(reset)? })
     }
 }
 

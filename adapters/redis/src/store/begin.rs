@@ -16,7 +16,6 @@ use deadpool_redis::redis::{Cmd, Value, cmd};
 use std::time::Duration;
 
 static BEGIN: Script = script!("begin", window);
-static LEFT: Script = script!("left", window);
 static HOME: Script = script!("home", window);
 static GIVE_BACK: Script = script!("give_back");
 
@@ -115,11 +114,8 @@ impl Redis {
     }
 
     pub(super) async fn left_of(&self, owner: &Owner, quota: &Quota) -> Read<Left> {
-        let keys = [format!("q:{owner}")];
-        let call = self.at(self.inner.keys.home(owner), &LEFT, &keys).arg(owner.to_string());
-        let call = call.arg(quota.limit.max(1)).arg(micros(quota.window));
-        let [remaining, reset] = fixed(self.inner.client.call(&call).await?)?;
-        Ok(Left { remaining: number(remaining)?, reset: span(reset)? })
+        let home = self.inner.keys.slot(self.inner.keys.home(owner));
+        self.left_in(format!("{home}q:{owner}"), quota).await
     }
 
     async fn ask(&self, asked: &Asked<'_>) -> Read<Answer> {

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- What is left of a limit; see window.lua.
+-- What is left of a limit, where nothing is counted; see window.lua.
 -- KEYS  1 times
 -- ARGV  1 limit  2 window (microseconds)
 local t = redis.call('TIME')
