@@ -183,6 +183,8 @@ pub struct Swept {
     /// How long there is nothing to see, unless a turn begins: until the first lease of the open turns is over, at the
     /// earliest. `None` where there is nothing at all.
     pub quiet: Option<Duration>,
+    /// What the clock says by which leases run out, since some start; of several the one that is ahead of the others.
+    pub clock: Duration,
 }
 
 /// What `finish_turn` answers.

@@ -62,6 +62,11 @@ impl Call {
         }
     }
 
+    /// Whether it may write something of a session.
+    pub(crate) fn writes(&self) -> bool {
+        !matches!(self, Self::Follow(..) | Self::Session(..) | Self::Sessions(..) | Self::Messages(..) | Self::Claim)
+    }
+
     /// The calls that ask whose a session is.
     async fn of_owner(&self, at: &Opened) -> Result<Reply, AccessError> {
         let store = &at.store;

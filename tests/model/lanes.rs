@@ -27,6 +27,8 @@ pub(crate) struct Lanes {
     pub(crate) lanes: u32,
     /// What they are made from: the same seed makes the same ones.
     pub(crate) seed: u32,
+    /// Whether calls are made while slots move.
+    pub(crate) moves: bool,
     /// How many tries to make the one that differs shorter.
     pub(crate) shrink: u32,
 }
@@ -80,7 +82,8 @@ impl Lanes {
 impl<F: Fn(&Sim, StoreLimits) -> Box<dyn Subject>> Work<F> {
     /// Takes sequences until there is none, or until one was found that differs.
     fn lane(&self) {
-        let (runtime, strategy) = (Builder::new_current_thread().enable_all().build().expect("a runtime"), sequences());
+        let (runtime, strategy) =
+            (Builder::new_current_thread().enable_all().build().expect("a runtime"), sequences(self.lanes.moves));
         while !self.found.load(Ordering::SeqCst) {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             if number >= self.lanes.sequences + self.late() {

@@ -25,7 +25,6 @@ use lanes::{Lanes, Outcome};
 use redis::Servers;
 use show::{ANSWERS, REFUSED};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use subject::{Planted, SqliteFile};
 
 #[expect(clippy::disallowed_methods, reason = "the test's own arguments")]
@@ -38,12 +37,12 @@ fn number(name: &str, default: u32) -> u32 {
 }
 
 fn lanes(lanes: u32, shrink: u32) -> Lanes {
-    Lanes { sequences: number("MODEL_SEQUENCES", 300), lanes, seed: number("MODEL_SEED", 0), shrink }
+    Lanes { sequences: number("MODEL_SEQUENCES", 300), lanes, seed: number("MODEL_SEED", 0), moves: false, shrink }
 }
 
 /// Holds the model against itself, with a bug.
 fn planted(plant: Plant, shrink: u32) -> Outcome {
-    let lanes = Lanes { sequences: 300, lanes: 2, seed: 0, shrink };
+    let lanes = Lanes { sequences: 300, lanes: 2, seed: 0, moves: false, shrink };
     lanes.run(|sim, limits| Box::new(Planted::new(sim, limits, plant)))
 }
 
@@ -81,32 +80,22 @@ fn redis_does_what_the_model_does() {
 #[test]
 fn redis_does_what_the_model_does_while_slots_move() {
     let Some(cluster) = servers(Servers::three) else { return };
-    let lanes = Lanes { sequences: number("MODEL_MOVING", 160), lanes: 16, seed: number("MODEL_SEED", 0), shrink: 20 };
-    let end = AtomicBool::new(false);
-    let (outcome, moved) = std::thread::scope(|scope| {
-        let mover = scope.spawn(|| cluster.move_slots(&end));
-        let until_here = Ends(&end);
-        let outcome = lanes.run(|_, limits| Box::new(cluster.part(limits)));
-        drop(until_here);
-        (outcome, mover.join().expect("slots that move"))
-    });
-    println!("{moved} slots moved");
+    let lanes = Lanes {
+        sequences: number("MODEL_MOVING", 160),
+        lanes: 16,
+        seed: number("MODEL_SEED", 0),
+        moves: true,
+        shrink: 20,
+    };
+    let outcome = lanes.run(|_, limits| Box::new(cluster.part(limits)));
+    println!("{} slots moved", cluster.moved());
     assert_same(&outcome);
     assert!(outcome.seen.contains(REFUSED), "nothing was refused, so this test shows nothing");
 }
 
-/// Ends what waits for that, however this ends.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
 #[test]
 fn sequences_come_to_every_answer() {
-    let outcome = Lanes { sequences: 300, lanes: 2, seed: 0, shrink: 0 }
+    let outcome = Lanes { sequences: 300, lanes: 2, seed: 0, moves: false, shrink: 0 }
         .run(|sim, limits| Box::new(Planted::new(sim, limits, Plant::Nothing)));
     assert_same(&outcome);
     let missing: Vec<&str> = ANSWERS.into_iter().filter(|answer| !outcome.seen.contains(answer)).collect();

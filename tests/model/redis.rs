@@ -18,18 +18,18 @@ use servers::{Cluster, Server};
 use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::sleep;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::sync::Mutex;
 use wire::Wire;
-
-/// How long a slot is to move before its first key does, and at rest before another moves.
-const REST: Duration = Duration::from_millis(20);
 
 /// A `redis-server` of the path that keeps nothing on the disk, or a cluster of three, ended when this is dropped.
 pub(crate) struct Servers {
     cluster: Cluster,
     sequences: AtomicU32,
+    /// The slots of a cluster, and which node has each.
+    places: Mutex<Vec<(String, usize)>>,
+    moved: AtomicU32,
 }
 
 impl Servers {
@@ -45,7 +45,12 @@ impl Servers {
 
     fn start(start: impl FnOnce() -> Cluster) -> Option<Self> {
         let asked = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-        asked.is_ok().then(|| Self { cluster: start(), sequences: AtomicU32::new(0) })
+        asked.is_ok().then(|| {
+            let cluster = start();
+            let slot_of = |partition| cluster.slot_of(&format!("{partition:x}"));
+            let places = if cluster.nodes.len() > 1 { (0..16).map(slot_of).collect() } else { Vec::new() };
+            Self { cluster, sequences: AtomicU32::new(0), places: Mutex::new(places), moved: AtomicU32::new(0) }
+        })
     }
 
     /// A part of it that nobody else uses. Where the number of waiting events is limited there is one partition, since
@@ -63,27 +68,25 @@ impl Servers {
         RedisPart { config, servers: self.clone() }
     }
 
-    /// Moves slots that have keys from node to node until it is told to end; answers how many it moved. Each is
-    /// at rest for a while, and for another one half on its way.
-    pub(crate) fn move_slots(&self, end: &AtomicBool) -> u32 {
-        let slots: Vec<_> = (0..16).map(|partition| self.cluster.slot_of(&format!("{partition:x}"))).collect();
-        let (mut places, mut moved) = (slots, 0);
-        while !end.load(Ordering::SeqCst) {
-            for (slot, place) in &mut places {
-                let from = *place;
-                if self.cluster.nodes[from].ask(&["CLUSTER", "COUNTKEYSINSLOT", slot.as_str()]) == "0" {
-                    continue;
-                }
-                *place = (from + 1) % 3;
-                let moving = self.cluster.move_slot(slot, from, *place);
-                sleep(REST);
-                moving.for_each(drop);
-                self.cluster.agrees();
-                moved += 1;
-                sleep(REST);
-            }
-        }
-        moved
+    /// Makes a call while its slot moves: before the first key has gone, or when some have. If another is on its way, the call
+    /// is made as ever.
+    async fn call_amid_a_move(&self, call: &Call, at: &Opened, partition: usize, far: u16) {
+        let Ok(mut places) = self.places.try_lock() else { return drop(call.perform(at).await) };
+        let (slot, from) = &mut places[partition];
+        let to = (*from + 1) % 3;
+        let mut moving = self.cluster.move_slot(slot, *from, to);
+        let gone = if far.is_multiple_of(4) { far.into() } else { 0 };
+        moving.by_ref().take(gone).for_each(drop);
+        drop(call.perform(at).await);
+        moving.for_each(drop);
+        *from = to;
+        self.cluster.agrees();
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many slots have moved.
+    pub(crate) fn moved(&self) -> u32 {
+        self.moved.load(Ordering::Relaxed)
     }
 
     fn is_cluster(&self) -> bool {
@@ -110,10 +113,15 @@ impl Subject for RedisPart {
         self.connect(self.config.clone()).await
     }
 
-    /// It dies when so many bytes of what Redis says have reached it; in a cluster, when it is told of none.
+    /// It dies when so many bytes of what Redis says have reached it; in a cluster, when it is told of none, while the slot moves.
     async fn perish(&self, call: &Call, far: u16) {
         if self.servers.is_cluster() {
-            return drop(call.perform(&self.open().await).await);
+            let doomed = self.open().await;
+            let Some(session) = call.session().filter(|_| call.writes()) else {
+                return drop(call.perform(&doomed).await);
+            };
+            let partition = session.as_uuid().as_u128() % u128::from(self.config.partitions);
+            return self.servers.call_amid_a_move(call, &doomed, partition as usize, far).await;
         }
         let wire = Wire::to(self.servers.cluster.nodes[0].port).await;
         let mut config = self.config.clone();

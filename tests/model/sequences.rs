@@ -9,9 +9,10 @@ use proptest::prelude::*;
 /// How many operations a sequence has at most.
 const LONGEST: usize = 80;
 
-/// Sequences.
-pub(crate) fn sequences() -> impl Strategy<Value = Sequence> {
-    (limits(), vec(op(), 1..LONGEST))
+/// Sequences. Where a call is cut off while its slot moves, there are more of these, and more that such a call is about: deletions,
+/// and turns with a text, of whose sessions all keys are there.
+pub(crate) fn sequences(moves: bool) -> impl Strategy<Value = Sequence> {
+    (limits(), vec(op(moves), 1..LONGEST))
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -20,24 +21,25 @@ fn limits() -> impl Strategy<Value = Limits> {
     limits.prop_map(|(messages, sessions, queue)| Limits { messages, sessions, queue })
 }
 
-fn op() -> impl Strategy<Value = Op> {
+fn op(moves: bool) -> impl Strategy<Value = Op> {
+    let [extends, deletes, amids] = if moves { [12, 8, 16] } else { [8, 2, 4] };
     let (resend, finish) = ((pick(), rarely(), lease(), ttl()), (holder(), words(), status(), rarely()));
     prop_oneof![
         3 => look(),
         8 => ask(),
         6 => resend.prop_map(|(call, other, lease, ttl)| Op::Resend { call, other, lease, ttl }),
         3 => pick().prop_map(|call| Op::Repeat { call }),
-        8 => extend(),
+        extends => extend(),
         6 => finish.prop_map(|(right, words, status, products)| Op::Finish { right, words, status, products }),
         2 => (who(), pick()).prop_map(|(who, turn)| Op::Stop { who, turn }),
         6 => (who(), pick(), from()).prop_map(|(who, turn, from)| Op::Follow { who, turn, from }),
-        2 => (who(), pick()).prop_map(|(who, session)| Op::Delete { who, session }),
+        deletes => (who(), pick()).prop_map(|(who, session)| Op::Delete { who, session }),
         2 => any::<bool>().prop_map(|ann| Op::Adopt { ann }),
         3 => (grace(), any::<bool>()).prop_map(|(grace, one)| Op::CloseOrphans { grace, one }),
         2 => (any::<u8>(), rarely()).prop_map(|(which, refused)| Op::Settle { which, refused }),
         4 => Just(Op::Pass),
         1 => Just(Op::Crash),
-        4 => prop_oneof![0u16..6, 0u16..400].prop_map(Op::CrashAmid),
+        amids => prop_oneof![0u16..6, 0u16..400].prop_map(Op::CrashAmid),
     ]
 }
 

@@ -6,7 +6,7 @@ use super::script;
 use crate::Redis;
 use crate::keys::Partition;
 use crate::script::{Call, Script};
-use crate::value::{Read, fixed, items, micros, number, parsed, worded};
+use crate::value::{Read, fixed, items, micros, number, parsed, span, worded};
 use chatcore::error::BackendError;
 use chatcore::id::SessionId;
 use chatcore::sweep::Looks;
@@ -54,6 +54,7 @@ struct Look {
     /// Turns that had ended with their session.
     expired: usize,
     quiet: Option<Duration>,
+    clock: Duration,
     failed: Option<BackendError>,
 }
 
@@ -66,17 +67,17 @@ impl Look {
 impl Redis {
     /// Looks again where turns of expired sessions took the room of others, so that fewer than `max` means that none is left.
     pub(super) async fn sweep(&self, grace: Duration, max: usize) -> Read<Swept> {
-        let mut closed = 0;
+        let (mut closed, mut time) = (0, Duration::ZERO);
         loop {
             match self.sweep_once(grace, max - closed).await {
-                Ok(Look { closed: more, expired, quiet, .. }) => {
-                    closed += more;
+                Ok(Look { closed: more, expired, quiet, clock, .. }) => {
+                    (closed, time) = (closed + more, clock.max(time));
                     if expired == 0 || closed >= max {
-                        return Ok(Swept { closed, quiet });
+                        return Ok(Swept { closed, quiet, clock: time });
                     }
                 }
                 Err(error) if closed == 0 => return Err(error),
-                Err(_) => return Ok(Swept { closed, quiet: Some(Duration::ZERO) }),
+                Err(_) => return Ok(Swept { closed, quiet: Some(Duration::ZERO), clock: time }),
             }
         }
     }
@@ -90,6 +91,7 @@ impl Redis {
             closed: all.closed + look.closed,
             expired: all.expired + look.expired,
             quiet: all.quiet.into_iter().chain(look.quiet).min(),
+            clock: all.clock.max(look.clock),
             failed: all.failed.or(look.failed),
         });
         match all.failed.take() {
@@ -110,17 +112,17 @@ impl Redis {
         if let Some(slot) = slot {
             self.inner.sweeps.at(*slot, |looks| if has_failed { looks.failed() } else { looks.answered(asked, now) });
         }
-        let (mut due, quiet) = match found {
+        let (mut due, quiet, clock) = match found {
             Ok(found) => found,
             Err(error) => return Look::failed(error),
         };
         if due.is_empty() {
-            return Look { quiet, ..Look::default() };
+            return Look { quiet, clock, ..Look::default() };
         }
         let left = |room: usize| Some(room.saturating_sub(due.len()));
         let room = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).unwrap_or_default();
         due.truncate(room);
-        let mut swept = Look { quiet: Some(Duration::ZERO), ..Look::default() };
+        let mut swept = Look { quiet: Some(Duration::ZERO), clock, ..Look::default() };
         for some in due.chunks(TOGETHER) {
             let calls: Vec<Call> = some.iter().map(|session| self.close(session, *grace)).collect();
             for answer in self.inner.client.call_all(&calls).await {
@@ -159,9 +161,9 @@ impl Redis {
     }
 }
 
-/// Those that are due, and how long no other is.
-fn sessions(answer: Value) -> Read<(Vec<SessionId>, Option<Duration>)> {
-    let [due, quiet] = fixed(Value::Array(worded(answer)?.1))?;
+/// Those that are due, how long no other is, and what time it is.
+fn sessions(answer: Value) -> Read<(Vec<SessionId>, Option<Duration>, Duration)> {
+    let [due, quiet, clock] = fixed(Value::Array(worded(answer)?.1))?;
     let due = items(due)?.into_iter().map(parsed).collect::<Read<_>>()?;
-    Ok((due, u64::try_from(number::<i64>(quiet)?).ok().map(Duration::from_micros)))
+    Ok((due, u64::try_from(number::<i64>(quiet)?).ok().map(Duration::from_micros), span(clock)?))
 }

@@ -35,7 +35,7 @@ pub(super) fn sweep(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Res
     remove_expired(step)?;
     empty_trash(step)?;
     takes::sweep(step)?;
-    Ok(Swept { closed, quiet: quiet(step)? })
+    Ok(Swept { closed, quiet: quiet(step)?, clock: between(0, step.now) })
 }
 
 /// How long no lease is over and there is nothing to remove.

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Which turns have been over their lease for the grace, the oldest of each slot first, and how long it is until the first of all
--- open ones is (-1 where none is open). Where there is but one server, one call looks at all slots.
+-- open ones is (-1 where none is open), and what time it is. Where there is but one server, one call looks at all slots.
 -- ARGV  2 grace  3 how many at most  4... the other slots
 local due, most, first, k = {}, tonumber(ARGV[3]), nil, 4
 repeat
@@ -13,4 +13,4 @@ repeat
   if until_then and until_then < (first or until_then + 1) then first = until_then end
   slot, k = ARGV[k], k + 1
 until not slot or #due >= most
-return {'DUE', due, first and math.max(0, first - now) or -1}
+return {'DUE', due, first and math.max(0, first - now) or -1, now}
