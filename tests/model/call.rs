@@ -67,6 +67,11 @@ impl Call {
         !matches!(self, Self::Follow(..) | Self::Session(..) | Self::Sessions(..) | Self::Messages(..) | Self::Claim)
     }
 
+    /// Whether it takes keys of a session away, which cannot be made again where they were while their slot moves.
+    pub(crate) fn takes_keys_away(&self) -> bool {
+        matches!(self, Self::Finish(..) | Self::Delete(..))
+    }
+
     /// The calls that ask whose a session is.
     async fn of_owner(&self, at: &Opened) -> Result<Reply, AccessError> {
         let store = &at.store;

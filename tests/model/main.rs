@@ -81,7 +81,7 @@ fn redis_does_what_the_model_does() {
 fn redis_does_what_the_model_does_while_slots_move() {
     let Some(cluster) = servers(Servers::three) else { return };
     let lanes = Lanes {
-        sequences: number("MODEL_MOVING", 160),
+        sequences: number("MODEL_MOVING", 80),
         lanes: 16,
         seed: number("MODEL_SEED", 0),
         moves: true,

@@ -21,7 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use wire::Wire;
+
+/// How long a call waits for slots that others move: not for long, or its sequence is too slow.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A `redis-server` of the path that keeps nothing on the disk, or a cluster of three, ended when this is dropped.
 pub(crate) struct Servers {
@@ -69,9 +73,10 @@ impl Servers {
     }
 
     /// Makes a call while its slot moves: before the first key has gone, or when some have. If another is on its way, the call
-    /// is made as ever.
+    /// is made as ever, or waits a moment where a slot that moves may be its undoing.
     async fn call_amid_a_move(&self, call: &Call, at: &Opened, partition: usize, far: u16) {
-        let Ok(mut places) = self.places.try_lock() else { return drop(call.perform(at).await) };
+        let patience = if call.takes_keys_away() { PATIENCE } else { Duration::ZERO };
+        let Ok(mut places) = timeout(patience, self.places.lock()).await else { return drop(call.perform(at).await) };
         let (slot, from) = &mut places[partition];
         let to = (*from + 1) % 3;
         let mut moving = self.cluster.move_slot(slot, *from, to);
