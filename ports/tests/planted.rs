@@ -27,6 +27,7 @@ const TABLE: [(Plant, &str); Plant::ALL.len()] = [
     (Plant::ExpiredStillAnswers, "an_expired_session_is_gone"),
     (Plant::CloseIgnoresGrace, "an_orphan_is_closed_after_its_grace"),
     (Plant::QuietOfTheLast, "no_lease_runs_out_in_quiet"),
+    (Plant::LookTellsNoTime, "a_look_tells_the_time"),
     (Plant::ListByBirth, "sessions_are_listed_newest_first"),
     (Plant::OutboxForgetsOrder, "the_outbox_keeps_each_sessions_order"),
     (Plant::ClaimForgetsMark, "a_claim_goes_on_behind_a_mark"),

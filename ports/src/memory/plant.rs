@@ -44,6 +44,8 @@ pub enum Plant {
     CloseIgnoresGrace,
     /// `close_orphans` looks at the turn that was begun last, to tell how long no lease is over.
     QuietOfTheLast,
+    /// `close_orphans` does not say what time it is.
+    LookTellsNoTime,
     /// A later question does not move its session up in the list.
     ListByBirth,
     /// `claim` gives all questions before all answers.
@@ -57,7 +59,7 @@ pub enum Plant {
 impl Plant {
     /// All bugs.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ExtendIgnoresFence,
         Self::FinishIgnoresFence,
         Self::CloseKeepsFence,
@@ -75,6 +77,7 @@ impl Plant {
         Self::ExpiredStillAnswers,
         Self::CloseIgnoresGrace,
         Self::QuietOfTheLast,
+        Self::LookTellsNoTime,
         Self::ListByBirth,
         Self::OutboxForgetsOrder,
         Self::ClaimForgetsMark,

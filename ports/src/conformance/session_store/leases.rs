@@ -104,6 +104,16 @@ pub async fn no_lease_runs_out_in_quiet(harness: &StoreHarness) {
     assert!(time.is_some_and(|time| time <= SHORT), "a lease that is {SHORT:?} long now, not {time:?}");
 }
 
+/// `close_orphans` tells the clock by which leases run out.
+pub async fn a_look_tells_the_time(harness: &StoreHarness) {
+    let open = harness.open().await;
+    let clock = async || open.store.close_orphans(LONG, 10).await.expect("close_orphans answers").clock;
+    let before = clock().await;
+    harness.pass(SHORT).await;
+    let passed = clock().await.checked_sub(before);
+    assert!(passed.is_some_and(|time| (SHORT..LONG).contains(&time)), "of {SHORT:?} it says {passed:?}");
+}
+
 async fn quiet(chat: &Chat, grace: Duration) -> Option<Duration> {
     chat.store.close_orphans(grace, 10).await.expect("close_orphans answers").quiet
 }

@@ -26,7 +26,7 @@ pub use keys::{
     one_live_turn_per_session, the_same_attempt_is_started_again,
 };
 pub use leases::{
-    a_lease_that_is_over_is_closed_by_another_key, a_lease_that_is_over_is_resumed_by_its_key,
+    a_lease_that_is_over_is_closed_by_another_key, a_lease_that_is_over_is_resumed_by_its_key, a_look_tells_the_time,
     an_orphan_is_closed_after_its_grace, no_lease_runs_out_in_quiet,
 };
 pub use limits::{a_session_holds_only_so_many_messages, an_owner_only_so_many_sessions};
@@ -52,6 +52,7 @@ laws! {
     a_lease_that_is_over_is_closed_by_another_key,
     an_orphan_is_closed_after_its_grace,
     no_lease_runs_out_in_quiet,
+    a_look_tells_the_time,
     a_closed_key_is_replayed,
     another_body_under_a_key_is_refused,
     a_stale_fence_never_writes,

@@ -93,7 +93,8 @@ impl Tables {
         let closed = ids.into_iter().filter_map(|id| self.close(id, now)).count();
         let first = if self.plant.is(Plant::QuietOfTheLast) { self.leases.last() } else { self.leases.first() };
         let quiet = first.map(|(until, _)| until.saturating_sub(now.elapsed));
-        Swept { closed, quiet, clock: now.elapsed }
+        let clock = if self.plant.is(Plant::LookTellsNoTime) { Duration::ZERO } else { now.elapsed };
+        Swept { closed, quiet, clock }
     }
 
     /// Marks a turn that is to stop. The mark names the turn: it stays through a resume, and no later turn has it.
