@@ -2,6 +2,7 @@
 //!
 //! | module | feature | holds |
 //! |---|---|---|
+//! | [`ahead`] | | a `Runtime` whose steady clock jumps, for tests |
 #![cfg_attr(feature = "conformance", doc = "| [`conformance`] | `conformance` | one test for each law of the ports |")]
 #![cfg_attr(feature = "conformance", doc = "| [`manual`] | `conformance` | how to write an adapter |")]
 #![cfg_attr(feature = "memory", doc = "| [`memory`] | `memory` | in-memory adapters of every port |")]
@@ -21,6 +22,7 @@ struct ReadmeExamples;
 
 pub use chatcore;
 
+pub mod ahead;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "conformance")]

@@ -8,14 +8,10 @@ use chatcore::message::{MessagesPage, Status};
 use chatcore::policy::ChatPolicy;
 use chatcore::port::{Runtime, SessionStore};
 use chatcore::sweep::{SERVERS_FIRST, Sweeper};
+use chatcore_ports::ahead::Ahead;
 use chatcore_ports::memory::MemoryStore;
-use chatcore_ports::sim::SimRuntime;
-use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(15);
 const BATCH: usize = 10;
@@ -154,51 +150,22 @@ fn an_orphan_is_closed_soon_though_the_store_answers_seldom() {
     }
 }
 
-/// The clock of a store, which goes ahead of everybody's by so many seconds.
-#[derive(Debug, Clone)]
-struct Ahead(SimRuntime, Arc<AtomicU64>);
-
-impl Runtime for Ahead {
-    fn now(&self) -> OffsetDateTime {
-        self.0.now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed() + Duration::from_secs(self.1.load(Ordering::Relaxed))
-    }
-
-    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
-        self.0.sleep(time)
-    }
-
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.0.spawn(task);
-    }
-
-    fn new_id(&self) -> Uuid {
-        self.0.new_id()
-    }
-}
-
 /// An AI is silent for long, so that its turn's lease is all that tells of its server; another's died. The clock goes ahead by an
 /// hour, and back.
 #[test]
 fn a_clock_that_goes_ahead_takes_no_turn_from_a_server_that_lives() {
     for (step, ahead) in (0..30).flat_map(|step| [11, 3600].map(|ahead| (step, ahead))) {
-        let (mut bench, seconds) = (Bench::new(), Arc::new(AtomicU64::new(0)));
-        bench.store = MemoryStore::new(Arc::new(Ahead(bench.sim.runtime(0), seconds.clone())));
+        let mut bench = Bench::new();
+        let (runtime, clock) = (bench.sim.runtime(0), Ahead::of(bench.sim.runtime(0)));
+        bench.store = MemoryStore::new(Arc::new(clock.clone()));
         sweep(&bench);
-        let (lives, died) = (
-            bench.service_of(1, ChatPolicy::default(), 1, Duration::from_secs(14)),
-            bench.service_of(3, ChatPolicy::default(), 1, Duration::from_secs(14)),
-        );
-        let (sim, runtime) = (bench.sim.clone(), bench.sim.runtime(0));
-        let clock = runtime.clone();
+        let service = |group| bench.service_of(group, ChatPolicy::default(), 1, Duration::from_secs(14));
+        let (sim, lives, died) = (bench.sim.clone(), service(1), service(3));
         bench.sim.spawn(0, async move {
             clock.sleep(Duration::from_millis(1000 + 700 * step)).await;
-            seconds.store(ahead, Ordering::Relaxed);
+            clock.by(ahead);
             clock.sleep(Duration::from_secs(40)).await;
-            seconds.store(0, Ordering::Relaxed);
+            clock.by(0);
         });
         let orphan = bench.store.clone();
         bench.run(async move {

@@ -9,20 +9,17 @@ use chatcore::id::{DeviceId, UserId};
 use chatcore::message::{MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::Quota;
-use chatcore::port::{Outbox, Runtime, SessionStore, Settled, Taken, Throttle};
+use chatcore::port::{Outbox, SessionStore, Settled, Taken, Throttle};
 use chatcore::session::{Adopted, AdoptionRest, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, NewTurn, Piece, Position, Started, Stopping, Target, Turn};
+use chatcore_ports::ahead::Ahead;
 use chatcore_ports::tokio::TokioRuntime;
 use chatcore_redis::Redis;
 use common::chat::{answer, finish, owner, question, start};
 use common::faults::{after_any_byte, config, patiently, wired, wired_with};
-use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -222,32 +219,6 @@ async fn an_adoption() {
     assert!(there.len() > 3, "guests of many slots: {there:?}");
 }
 
-/// A clock that a test sets ahead.
-#[derive(Debug)]
-struct Ahead(TokioRuntime, AtomicU64);
-
-impl Runtime for Ahead {
-    fn now(&self) -> OffsetDateTime {
-        self.0.now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed() + Duration::from_secs(self.1.load(Ordering::Relaxed))
-    }
-
-    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
-        self.0.sleep(time)
-    }
-
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.0.spawn(task);
-    }
-
-    fn new_id(&self) -> Uuid {
-        self.0.new_id()
-    }
-}
-
 /// The slots know a step of an adoption by its name for a minute after it began: one that failed goes on under its name, but not
 /// for longer than that, however often it fails.
 #[tokio::test]
@@ -255,7 +226,7 @@ async fn an_adoption_that_fails_again_and_again_is_begun_anew_before_the_slots_f
     let (server, wire, _, sure) = wired_with(|config| config.key_prefix = "c:".into()).await;
     let mut config = config(wire.url());
     config.key_prefix = "c:".into();
-    let clock = Arc::new(Ahead(TokioRuntime::current(), AtomicU64::new(0)));
+    let clock = Arc::new(Ahead::of(TokioRuntime::current()));
     let store = Redis::open(config, clock.clone()).await.unwrap();
     let user = UserId::parse("ann").unwrap();
     let guest = async |name: &str| {
@@ -278,9 +249,9 @@ async fn an_adoption_that_fails_again_and_again_is_begun_anew_before_the_slots_f
     };
     let first = fails().await;
     assert!(matches!(&first[..], [reserved] if reserved.starts_with("c:{p8}:a:")), "ann's home is 8: {first:?}");
-    clock.1.fetch_add(30, Ordering::Relaxed);
+    clock.by(30);
     assert_eq!(fails().await, first, "the same step");
-    clock.1.fetch_add(30, Ordering::Relaxed);
+    clock.by(60);
     let adopted = patiently(async || store.adopt(&phone, &user).await).await;
     assert_eq!(adopted, Adopted { moved: 1, rest: AdoptionRest::Nothing });
     let (_, token) = first[0].rsplit_once(':').unwrap();
