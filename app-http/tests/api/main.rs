@@ -11,6 +11,7 @@ mod errors;
 mod guests;
 mod idempotency;
 mod junk;
+mod logs;
 mod numbers;
 mod openapi;
 mod outage;

@@ -1,0 +1,85 @@
+//! What the program logs, and where.
+#![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
+
+use crate::app::send;
+use crate::process::{Running, command};
+use crate::wire::{exchange, no_requests};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+
+#[tokio::test]
+async fn logs_are_json_and_hold_no_text_no_password_and_no_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let server =
+        Running::start(directory.path(), &[("LOG_LEVEL", "debug"), ("STORE", "memory"), ("SHUTDOWN_GRACE", "4s")]);
+    let token = server.token().await;
+    let request = server.message(&token, &json!({ "message": "canary-text", "user_id": "user_123" }));
+    let answer = send(request.header("x-request-id", "request-7")).await;
+    assert_eq!(answer.status, 200);
+    send(server.message(&token, &json!({ "message": "canary-text", "user_id": "canary-user" }))).await;
+    send(server.client.get(format!("{}/chat/session/canary-path?canary-query", server.url)).bearer_auth(&token)).await;
+    server.signal("INT");
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0));
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_message = |line: &&Value| line["target"] == "access" && line["request_id"] == "request-7";
+    let line = lines.iter().find(of_message).unwrap();
+    assert_eq!(
+        (&line["method"], &line["route"], &line["status"]),
+        (&json!("POST"), &json!("/chat/message"), &json!(200))
+    );
+    assert!(line["ms"].is_number());
+    for secret in ["canary", "testpass", token.as_str(), "Tôi", answer.json()["ai_response"].as_str().unwrap()] {
+        assert!(!log.contains(secret), "{secret} in the log:\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_turn_logs_has_the_id_of_its_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = ("AI_API_URL", "http://127.0.0.1:9/chat");
+    let pairs = [("STORE", "memory"), url, ("SHUTDOWN_GRACE", "4s"), ("LOG_LEVEL", "warn,app_http::application=info")];
+    let server = Running::start(directory.path(), &pairs);
+    let request = server.message(&server.token().await, &json!({ "message": "hello" }));
+    assert_eq!(send(request.header("x-request-id", "request-8")).await.status, 200);
+    let request =
+        server.client.post(format!("{}/chat/message", server.url)).header("x-device-id", "device-of-a-guest-01");
+    let request = request.json(&json!({ "message": "hello" })).header("x-request-id", "request-9");
+    assert_eq!(send(request).await.status, 200);
+    server.signal("TERM");
+    let (_, log) = server.end();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let failed: Vec<&Value> = lines.iter().filter(|line| line["message"] == "the AI failed").collect();
+    let of = |id| json!({ "name": "request", "request_id": id });
+    let spans: Vec<&Value> = failed.iter().map(|line| &line["span"]).collect();
+    assert_eq!(spans, [&of("request-8"), &of("request-9")], "{failed:?}");
+}
+
+/// Anybody can send nonsense, so it is nothing that an operator should be woken for.
+#[tokio::test]
+async fn what_is_no_request_is_no_error_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[("STORE", "memory"), ("SHUTDOWN_GRACE", "4s")]);
+    for (_, bytes) in no_requests() {
+        exchange(&server.url, &bytes).await;
+    }
+    server.signal("TERM");
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("\"ERROR\"") && !log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn logs_go_to_a_file_where_one_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = [("PORT", "0"), ("STORE", "memory"), ("LOG_FILE", "log.json")];
+    let mut child = command(directory.path(), &pairs).spawn().unwrap();
+    let (since, mut log) = (Instant::now(), String::new());
+    while !log.contains("listening") && since.elapsed() < Duration::from_secs(10) {
+        log = std::fs::read_to_string(directory.path().join("log.json")).unwrap_or_default();
+    }
+    child.kill().unwrap();
+    assert!(log.contains("\"user\":\"testuser\"") && !log.contains("testpass"), "the demo user is named: {log}");
+    assert!(child.wait_with_output().unwrap().stdout.is_empty());
+}
