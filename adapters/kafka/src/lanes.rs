@@ -37,7 +37,7 @@ pub(crate) struct Lanes {
 /// A partition, for as long as the member has it.
 #[derive(Debug, Default)]
 pub(crate) struct Tenure {
-    /// Fetched, in no lane yet.
+    /// Fetched, in no lane yet; the oldest first.
     pub(crate) queue: VecDeque<Arc<Fetched>>,
     /// Offsets that are not done, and the bytes of each.
     open: BTreeMap<i64, usize>,
@@ -91,6 +91,14 @@ impl Tenure {
         self.open.len() >= FULL / share || self.bytes >= FULL_BYTES / share || span >= WINDOW
     }
 
+    /// By time, but behind what came before of its key. A relay that catches up writes sessions after each other that were at work
+    /// side by side: a young record before an old one would hide it from the siblings, which are merged by the first of each queue.
+    fn enqueue(&mut self, record: Fetched) {
+        let younger = |other: &&Arc<Fetched>| other.at > record.at && other.key != record.key;
+        let behind = self.queue.iter().rev().take_while(younger).count();
+        self.queue.insert(self.queue.len() - behind, Arc::new(record));
+    }
+
     /// The client goes on below what was fetched.
     fn go_back(&mut self, position: i64) {
         let gone = self.open.split_off(&position);
@@ -129,7 +137,7 @@ impl Lanes {
             }
             tenure.open.insert(record.offset, record.bytes());
             tenure.bytes += record.bytes();
-            tenure.queue.push_back(Arc::new(record));
+            tenure.enqueue(record);
         }
         skipped
     }

@@ -143,6 +143,34 @@ fn a_question_waits_for_no_answer_but_an_answer_for_its_question() {
     assert_eq!(take(&mut lanes).unwrap().1, 6, "it waits for a second at most");
 }
 
+/// As a relay leaves it that had to catch up: what two sessions did side by side is written session after session.
+#[test]
+fn a_younger_record_of_another_session_hides_no_older_one_from_the_other_topics() {
+    let mut lanes = with(&[ASKED, Topic::Responses]);
+    let records = |topic, of: &[(i64, &str, u64)]| {
+        let record = |(offset, (at, key, seq)): (i64, &(i64, &str, u64))| Fetched {
+            at: *at,
+            ..record(topic, offset, key, *seq)
+        };
+        (0..).zip(of).map(record).collect::<Vec<_>>()
+    };
+    // The last one comes from a server whose clock is behind.
+    let asked = records(ASKED, &[(539, "a", 1), (702, "b", 1), (622, "a", 5), (610, "b", 3)]);
+    let answers = records(Topic::Responses, &[(552, "a", 2), (704, "c", 2), (606, "a", 4), (669, "a", 6)]);
+    lanes.fetched([asked, answers].concat(), |_| false);
+    let mut taken = Vec::new();
+    // First with what goes before it is known whether there is more, then with the rest.
+    for caught_up in [Vec::new(), lanes.assigned()] {
+        lanes.admit(&caught_up.into_iter().collect(), Duration::ZERO);
+        while let Some(hand) = lanes.take() {
+            taken.push((hand.record.key_text(), hand.record.seq().unwrap()));
+            lanes.done(hand.number);
+        }
+    }
+    let of = |key: &str| taken.iter().filter(|(of, _)| of == key).map(|(_, seq)| *seq).collect::<Vec<_>>();
+    assert_eq!((of("a"), of("b")), (vec![1, 2, 4, 5, 6], vec![1, 3]));
+}
+
 /// Else a member that has much to read would give up the order once a second.
 #[test]
 fn a_partition_of_which_something_comes_is_waited_for_anew() {
