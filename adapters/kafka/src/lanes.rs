@@ -28,8 +28,8 @@ pub(crate) struct Lanes {
     ready: VecDeque<Bytes>,
     in_hand: BTreeMap<u64, Arc<Fetched>>,
     last: u64,
-    /// Since when partitions of a number wait for a sibling.
-    pub(crate) waiting: BTreeMap<i32, Duration>,
+    /// Since when a partition of which nothing comes is waited for by those of its number.
+    pub(crate) waiting: BTreeMap<Part, Duration>,
     /// Topics that the client went back in by itself: one may have been made anew.
     pub(crate) went_back: BTreeSet<Topic>,
 }
@@ -165,9 +165,21 @@ impl Lanes {
         parts
     }
 
-    /// Moves records from the queues into their lanes. Partitions without anything more to fetch are `caught_up`. Answers for which
-    /// others wait.
-    pub(crate) fn admit(&mut self, caught_up: &BTreeSet<Part>, now: Duration) -> Vec<Part> {
+    /// Moves records from the queues into their lanes that nothing can come before. Answers for which partitions the others wait. None
+    /// while all hands have work and more is to be read: brokers are not asked each time then.
+    pub(crate) fn admit_certain(&mut self, has_more: bool) -> Vec<Part> {
+        match has_more && self.is_ready() {
+            true => Vec::new(),
+            false => self.advance(&BTreeSet::new(), None),
+        }
+    }
+
+    /// Moves those, too, that waited for partitions without anything more to fetch, which are `caught_up`, or waited for long enough.
+    pub(crate) fn admit(&mut self, caught_up: &BTreeSet<Part>, now: Duration) {
+        self.advance(caught_up, Some(now));
+    }
+
+    fn advance(&mut self, caught_up: &BTreeSet<Part>, now: Option<Duration>) -> Vec<Part> {
         let (records, awaited) = merge::next(self, caught_up, now);
         for record in records {
             let key = record.lane();

@@ -14,7 +14,7 @@ use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
 use futures_util::future::select;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -241,17 +241,16 @@ impl Member {
     /// From the queues to the lanes; and fetching stops or goes on.
     async fn hand_over(&self, has_more: bool) {
         let places = self.group.places().await;
-        let is_busy = {
+        let awaited = {
             let mut lanes = self.lanes();
             for (part, position) in &places {
                 position.iter().for_each(|position| lanes.stands_at(*part, *position));
             }
-            has_more && lanes.is_ready()
+            lanes.admit_certain(has_more)
         };
-        // While all hands have work and more is to be read, brokers are not asked each time.
-        match is_busy {
-            true => self.lanes().waiting.clear(),
-            false => self.admit_all(&places).await,
+        self.tell_ready();
+        if !awaited.is_empty() {
+            self.admit_more(awaited, &places).await;
         }
         let flow = self.lanes().flow();
         for (part, pause) in flow {
@@ -259,23 +258,18 @@ impl Member {
         }
     }
 
-    async fn admit_all(&self, places: &BTreeMap<Part, Option<i64>>) {
-        let mut awaited = self.admit(&BTreeSet::new());
+    /// What waits for these goes on where their brokers tell that no more is there, or after a while.
+    async fn admit_more(&self, mut awaited: Vec<Part>, places: &BTreeMap<Part, Option<i64>>) {
         awaited.retain(|part| matches!(places.get(part), Some(Some(_))));
-        if !awaited.is_empty() {
-            let ends = self.group.ends_soon(&awaited).await;
-            self.admit(&merge::caught_up(awaited, places, &ends));
-        }
+        let ends = self.group.ends_soon(&awaited).await;
+        self.lanes().admit(&merge::caught_up(awaited, places, &ends), self.runtime.elapsed());
+        self.tell_ready();
     }
 
-    /// Answers for which partitions others wait.
-    fn admit(&self, caught_up: &BTreeSet<Part>) -> Vec<Part> {
-        let mut lanes = self.lanes();
-        let awaited = lanes.admit(caught_up, self.runtime.elapsed());
-        if lanes.is_ready() {
+    fn tell_ready(&self) {
+        if self.lanes().is_ready() {
             self.ready.notify_one();
         }
-        awaited
     }
 
     fn is_for_others(&self, record: &Fetched) -> bool {

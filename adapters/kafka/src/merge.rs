@@ -10,33 +10,39 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long partitions wait for a sibling of which nothing comes.
+/// How long a partition of which nothing comes is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Takes what may go on out of the queues, in order; and tells for which partitions the rest waits.
-pub(crate) fn next(lanes: &mut Lanes, caught_up: &BTreeSet<Part>, now: Duration) -> (Vec<Arc<Fetched>>, Vec<Part>) {
-    let numbers: BTreeSet<i32> = lanes.parts.keys().map(|part| part.number).collect();
-    lanes.waiting.retain(|number, _| numbers.contains(number));
+/// Takes what may go on out of the queues, in order; and tells for which partitions the rest waits. Without a time nobody loses
+/// patience: the brokers are asked before.
+pub(crate) fn next(
+    lanes: &mut Lanes,
+    caught_up: &BTreeSet<Part>,
+    now: Option<Duration>,
+) -> (Vec<Arc<Fetched>>, Vec<Part>) {
+    let Lanes { parts, waiting, .. } = lanes;
+    // One of which something came is waited for anew.
+    waiting.retain(|part, _| parts.get(part).is_some_and(|tenure| tenure.queue.is_empty()));
+    let is_over = |since: &Duration| now.is_some_and(|now| now.saturating_sub(*since) >= PATIENCE);
+    let given_up: BTreeSet<Part> = waiting.iter().filter(|(_, since)| is_over(since)).map(|(part, _)| *part).collect();
+    let numbers: BTreeSet<i32> = parts.keys().map(|part| part.number).collect();
     let (mut records, mut awaited) = (Vec::new(), Vec::new());
     for number in numbers {
-        let since = lanes.waiting.get(&number).copied();
-        let patient = since.is_none_or(|since| now.saturating_sub(since) < PATIENCE);
         let all = Part { number, topic: Topic::Requests }..=Part { number, topic: Topic::Sessions };
-        let siblings = lanes.parts.range_mut(all);
-        let mut queues: Vec<_> = siblings.map(|(part, tenure)| queue(*part, tenure, caught_up, patient)).collect();
-        let before = records.len();
+        let siblings = parts.range_mut(all);
+        let mut queues: Vec<_> = siblings.map(|(part, tenure)| queue(*part, tenure, caught_up, &given_up)).collect();
         merge(&mut queues, &mut records);
         let holds = queues.iter().any(|queue| !queue.records.is_empty());
-        let missing: Vec<_> = queues.iter().filter(|queue| holds && queue.is_awaited()).collect();
-        if missing.is_empty() {
-            lanes.waiting.remove(&number);
-        } else if records.len() > before || missing.iter().any(|queue| queue.paused) {
-            lanes.waiting.insert(number, now);
-        } else {
-            lanes.waiting.entry(number).or_insert(now);
+        for &Queue { part, paused, .. } in queues.iter().filter(|queue| holds && queue.is_awaited()) {
+            awaited.push(part);
+            let Some(now) = now else { continue };
+            let since = waiting.entry(part).or_insert(now);
+            if paused {
+                *since = now;
+            }
         }
-        awaited.extend(missing.into_iter().map(|queue| queue.part));
     }
+    waiting.retain(|part, _| awaited.contains(part));
     (records, awaited)
 }
 
@@ -67,8 +73,8 @@ impl Queue<'_> {
 }
 
 /// What was stopped from being fetched comes when there is room, and is waited for as long as that takes.
-fn queue<'a>(part: Part, tenure: &'a mut Tenure, caught_up: &BTreeSet<Part>, patient: bool) -> Queue<'a> {
-    let open = !tenure.leaving && !caught_up.contains(&part) && (patient || tenure.paused);
+fn queue<'a>(part: Part, tenure: &'a mut Tenure, caught_up: &BTreeSet<Part>, given_up: &BTreeSet<Part>) -> Queue<'a> {
+    let open = !tenure.leaving && !caught_up.contains(&part) && (tenure.paused || !given_up.contains(&part));
     Queue { part, open, paused: tenure.paused, records: &mut tenure.queue }
 }
 
