@@ -1,5 +1,6 @@
 //! A member of a group at work: a task that polls, one that commits, and one that looks for what is new.
 
+mod ends;
 mod rebalance;
 mod watch;
 
@@ -13,6 +14,7 @@ use crate::topic::Part;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use chatcore::watch::Watch;
+use ends::Silent;
 use futures_util::future::select;
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -49,6 +51,7 @@ pub(crate) struct Member {
     handover: Duration,
     call_timeout: Duration,
     lanes: Mutex<Lanes>,
+    silent: Silent,
     /// There is something to hand out, or the member has ended.
     ready: Notify,
     /// There is something to commit.
@@ -89,6 +92,7 @@ impl Member {
             handover,
             call_timeout,
             lanes: Mutex::default(),
+            silent: Silent::default(),
             ready: Notify::new(),
             dirty: Notify::new(),
             freed: Notify::new(),
@@ -196,7 +200,7 @@ impl Member {
         }
     }
 
-    async fn step(&self, polls: &mut Polls) {
+    async fn step(self: &Arc<Self>, polls: &mut Polls) {
         let now = self.runtime.elapsed();
         let mut has_more = false;
         match self.group.poll().await {
@@ -239,7 +243,7 @@ impl Member {
     }
 
     /// From the queues to the lanes; and fetching stops or goes on.
-    async fn hand_over(&self, has_more: bool) {
+    async fn hand_over(self: &Arc<Self>, has_more: bool) {
         let places = self.group.places().await;
         let awaited = {
             let mut lanes = self.lanes();
@@ -259,9 +263,9 @@ impl Member {
     }
 
     /// What waits for these goes on where their brokers tell that no more is there, or after a while.
-    async fn admit_more(&self, mut awaited: Vec<Part>, places: &BTreeMap<Part, Option<i64>>) {
+    async fn admit_more(self: &Arc<Self>, mut awaited: Vec<Part>, places: &BTreeMap<Part, Option<i64>>) {
         awaited.retain(|part| matches!(places.get(part), Some(Some(_))));
-        let ends = self.group.ends_soon(&awaited).await;
+        let ends = self.ends(awaited.clone()).await;
         self.lanes().admit(&merge::caught_up(awaited, places, &ends), self.runtime.elapsed());
         self.tell_ready();
     }

@@ -99,9 +99,14 @@ impl Group {
         listed.into_iter().map(|(part, offset)| Ok((part, offset?))).collect()
     }
 
-    /// Where the logs end that can be asked for that soon.
+    /// Where the logs end of which that can be had that soon.
     pub(crate) async fn ends_soon(&self, parts: &[Part]) -> BTreeMap<Part, i64> {
-        let listed = self.listed(parts, OffsetSpec::Latest, SOON).await.unwrap_or_default();
+        self.ends_within(parts, SOON).await
+    }
+
+    /// Where the logs end of which that can be had within this time.
+    pub(crate) async fn ends_within(&self, parts: &[Part], limit: Duration) -> BTreeMap<Part, i64> {
+        let listed = self.listed(parts, OffsetSpec::Latest, limit).await.unwrap_or_default();
         listed.into_iter().filter_map(|(part, end)| Some((part, end.ok()?))).collect()
     }
 
