@@ -31,6 +31,19 @@ impl Slow {
     }
 }
 
+/// One that is on its way. What it found is noted when it ends; that is what was known before where it ends by a panic.
+struct Scout<'a> {
+    slow: &'a Slow,
+    part: Part,
+    failed: Option<BackendError>,
+}
+
+impl Drop for Scout<'_> {
+    fn drop(&mut self) {
+        self.slow.note(self.part, self.failed.take());
+    }
+}
+
 impl Kafka {
     /// Why nothing is to wait for this partition; `None` where all is well. Its first event goes ahead alone: once there is an
     /// answer to that, the partition is as any other, and the event comes a second time.
@@ -38,11 +51,13 @@ impl Kafka {
         let (error, to_send) = self.inner.slow.turn(part)?;
         if to_send {
             let (kafka, event) = (self.clone(), event.clone());
+            let before = error.clone();
             let scout = async move {
                 let inner = &kafka.inner;
                 let (topic, start) = (inner.config.topics.name(part.topic), inner.runtime.elapsed());
+                let mut scout = Scout { slow: &inner.slow, part, failed: Some(before) };
                 let done = inner.link.append(topic, part.number, || vec![record::of_event(&event)]).await;
-                inner.slow.note(part, done.err().filter(|_| kafka.took_long(start)).map(BackendError::from));
+                scout.failed = done.err().filter(|_| kafka.took_long(start)).map(BackendError::from);
             };
             self.inner.runtime.spawn(Box::pin(scout));
         }
@@ -52,5 +67,30 @@ impl Kafka {
     /// Whether what began then took so long that others should not wait for its like.
     pub(crate) fn took_long(&self, start: Duration) -> bool {
         self.inner.runtime.elapsed().saturating_sub(start) >= self.inner.config.call_timeout / 5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Topic;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    #[test]
+    fn after_a_scout_that_never_came_back_another_is_sent() {
+        let (slow, part) = (Slow::default(), Part { number: 0, topic: Topic::Requests });
+        let is_sent = || slow.turn(part).map(|(_, to_send)| to_send);
+        assert_eq!(is_sent(), None, "nothing is wrong with it");
+        let error = BackendError::later("broker", "it does not answer");
+        slow.note(part, Some(error.clone()));
+        assert_eq!([is_sent(), is_sent()], [Some(true), Some(false)], "one at a time");
+        let lost = catch_unwind(AssertUnwindSafe(|| {
+            let _scout = Scout { slow: &slow, part, failed: Some(error) };
+            resume_unwind(Box::new("it fell over"));
+        }));
+        assert!(lost.is_err());
+        assert_eq!([is_sent(), is_sent()], [Some(true), Some(false)]);
+        drop(Scout { slow: &slow, part, failed: None });
+        assert_eq!(is_sent(), None, "it found all well");
     }
 }
