@@ -22,8 +22,9 @@ const BATCH: usize = 7;
 const WAIT: Duration = Duration::from_secs(10);
 
 /// A bus, perhaps one that takes its time, that does not take what these sessions ask, as one whose topic of questions cannot be had in some partitions.
+/// It may fail altogether once.
 #[derive(Debug, Clone, Default)]
-struct Picky(Arc<Mutex<(BTreeSet<SessionId>, Vec<Event>)>>, Option<SimRuntime>);
+struct Picky(Arc<Mutex<(BTreeSet<SessionId>, Vec<Event>, bool)>>, Option<SimRuntime>);
 
 #[async_trait]
 impl EventBus for Picky {
@@ -31,7 +32,10 @@ impl EventBus for Picky {
         if let Some(runtime) = &self.1 {
             runtime.sleep(Duration::from_millis(10)).await;
         }
-        let (stuck, taken) = &mut *self.0.lock().unwrap();
+        let (stuck, taken, fails) = &mut *self.0.lock().unwrap();
+        if std::mem::take(fails) {
+            return Err(BackendError::later("picky", "its topics are not known"));
+        }
         let mut failed = BTreeSet::new();
         let take = events.iter().map(|event| {
             let asks = matches!(event.body, EventBody::ChatRequested(_));
@@ -111,7 +115,9 @@ fn relay(sim: &Sim, store: &MemoryStore, bus: &Picky) {
     let mut relay = Relay::new(outbox, bus, Arc::new(runtime.clone()), BATCH, WAIT);
     sim.spawn(2, async move {
         loop {
-            relay.step().await.unwrap();
+            if relay.step().await.is_err() {
+                runtime.sleep(Duration::from_millis(100)).await;
+            }
         }
     });
 }
@@ -146,6 +152,31 @@ fn what_the_bus_cannot_take_holds_back_its_own_sessions_alone_and_in_their_order
         let seen = bus.sessions();
         assert_eq!(seen.values().sum::<u64>(), 4 * 7 * BATCH as u64 + 3 * 4, "each event once");
         assert_eq!(seen[stuck.first().unwrap()], 10);
+    });
+}
+
+/// Else it would go a little further each time, as at first, and with the longest pauses in between.
+#[test]
+fn after_an_error_the_relay_is_soon_behind_what_the_bus_cannot_take() {
+    let (bench, bus) = (Bench::new(), Picky::default());
+    let (sim, runtime) = (bench.sim.clone(), bench.sim.runtime(0));
+    let chats = Chats { store: bench.store.clone(), runtime: runtime.clone() };
+    bench.run(async move {
+        bus.0.lock().unwrap().0 = chats.talk(10 * BATCH).await;
+        relay(&sim, &chats.store, &bus);
+        runtime.sleep(Duration::from_secs(20)).await;
+        for at in [0, 500, 1900] {
+            runtime.sleep(Duration::from_millis(10_000 + at)).await;
+            bus.0.lock().unwrap().2 = true;
+            let new = chats.turn(Target::New).await;
+            runtime.sleep(Duration::from_millis(500)).await;
+            assert!(!bus.0.lock().unwrap().2, "it failed");
+            assert_eq!(bus.sessions().get(&new), Some(&2));
+        }
+        // And in the end all goes out.
+        bus.0.lock().unwrap().0.clear();
+        runtime.sleep(Duration::from_secs(10)).await;
+        assert_eq!(chats.store.backlog().await.unwrap().events, 0);
     });
 }
 
