@@ -94,6 +94,17 @@ impl Broker {
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.pid()).status();
         assert!(sent.expect("kill runs").success(), "kill -{signal}");
+        // On a busy machine a thread may answer a request before it sees the signal.
+        while signal == "STOP" && !self.is_frozen() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the broker runs");
+        // The state stands behind the name, which ends with the last parenthesis.
+        let stands = |stat: String| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T"));
+        threads.flatten().all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(stands))
     }
 
     pub(crate) async fn kill(&self) {
