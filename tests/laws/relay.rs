@@ -22,9 +22,11 @@ const BATCH: usize = 7;
 const WAIT: Duration = Duration::from_secs(10);
 
 /// A bus, perhaps one that takes its time, that does not take what these sessions ask, as one whose topic of questions cannot be had in some partitions.
-/// It may fail altogether once.
 #[derive(Debug, Clone, Default)]
-struct Picky(Arc<Mutex<(BTreeSet<SessionId>, Vec<Event>, bool)>>, Option<SimRuntime>);
+struct Picky(Arc<Mutex<Taken>>, Option<SimRuntime>);
+
+/// Which sessions it does not take, what it took, and whether it fails altogether the next time.
+type Taken = (BTreeSet<SessionId>, Vec<Event>, bool);
 
 #[async_trait]
 impl EventBus for Picky {

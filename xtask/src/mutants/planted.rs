@@ -207,6 +207,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         finder: Finder::KafkaUnit("a_partition_is_caught_up_where_it_is_read_on"),
     },
     Mutant {
+        name: "Kafka: a young record hides an older one of another session from the other topics",
+        file: "adapters/kafka/src/lanes.rs",
+        from: "take_while(younger).count();",
+        to: "take_while(younger).count() * 0;",
+        finder: Finder::KafkaUnit("a_younger_record_of_another_session"),
+    },
+    Mutant {
         name: "Kafka: a record that a partition refused is told published",
         file: "adapters/kafka/src/publish.rs",
         from: "Err(failed) => Published::Later(failed.into()),",
