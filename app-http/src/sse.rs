@@ -24,14 +24,21 @@ pub struct Event {
     pub name: &'static str,
     /// What a reader names who goes on behind it.
     pub id: String,
-    /// JSON, which has no line break outside of a text, and in a text only an escaped one.
+    /// JSON in one line, whatever a client takes for the end of a line.
     pub data: String,
 }
 
 impl Event {
     /// An event of this name, with this as its data.
     pub fn new(name: &'static str, id: String, data: &impl Serialize) -> Self {
-        Self { name, id, data: serde_json::to_string(data).unwrap_or_default() }
+        let data = serde_json::to_string(data).unwrap_or_default();
+        // Only texts hold them. JSON need not escape them, and many a client splits lines there.
+        let ends = ['\u{85}', '\u{2028}', '\u{2029}'];
+        let data = ends.iter().fold(data, |data, end| match data.contains(*end) {
+            true => data.replace(*end, &format!("\\u{:04x}", u32::from(*end))),
+            false => data,
+        });
+        Self { name, id, data }
     }
 
     fn write(&self) -> Bytes {
@@ -114,9 +121,9 @@ mod tests {
     async fn a_long_silence_is_broken_by_comments() {
         let late = stream::once(async {
             tokio::time::sleep(Duration::from_secs(25)).await;
-            Event::new("delta", "7-2".into(), &"a\nb")
+            Event::new("delta", "7-2".into(), &"a\nb\u{2028}\u{2029}\u{85}")
         });
         let written = with_heartbeat(late, Arc::new(TokioRuntime::current())).map(Result::unwrap).collect::<Vec<_>>();
-        assert_eq!(written.await, [":\n\n", ":\n\n", "event: delta\nid: 7-2\ndata: \"a\\nb\"\n\n"].map(Bytes::from));
+        assert_eq!(written.await, [":\n\n", ":\n\n", "event: delta\nid: 7-2\ndata: \"a\\nb\\u2028\\u2029\\u0085\"\n\n"].map(Bytes::from));
     }
 }

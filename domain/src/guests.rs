@@ -131,7 +131,8 @@ fn is_nothing_new(told: Result<Found, &ChatError>) -> bool {
     match told {
         Ok(found) => found != Found::Nobody,
         Err(error) => {
-            matches!(error, Invalid(_) | Refused(_) | Running { .. } | Overloaded | Stopping { turn: None })
+            let is_anothers = |error: &_| matches!(error, Running { begun, .. } if begun.found != Found::Nobody);
+            matches!(error, Invalid(_) | Refused(_) | Overloaded | Stopping { turn: None }) || is_anothers(error)
         }
     }
 }

@@ -108,12 +108,15 @@ struct Lane {
     lanes: Arc<Lanes>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Open {
     /// How many tries are counted, and not decided.
     undecided: usize,
     /// How many have been decided.
     decided: u64,
+    /// How often the throttle has failed, and how the last time.
+    failures: u64,
+    failure: Option<BackendError>,
 }
 
 /// A try that is counted.
@@ -193,10 +196,18 @@ impl LoginService {
     async fn take(&self, key: String, quota: Option<Quota>) -> Result<Option<Try>, LoginError> {
         let Some(quota) = quota else { return Ok(None) };
         let lane = self.lane(key)?;
+        let known = lane.open.read(|open| open.failures);
         let _turn = lane.turn.lock().await;
         loop {
-            let Open { undecided, decided } = lane.open.read(|open| *open);
-            match self.throttle.take(&lane.key, &quota).await? {
+            let Open { undecided, decided, failures, failure } = lane.open.read(Open::clone);
+            // While it failed for another they stood behind it, and are told the same: not each waits for its own failure.
+            if let Some(error) = failure.filter(|_| failures != known) {
+                return Err(error.into());
+            }
+            let taken = self.throttle.take(&lane.key, &quota).await.inspect_err(|error| {
+                lane.open.update(|open| (open.failures, open.failure) = (failures + 1, Some(error.clone())));
+            });
+            match taken? {
                 Taken::Granted { ticket, .. } => {
                     lane.open.update(|open| open.undecided += 1);
                     return Ok(Some(Try { ticket, lane: lane.clone() }));

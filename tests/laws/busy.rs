@@ -1,7 +1,7 @@
 //! Laws of a message that comes while another one of its session is being answered.
 
-use crate::{Bench, hello, weather_of_one_fault};
-use chat_sim::net::Weather;
+use crate::{Bench, Words, hello, weather_of_one_fault};
+use chat_sim::net::{Far, Weather};
 use chatcore::ChatService;
 use chatcore::chat::{ChatError, Found, OnBusy, SendMessage, TurnEvent};
 use chatcore::id::Key;
@@ -9,7 +9,9 @@ use chatcore::message::{Message, MessagesPage, Status};
 use chatcore::policy::ChatPolicy;
 use chatcore::port::Runtime;
 use chatcore::turn::{Refusal, Target, TurnId};
+use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Another message for the session of this turn.
@@ -224,5 +226,51 @@ fn a_message_that_waits_is_refused_at_once_by_a_server_that_drains() {
             assert!(runtime.elapsed() < Duration::from_millis(300), "{:?}", runtime.elapsed());
         };
         futures_util::join!(drained, ended);
+    });
+}
+
+/// Two messages mean to stop the same turn. The later one comes first to begin: the other may not stop that.
+#[test]
+fn a_message_that_cancels_stops_none_that_was_said_later() {
+    let bench = Bench::new();
+    let (silent, quick) = (bench.service(0, Duration::from_secs(100)), bench.service(10, Duration::from_millis(100)));
+    let (runtime, link) = (bench.sim.runtime(0), bench.net.link());
+    let words = Arc::new(Words(10, Duration::from_millis(100), runtime.clone()));
+    let store = Arc::new(Far::new(bench.store.clone(), link.clone()));
+    let cut_off = ChatService::new(store, words, Arc::new(runtime.clone()), ChatPolicy::default());
+    bench.run(async move {
+        let turn = long_turn(&silent).await;
+        let older = cut_off.send(after(turn, "older", OnBusy::Cancel));
+        let newer = async {
+            runtime.sleep(Duration::from_millis(50)).await;
+            quick.send(after(turn, "newer", OnBusy::Cancel)).await.unwrap()
+        };
+        let weather = async {
+            while history(&quick, turn).await.len() < 2 {
+                runtime.sleep(Duration::from_millis(1)).await;
+            }
+            link.sever(true);
+            runtime.sleep(Duration::from_millis(300)).await;
+            link.sever(false);
+        };
+        let (older, newer, ()) = futures_util::join!(older, newer, weather);
+        assert_eq!((newer.seq, newer.answer.status), (3, Status::Completed), "what was said last");
+        let older = older.unwrap();
+        assert_eq!((older.seq, older.answer.status), (5, Status::Completed), "it waited for that");
+    });
+}
+
+/// What waits counts toward no quota yet.
+#[test]
+fn only_so_many_messages_of_a_session_wait() {
+    let bench = Bench::new();
+    let service = bench.service(10, Duration::from_millis(100));
+    bench.run(async move {
+        let turn = long_turn(&service).await;
+        let keys: Vec<_> = (0..20).map(|number| format!("w{number}")).collect();
+        let told = join_all(keys.iter().map(|key| service.send(after(turn, key, OnBusy::Wait)))).await;
+        let answered = told.iter().filter(|told| told.is_ok()).count();
+        let refused = told.iter().filter(|told| matches!(told, Err(ChatError::Refused(Refusal::Busy { .. })))).count();
+        assert_eq!((answered, refused), (8, 12), "{told:?}");
     });
 }

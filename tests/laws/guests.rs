@@ -49,6 +49,7 @@ fn only_questions_that_were_stored_count() {
             runtime.sleep(Duration::from_secs(2)).await;
         }
         assert_eq!(left(&gate, Ok(Found::Nobody)).await, 1);
+        assert_eq!(left(&gate, Err(ChatError::Gone)).await, 0, "it was taken, and the AI asked");
     });
 }
 

@@ -247,7 +247,7 @@ fn a_deletion_ends_a_turn_of_its_server_at_once() {
         let Ok((begun, events)) = service.stream(hello()).await else { panic!("no turn") };
         assert!(service.delete(&hello().owner, &begun.turn.session, None).await.is_ok());
         let events: Vec<_> = events.collect().await;
-        assert!(matches!(&events[..], [TurnEvent::Error(ChatError::Refused(Refusal::NotFound))]), "{events:?}");
+        assert!(matches!(&events[..], [TurnEvent::Error(ChatError::Gone)]), "{events:?}");
     });
     assert!(bench.now() < Duration::from_millis(300), "{:?}", bench.now());
 }

@@ -156,11 +156,12 @@ fn leaves_some(call: &Call, ours: &Reply, theirs: &Reply) -> bool {
     matches!(call, Call::CloseOrphans(..)) && matches!(counts, (Reply::Count(all), Reply::Count(some)) if some < all)
 }
 
-/// What is not told twice: what is left of a quota, how many sessions were moved, and how many orphans were closed.
+/// What is not told twice: what is left of a quota, how many sessions were moved, and which orphans were closed.
 fn told_again(call: &Call, ours: &Reply, theirs: &mut Reply) {
     match (ours, theirs) {
         (Reply::Began(Began::Started(first)), Reply::Began(Began::Started(again))) => {
             again.left = again.left.or(first.left);
+            again.closed |= first.closed;
         }
         (Reply::Adopted(all), Reply::Adopted(rest)) if rest.moved <= all.moved => rest.moved = all.moved,
         (Reply::Count(all), Reply::Count(rest)) if matches!(call, Call::CloseOrphans(..)) && *rest <= *all => {

@@ -37,7 +37,7 @@ const UP: &str = "chatcore_dependency_up";
 pub(crate) fn describe() {
     describe_counter!(REQUESTS, "Requests, by method, route and status");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "How long a request took until its answer began, by route");
-    describe_counter!(TURNS, "Messages, by what became of them: the status of the answer, replayed, refused or failed");
+    describe_counter!(TURNS, "Messages, by what became of them: the status of the answer, or replayed, refused, unavailable, deleted");
     describe_histogram!(
         AI_SECONDS,
         Unit::Seconds,
@@ -51,7 +51,7 @@ pub(crate) fn describe() {
     describe_gauge!(OUTBOX, "Events that the store holds: those that wait for the bus, or its own log");
     describe_gauge!(OUTBOX_AGE, Unit::Seconds, "How long the oldest of them has been there");
     describe_gauge!(UP, "1 where a dependency can be worked with");
-    for outcome in ["completed", "fallback", "failed", "cancelled", "replayed", "refused", "unavailable"] {
+    for outcome in ["completed", "fallback", "failed", "cancelled", "replayed", "refused", "unavailable", "deleted"] {
         counter!(TURNS, "outcome" => outcome).increment(0);
     }
 }
@@ -73,13 +73,15 @@ fn known(method: &str) -> &'static str {
 /// A message came to this, where no answer was stored for it: that is counted where it is stored, since a turn goes on when
 /// its caller has gone.
 pub(crate) fn message(told: Result<Found, &GuestError>) {
-    use ChatError::{Overloaded, Stopping, Unavailable};
+    use ChatError::{Gone, Overloaded, Stopping, Unavailable};
     let outcome = match told {
         Ok(found) if found.is_own() => return,
+        Err(GuestError::Chat(Unavailable { turn: Some(_), .. } | Stopping { turn: Some(_) })) => return,
         Ok(_) => "replayed",
         Err(GuestError::Backend(_) | GuestError::Chat(Unavailable { .. } | Stopping { .. } | Overloaded)) => {
             "unavailable"
         }
+        Err(GuestError::Chat(Gone)) => "deleted",
         Err(_) => "refused",
     };
     counter!(TURNS, "outcome" => outcome).increment(1);

@@ -19,6 +19,7 @@ impl From<ChatError> for Problem {
             ChatError::Refused(refusal) => Self::from(refusal),
             ChatError::Running { .. } => in_progress(),
             ChatError::Unavailable { source: Some(error), .. } => Self::from(error),
+            ChatError::Gone => Self::new(Kind::SessionNotFound),
             ChatError::Overloaded => Self::new(Kind::Overloaded),
             ChatError::Stopping { .. } => Self::new(Kind::Stopping),
             // The store is still being asked; the key will tell.

@@ -9,16 +9,19 @@ use std::time::Duration;
 /// What a caller may be told instead of an answer.
 ///
 /// Only [`Invalid`](Self::Invalid) and [`Refused`](Self::Refused) say for certain that nothing was stored. After any
-/// other, the same message under the same idempotency key gives the one answer of the turn.
+/// other but [`Gone`](Self::Gone), the same message under the same idempotency key gives the one answer of the turn.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChatError {
     /// The message is none.
     #[error(transparent)]
     Invalid(#[from] InvalidMessage),
-    /// The store took no question, or the session was deleted under it.
+    /// The store took no question.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The question was taken, and its session deleted before it was answered.
+    #[error("the session was deleted before the answer was there")]
+    Gone,
     /// The same key is running elsewhere; its answer comes under the same key, or by following.
     #[error("this message is being answered")]
     Running {

@@ -37,6 +37,7 @@ use crate::port::{AiGateway, Runtime, SessionStore};
 use crate::turn::{Stopping, TurnId};
 use futures_util::future::{Either, select};
 use live::{Live, Registry};
+use queue::Queue;
 use run::Guard;
 use std::pin::pin;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ struct Core {
     runtime: Arc<dyn Runtime>,
     policy: ChatPolicy,
     running: Registry,
+    queue: Queue,
 }
 
 impl Core {

@@ -8,7 +8,7 @@ use crate::error::BackendError;
 use crate::id::AttemptId;
 use crate::message::{AiReply, Answer};
 use crate::port::{AiChunk, Prompt};
-use crate::turn::{Began, Finished, NewTurn, Refusal, Replayed, Started, Turn};
+use crate::turn::{Began, Finished, NewTurn, Replayed, Started, Turn};
 use futures_util::StreamExt;
 use futures_util::future::{FutureExt, select_all};
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl Core {
             Verdict::Store(answer) => self.settle(begun, &answer, live).await,
             Verdict::LeaveOpen => End::Failed(ChatError::Stopping { turn: Some(turn.id) }),
             Verdict::NotOurs => End::Lost(begun),
-            Verdict::Gone => End::Failed(Refusal::NotFound.into()),
+            Verdict::Gone => End::Failed(ChatError::Gone),
         }
     }
 
@@ -151,7 +151,7 @@ impl Core {
                     return End::Answered(begun.answered(answer));
                 }
                 Ok(Finished::Fenced) => return End::Lost(begun),
-                Ok(Finished::Gone) => return End::Failed(Refusal::NotFound.into()),
+                Ok(Finished::Gone) => return End::Failed(ChatError::Gone),
                 Err(error) if error.may_pass() && self.runtime.elapsed() < deadline => {
                     live.update(|state| state.settling = Some(since));
                     self.runtime.sleep(backoff.pause()).await;

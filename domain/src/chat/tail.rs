@@ -202,6 +202,7 @@ impl Core {
     /// had no answer when the call came.
     pub(super) async fn stored_end(&self, owner: &Owner, begun: Begun) -> Result<Answered, ChatError> {
         match self.within(self.policy.patience, self.answer_of(owner, begun.turn)).await {
+            Some(Err(ChatError::Refused(Refusal::NotFound))) => Err(ChatError::Gone),
             Some(answer) => Ok(begun.answered(answer?)),
             None => Err(ChatError::Running { begun, retry_after: self.policy.lease }),
         }

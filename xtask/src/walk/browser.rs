@@ -45,7 +45,7 @@ const post = (url, body) => real(url, { method: 'POST', headers: { 'Content-Type
 try {
   const login = await post(`${api}/auth/login`, { username: 'testuser', password: 'testpass' })
   const { access_token } = await login.json()
-  const answer = await ask(api, access_token, { message: 'tai nghe dưới 3 triệu' }, (text) => shown.push(text))
+  const answer = await ask(api, access_token, { message: 'tai nghe dưới 3 triệu\u2028' }, (text) => shown.push(text))
   await post('/told', { answer, shown, streams, broken })
 } catch (error) {
   await post('/told', { error: String(error) })

@@ -132,7 +132,7 @@ struct Completion {
     spent: Arc<Spent>,
     finish: Option<String>,
     has_choice: bool,
-    has_pieces: bool,
+    has_text: bool,
     /// The last that came was a reason to end and no text, after some text.
     is_ended: bool,
     tokens: Option<Tokens>,
@@ -157,8 +157,8 @@ impl Reading for Completion {
 
     fn over(&mut self, why: Failure) -> Result<Said, Failure> {
         match why {
-            Failure::Early | Failure::Broken(_) if self.finish.is_some() => self.finished(),
-            Failure::Late(_) if self.is_whole() => self.finished(),
+            Failure::Early if self.finish.is_some() => self.finished(),
+            Failure::Broken(_) | Failure::Late(_) if self.is_whole() => self.finished(),
             why => Err(why),
         }
     }
@@ -175,14 +175,16 @@ impl Completion {
         self.has_choice = true;
         let reason = choice.finish_reason.filter(|reason| !reason.is_empty());
         let is_reason = reason.is_some();
-        self.finish = reason.or(self.finish.take());
         // Where there are pieces, a message beside or between them is what they came to so far; a piece of nothing is none.
+        let had_text = self.has_text;
         let piece = choice.delta.map(chunk::Delta::text).filter(|text| !text.is_empty());
-        self.has_pieces |= piece.is_some();
-        let has_pieces = self.has_pieces;
-        let whole = || choice.message.filter(|_| !has_pieces).map(chunk::Delta::text);
-        self.is_ended = is_reason && has_pieces && piece.is_none();
-        Ok(Said::text(piece.or_else(whole).unwrap_or_default()))
+        let whole = || choice.message.filter(|_| !had_text).map(chunk::Delta::text).filter(|text| !text.is_empty());
+        let text = piece.or_else(whole);
+        self.has_text |= text.is_some();
+        self.is_ended = is_reason && had_text && text.is_none();
+        // A reason with text behind it was none.
+        self.finish = reason.or(self.finish.take().filter(|_| text.is_none()));
+        Ok(Said::text(text.unwrap_or_default()))
     }
 
     fn finished(&mut self) -> Result<Said, Failure> {
