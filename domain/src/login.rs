@@ -93,6 +93,8 @@ pub struct LoginService {
     lanes: Arc<Lanes>,
 }
 
+/// A token is good from so long before it is made: another server's clock may be behind.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(10);
 /// As many tries of this process wait under one key at most.
 const MOST_WAITING: usize = 1000;
 
@@ -186,9 +188,10 @@ impl LoginService {
     }
 
     fn issue(&self, user: User) -> Result<LoggedIn, LoginError> {
-        let issued_at = whole_seconds(self.runtime.now());
+        let now = whole_seconds(self.runtime.now());
         let expires_in = Duration::from_secs(self.policy.token_ttl.as_secs());
-        let claims = Claims { subject: user.id.clone(), issued_at, expires_at: issued_at + expires_in };
+        let issued_at = (now - CLOCKS_DIFFER).max(OffsetDateTime::UNIX_EPOCH);
+        let claims = Claims { subject: user.id.clone(), issued_at, expires_at: now + expires_in };
         Ok(LoggedIn { user, token: self.tokens.issue(&claims)?, expires_in })
     }
 

@@ -209,6 +209,9 @@ async fn a_reason_to_end_that_comes_too_early_ends_nothing() {
         r#"{"choices":[{"delta":{"content":"one two"},"finish_reason":null}]}"#,
         "[DONE]",
     ];
+    // What ends without another word ends where it was cut off.
+    let cut_off = Server::saying(stream(format!("data: {}\n\ndata: {}\n\n", FIRST[0], FIRST[1]))).await;
+    assert!(ask(&ai(openai(&cut_off.url()))).await.is_err());
     let (each, first) = (slow(EACH).await, slow(FIRST).await);
     let (each, first) = (ai(openai(&each.url())), ai(openai(&first.url())));
     let (each, first) = tokio::join!(ask(&each), ask(&first));

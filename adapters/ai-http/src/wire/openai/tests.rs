@@ -122,7 +122,9 @@ fn anything_but_the_text_may_be_null_or_missing() {
     assert_eq!(read_data(&[said, so_far, whole, "[DONE]"]), Read { text: "ab".into(), tokens, end: Ok(()) });
     // And some have a piece of nothing beside an answer in one.
     let both = r#"{"choices":[{"delta":{"role":"assistant","content":""},"message":{"content":"ab"},"finish_reason":"stop"}]}"#;
-    assert_eq!(read_data(&[both, "[DONE]"]), Read { text: "ab".into(), tokens, end: Ok(()) });
+    for again in [&[both, "[DONE]"][..], &[both, both, "[DONE]"], &[whole, both, whole, "[DONE]"]] {
+        assert_eq!(read_data(again), Read { text: "ab".into(), tokens, end: Ok(()) });
+    }
 }
 
 #[test]
@@ -181,13 +183,17 @@ fn faults_of_a_question_are_told_from_those_of_the_service() {
 
 #[test]
 fn a_connection_that_breaks_after_the_reason_to_end_has_brought_all() {
-    let broken = |data: &str| {
-        let pieces = [Ok(format!("data: {data}\n\n").into_bytes()), Err(Failure::Broken("reset".into()))];
-        read(sse::events(stream::iter(pieces), 1024), limits(1024), Completion::default())
-            .collect::<Vec<_>>()
-            .now_or_never()
-            .unwrap()
+    let text = r#"{"choices":[{"delta":{"content":"yes"}}]}"#;
+    let text_and_stop = r#"{"choices":[{"delta":{"content":"yes"},"finish_reason":"stop"}]}"#;
+    let end = |events: &[&str]| {
+        let pieces = events.iter().map(|data| Ok(format!("data: {data}\n\n").into_bytes()));
+        let pieces: Vec<_> = pieces.chain([Err(Failure::Broken("reset".into()))]).collect();
+        let read = read(sse::events(stream::iter(pieces), 1024), limits(1024), Completion::default());
+        read.collect::<Vec<_>>().now_or_never().unwrap().pop().unwrap()
     };
-    assert!(matches!(broken(STOP).as_slice(), [Ok(AiChunk::Done(_))]));
-    assert!(matches!(broken("{}").as_slice(), [Err(Failure::Broken(_))]));
+    assert!(matches!(end(&[text, STOP]), Ok(AiChunk::Done(_))));
+    // Some tell a reason before all text, or with each piece of it.
+    for cut_off in [&[text][..], &[STOP, text], &[STOP], &[text_and_stop], &["{}"]] {
+        assert!(matches!(end(cut_off), Err(Failure::Broken(_))), "{cut_off:?}");
+    }
 }
