@@ -124,6 +124,9 @@ mod tests {
             Event::new("delta", "7-2".into(), &"a\nb\u{2028}\u{2029}\u{85}")
         });
         let written = with_heartbeat(late, Arc::new(TokioRuntime::current())).map(Result::unwrap).collect::<Vec<_>>();
-        assert_eq!(written.await, [":\n\n", ":\n\n", "event: delta\nid: 7-2\ndata: \"a\\nb\\u2028\\u2029\\u0085\"\n\n"].map(Bytes::from));
+        assert_eq!(
+            written.await,
+            [":\n\n", ":\n\n", "event: delta\nid: 7-2\ndata: \"a\\nb\\u2028\\u2029\\u0085\"\n\n"].map(Bytes::from)
+        );
     }
 }

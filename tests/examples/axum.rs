@@ -21,7 +21,7 @@ async fn ask(State(chat): State<ChatService>, Json(body): Json<Value>) -> Result
     let message = SendMessage::new(Owner::User(user), body["text"].as_str().unwrap_or_default());
     match chat.send(message).await {
         Ok(answered) => Ok(Json(json!({"session": answered.turn.session, "answer": answered.answer.content}))),
-        Err(error @ (ChatError::Invalid(_) | ChatError::Refused(_))) => Err(bad(&error)),
+        Err(error @ (ChatError::Invalid(_) | ChatError::Refused(_) | ChatError::Gone)) => Err(bad(&error)),
         Err(error) => Err((StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
     }
 }

@@ -134,7 +134,10 @@ impl Call {
             .header(ACCEPT, taken)
             .header(CONTENT_TYPE, "application/json")
             // A structured field's string, so in quotes. What is asked without a count is another request.
-            .header("idempotency-key", format!("\"{}{}\"", prompt.turn.message, if asked.usage { "" } else { "-uncounted" }))
+            .header(
+                "idempotency-key",
+                format!("\"{}{}\"", prompt.turn.message, if asked.usage { "" } else { "-uncounted" }),
+            )
             .body(question);
         for (name, value) in (self.headers)() {
             request = request.header(name, value);

@@ -37,7 +37,10 @@ const UP: &str = "chatcore_dependency_up";
 pub(crate) fn describe() {
     describe_counter!(REQUESTS, "Requests, by method, route and status");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "How long a request took until its answer began, by route");
-    describe_counter!(TURNS, "Messages, by what became of them: the status of the answer, or replayed, refused, unavailable, deleted");
+    describe_counter!(
+        TURNS,
+        "Messages, by what became of them: the status of the answer, or replayed, refused, unavailable, deleted"
+    );
     describe_histogram!(
         AI_SECONDS,
         Unit::Seconds,

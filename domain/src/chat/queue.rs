@@ -76,7 +76,8 @@ impl Core {
                 return Some(begun);
             }
             // Not one that was said later, and came first to begin.
-            let cancels = on_busy == OnBusy::Cancel && (*first.get_or_insert(turn) == turn || turn.message < new.message);
+            let cancels =
+                on_busy == OnBusy::Cancel && (*first.get_or_insert(turn) == turn || turn.message < new.message);
             // A turn whose server died ends with its lease, and nobody tells.
             let ended = self.within(left.min(retry_after), async {
                 // One that nobody was told to stop is not waited for, but told again.

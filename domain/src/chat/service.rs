@@ -40,7 +40,9 @@ impl ChatService {
         runtime: Arc<dyn Runtime>,
         policy: ChatPolicy,
     ) -> Self {
-        Self { core: Arc::new(Core { store, ai, runtime, policy, running: Default::default(), queue: Default::default() }) }
+        Self {
+            core: Arc::new(Core { store, ai, runtime, policy, running: Default::default(), queue: Default::default() }),
+        }
     }
 
     /// Asks, and waits for the stored answer. Dropping the future does not end the turn.

@@ -179,7 +179,9 @@ impl Errand {
 
 fn outcome(error: ChatError) -> Outcome {
     match error {
-        ChatError::Refused(Refusal::NotFound | Refusal::KeyReused | Refusal::NotYours) => Outcome::Refused,
+        ChatError::Refused(Refusal::NotFound | Refusal::KeyReused | Refusal::NotYours) | ChatError::Gone => {
+            Outcome::Refused
+        }
         _ => Outcome::Again,
     }
 }
