@@ -35,7 +35,7 @@ pub(crate) struct Findings {
 
 /// How long a turn may be open after its lease: the time that servers have first, which begins anew with an outage and with a
 /// server that starts, and an outage or two.
-const OVERDUE: Duration = Duration::from_secs(15);
+const OVERDUE: Duration = Duration::from_secs(20);
 
 /// Checks a world at rest.
 ///
