@@ -34,15 +34,15 @@ pub(super) async fn file(name: Path<String>, request: HttpRequest) -> Result<Htt
     let file = pages::file(&name).ok_or_else(|| Problem::new(Kind::NotFound))?;
     let ways = [Encoding::gzip(), Encoding::identity()];
     let way = AcceptEncoding::parse(&request).ok().and_then(|accepted| accepted.negotiate(ways.iter()));
-    let file = if way == Some(Encoding::gzip()) { Ok(file) } else { file.plain() };
-    let file = file.map_err(|_| Problem::new(Kind::Internal))?;
     let mut response = HttpResponse::Ok();
     response.content_type(file.media_type.as_ref());
     response.insert_header((CACHE_CONTROL, "max-age=3600")).insert_header((VARY, "Accept-Encoding"));
-    if file.gzip {
+    let packed = file.gzip().filter(|_| way == Some(Encoding::gzip()));
+    if packed.is_some() {
         response.insert_header(ContentEncoding::Gzip);
     }
-    Ok(response.body(file.bytes))
+    let bytes = packed.or_else(|| file.plain()).ok_or_else(|| Problem::new(Kind::Internal))?;
+    Ok(response.body(bytes))
 }
 
 fn page(html: &'static str) -> HttpResponse {
