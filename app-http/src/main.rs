@@ -1,22 +1,19 @@
 //! The HTTP server: settings, logs, parts, run.
 
 use app_http::{Application, cli::Cli};
-use app_kit::stop;
 use app_kit::telemetry::{self, Console};
+use app_kit::{program, stop};
 use std::error::Error;
-use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 /// A turn makes some hundreds of small allocations, on several threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let Err(error) = run(Cli::read()).await else { return ExitCode::SUCCESS };
-    let _ = writeln!(std::io::stderr(), "{error}");
-    ExitCode::FAILURE
+fn main() -> ExitCode {
+    program::run(Builder::new_current_thread(), run(Cli::read()))
 }
 
 async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {

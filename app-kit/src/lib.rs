@@ -6,6 +6,7 @@ pub mod compose;
 pub mod flags;
 pub mod metrics;
 pub mod probing;
+pub mod program;
 pub mod relaying;
 pub mod settings;
 pub mod stop;

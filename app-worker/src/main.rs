@@ -1,18 +1,15 @@
 //! The worker: settings, logs, parts, run.
 
-use app_kit::stop;
 use app_kit::telemetry::{self, Console};
+use app_kit::{program, stop};
 use app_worker::{Application, Cli, Settings};
 use std::error::Error;
-use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let Err(error) = run(Cli::read()).await else { return ExitCode::SUCCESS };
-    let _ = writeln!(std::io::stderr(), "{error}");
-    ExitCode::FAILURE
+fn main() -> ExitCode {
+    program::run(Builder::new_multi_thread(), run(Cli::read()))
 }
 
 async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
