@@ -76,18 +76,16 @@ impl Cli {
     /// Does what needs no server; `true` if that was all. Settings without faults have come so far.
     ///
     /// # Errors
-    /// Stdout is closed, the file of users has faults, the server that was asked for is not alive, or the doctor has found
+    /// Stdout is closed, no parts can be made of the settings, the server that was asked for is not alive, or the doctor has found
     /// something.
     async fn did_with_settings(&self, settings: &Settings) -> Result<bool, Box<dyn Error + Send + Sync>> {
         if let Some(Command::Doctor) = self.command {
             let is_well = doctor::examine(settings, &mut stdout()).await?;
             return is_well.then_some(true).ok_or_else(|| "there is something to mend".into());
         }
-        if self.config.check_config {
-            compose::users(&settings.logins)?;
-        }
         let Server { host, port, .. } = &settings.server;
-        Ok(self.config.answer(&settings.printed, &settings.warnings, Some((host, *port)))?)
+        let look = || compose::check(settings);
+        Ok(self.config.answer(&settings.printed, &settings.warnings, look, Some((host, *port)))?)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::measured::{AiNumbers, MeasuredAi, MeasuredStore, MeasuredThrottle, Sampled};
 use crate::secret_file;
 use crate::settings::{self, AiKind, Logins, Settings};
+use app_kit::probing::Watched;
 use app_kit::relaying::Relaying;
 use app_kit::settings::StoreKind;
 use app_kit::{compose, traces};
@@ -82,6 +83,15 @@ pub(crate) fn ai_alone(settings: &Settings) -> Opened<Dependency> {
     Ok(Dependency { probe: ai(settings, &runtime)?.probe, required: false })
 }
 
+/// What shows without a network of settings that cannot be right, and which ones they are. Called inside a tokio runtime.
+pub(crate) fn check(settings: &Settings) -> Vec<String> {
+    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
+    let mut faults = compose::check(&settings.store, runtime.clone());
+    faults.extend(ai(settings, &runtime).err().map(|error| compose::fault("ai", error)));
+    faults.extend(users(&settings.logins).err().map(|error| format!("{error}; see USERS_FILE")));
+    faults
+}
+
 /// Puts everything together. Called inside a tokio runtime, where all runs but what a
 /// request starts: that stays on the request's thread.
 ///
@@ -93,15 +103,19 @@ pub async fn compose(settings: &Settings) -> Opened<Parts> {
     let Ai { gateway, probe: ai_probe, numbers } = ai(settings, &runtime)?;
     let (users, tokens) =
         (users(&settings.logins)?, tokens(&settings.logins, store.secrets.secret(&settings.logins).await?));
-    let mut dependencies = vec![Dependency { probe: store.probe.clone(), required: true }];
+    let dependency = |probe: Arc<dyn Probe>, required| Dependency {
+        probe: Arc::new(Watched::new(probe, runtime.clone())),
+        required,
+    };
+    let mut dependencies = vec![dependency(store.probe.clone(), true)];
     let mut relay = None;
     if let Some(bus) = &settings.store.kafka {
         // Without it the chat goes on: events wait in the outbox.
         let kafka = Arc::new(compose::kafka(bus, runtime.clone())?);
-        dependencies.push(Dependency { probe: kafka.clone(), required: false });
+        dependencies.push(dependency(kafka.clone(), false));
         relay = bus.relay.then(|| Relaying::between(store.outbox.clone(), kafka, runtime.clone()));
     }
-    dependencies.push(Dependency { probe: ai_probe, required: false });
+    dependencies.push(dependency(ai_probe, false));
     let sessions: Arc<dyn SessionStore> = Arc::new(MeasuredStore::new(store.sessions, runtime.clone()));
     let throttle: Arc<dyn Throttle> = Arc::new(MeasuredThrottle::new(store.throttle, runtime.clone()));
     let ai = Arc::new(MeasuredAi::new(gateway, runtime.clone()));

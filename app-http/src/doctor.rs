@@ -4,7 +4,7 @@ use crate::compose::{self, Dependency};
 use crate::secret_file;
 use crate::settings::Settings;
 use app_kit::probing::Found::{self, Degraded, Healthy, Unhealthy};
-use app_kit::settings::StoreKind;
+use app_kit::settings::{StoreKind, of_dependency};
 use chatcore::port::Health;
 use futures_util::future::{OptionFuture, join3};
 use rustix::fs::{Access, access};
@@ -89,7 +89,7 @@ async fn store(settings: &Settings) -> Vec<Finding> {
 async fn part(name: &'static str, opened: Result<Dependency, Box<dyn Error + Send + Sync>>) -> Finding {
     match opened {
         Ok(opened) => dependency(&opened).await,
-        Err(error) => Finding::new(name, Unhealthy, format!("{error}; see {}", settings_of(name))),
+        Err(error) => Finding::new(name, Unhealthy, format!("{error}; see {}", of_dependency(name))),
     }
 }
 
@@ -142,17 +142,7 @@ async fn dependency(Dependency { probe, required }: &Dependency) -> Finding {
         Ok(Health::Partly(what)) => Finding::new(probe.name(), Degraded, format!("a part of it is away: {what}")),
         Err(error) => {
             let source = &error.source;
-            Finding::new(probe.name(), Unhealthy, format!("{source}; see {}; {meanwhile}", settings_of(probe.name())))
+            Finding::new(probe.name(), Unhealthy, format!("{source}; see {}; {meanwhile}", of_dependency(probe.name())))
         }
-    }
-}
-
-/// Where it is said how a dependency is reached.
-fn settings_of(dependency: &str) -> &'static str {
-    match dependency {
-        "redis" => "REDIS_URL, or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD",
-        "kafka" => "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
-        "ai" => "AI_API_URL and AI_API_KEY",
-        _ => "DATA_DIR",
     }
 }

@@ -1,12 +1,13 @@
 //! Opens the stores and the bus that both programs can run on, as the settings say. Beside the programs' own `compose`, no
 //! module names an adapter's crate.
 
-use crate::settings::{self, Mechanism, Store};
+use crate::settings::{self, Mechanism, Store, StoreKind};
 use chatcore::policy::StoreLimits;
 use chatcore::port::Runtime;
 use chatcore_kafka::{Compression, GroupProtocol, Kafka, KafkaConfig, Sasl, Security, Tls, Topics};
 use chatcore_redis::{Redis, RedisConfig};
 use chatcore_sqlite::{Sqlite, SqliteConfig};
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// The file under `DATA_DIR`.
@@ -28,11 +29,31 @@ pub async fn redis(
     may_evict: bool,
     runtime: Arc<dyn Runtime>,
 ) -> Result<Redis, chatcore_redis::OpenError> {
+    let mut config = redis_config(settings);
+    (config.limits, config.may_evict) = (limits, may_evict);
+    Redis::open(config, runtime).await
+}
+
+fn redis_config(settings: &settings::Redis) -> RedisConfig {
     let mut config = RedisConfig::new("");
     config.urls = settings.urls.iter().map(|url| url.expose().to_owned()).collect();
     config.ca_file.clone_from(&settings.ca_file);
-    (config.key_prefix, config.limits, config.may_evict) = (settings.key_prefix.clone(), limits, may_evict);
-    Redis::open(config, runtime).await
+    config.key_prefix.clone_from(&settings.key_prefix);
+    config
+}
+
+/// What shows without a network of settings that cannot be right, and which ones they are.
+pub fn check(store: &Store, runtime: Arc<dyn Runtime>) -> Vec<String> {
+    let redis = store.redis.as_ref().filter(|_| store.kind == StoreKind::Redis);
+    let redis = redis.and_then(|settings| redis_config(settings).check().err());
+    let kafka = store.kafka.as_ref().and_then(|settings| kafka(settings, runtime).err());
+    let redis = redis.map(|error| fault("redis", error));
+    redis.into_iter().chain(kafka.map(|error| fault("kafka", error))).collect()
+}
+
+/// Why a dependency cannot be used, and by which settings it is reached.
+pub fn fault(dependency: &str, why: impl Display) -> String {
+    format!("{why}; see {}", settings::of_dependency(dependency))
 }
 
 /// A Kafka.

@@ -8,7 +8,7 @@ use std::io::{self, Write, stderr, stdout};
 pub struct ConfigFlags {
     /// Tells what is wrong with the settings, and ends.
     #[arg(long)]
-    pub check_config: bool,
+    check_config: bool,
     /// Prints every setting as it would be used, secrets as ***, and ends.
     #[arg(long)]
     print_config: bool,
@@ -18,16 +18,26 @@ pub struct ConfigFlags {
 }
 
 impl ConfigFlags {
-    /// Does what was asked; `true` if anything was. Settings without faults have come so far. `listens` is where the
-    /// program that runs with them answers, if it does.
+    /// Does what was asked; `true` if anything was. Settings without faults have come so far; `look` tells those that show
+    /// once parts are made of them. `listens` is where the program that runs with them answers, if it does.
     ///
     /// # Errors
-    /// Stdout or stderr is closed; the program is not alive.
-    pub fn answer(self, printed: &str, warnings: &[String], listens: Option<(&str, u16)>) -> io::Result<bool> {
+    /// Stdout or stderr is closed; parts cannot be made of the settings; the program is not alive.
+    pub fn answer(
+        self,
+        printed: &str,
+        warnings: &[String],
+        look: impl FnOnce() -> Vec<String>,
+        listens: Option<(&str, u16)>,
+    ) -> io::Result<bool> {
         if self.print_config {
             write!(stdout(), "{printed}")?;
         }
         if self.check_config {
+            let faults = look();
+            if !faults.is_empty() {
+                return Err(io::Error::other(format!("the settings cannot be used:\n  {}", faults.join("\n  "))));
+            }
             warnings.iter().try_for_each(|warning| writeln!(stderr(), "warning: {warning}"))?;
             writeln!(stderr(), "the settings are good")?;
         }

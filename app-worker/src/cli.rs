@@ -48,7 +48,8 @@ impl Cli {
         match &self.command {
             None => {
                 let listens = settings.port.map(|port| (&*settings.host, port));
-                return Ok(self.config.answer(&settings.printed, &settings.warnings, listens)?);
+                let look = || compose::check(settings);
+                return Ok(self.config.answer(&settings.printed, &settings.warnings, look, listens)?);
             }
             Some(Command::DeadLetters(command)) => {
                 let letters = compose::dead_letters(settings, command).await?;

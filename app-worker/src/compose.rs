@@ -5,6 +5,7 @@ use crate::letters::LettersCommand;
 use crate::measured::Measured;
 use crate::settings::{HandlerKind, MongoDbPlace, Settings};
 use app_kit::compose;
+use app_kit::probing::Watched;
 use app_kit::relaying::Relaying;
 use app_kit::settings::{self, StoreKind};
 use chatcore::consume::EventHandler;
@@ -58,7 +59,14 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
         relay = Some(Relaying::between(outbox, bus.clone(), runtime.clone()));
     }
     let group = settings.store.kafka.as_ref().map_or(GROUP, |kafka| &kafka.group).to_owned();
+    let watched = |probe| -> Arc<dyn Probe> { Arc::new(Watched::new(probe, runtime.clone())) };
+    let probes = probes.into_iter().map(watched).collect();
     Ok(Parts { handlers, bus, group, relay, probes, runtime })
+}
+
+/// What shows without a network of settings that cannot be right, and which ones they are. Called inside a tokio runtime.
+pub(crate) fn check(settings: &Settings) -> Vec<String> {
+    compose::check(&settings.store, Arc::new(TokioRuntime::current()))
 }
 
 /// Makes the topics that are missing; answers their names. Called inside a tokio runtime.

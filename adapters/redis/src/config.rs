@@ -1,5 +1,7 @@
 //! How the store is reached, and how much it keeps.
 
+use crate::error::OpenError;
+use crate::link::Maker;
 use chatcore::policy::StoreLimits;
 use std::fmt;
 use std::path::PathBuf;
@@ -60,6 +62,21 @@ impl RedisConfig {
             may_evict: true,
             come_back: Duration::from_secs(5),
         }
+    }
+
+    /// Looks for what cannot be right, without a connection. [`Redis::open`](crate::Redis::open) does so first.
+    ///
+    /// # Errors
+    /// A URL, the certificates, the prefix or the partitions are wrong; the error's text says what to mend.
+    pub fn check(&self) -> Result<(), OpenError> {
+        if !(1..=MOST_PARTITIONS).contains(&self.partitions) {
+            return Err(OpenError::Partitions { partitions: self.partitions });
+        }
+        let bad = |letter: char| "{}*?[]".contains(letter) || letter.is_whitespace() || letter.is_control();
+        if self.key_prefix.contains(bad) {
+            return Err(OpenError::Prefix { prefix: self.key_prefix.clone() });
+        }
+        Maker::new(self).map(drop)
     }
 }
 

@@ -45,7 +45,7 @@ pub use error::OpenError;
 use chatcore::policy::StoreLimits;
 use chatcore::port::Runtime;
 use client::Client;
-use config::{MOST_PARTITIONS, OUTBOX_SHARE};
+use config::OUTBOX_SHARE;
 use hub::Hub;
 use keys::Keys;
 use std::fmt;
@@ -82,15 +82,7 @@ impl Redis {
     /// # Errors
     /// The configuration is wrong, or the server is not fit to be used; the error's text says what to mend.
     pub async fn open(config: RedisConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
-        if !(1..=MOST_PARTITIONS).contains(&config.partitions) {
-            return Err(OpenError::Partitions { partitions: config.partitions });
-        }
-        if config
-            .key_prefix
-            .contains(|letter: char| "{}*?[]".contains(letter) || letter.is_whitespace() || letter.is_control())
-        {
-            return Err(OpenError::Prefix { prefix: config.key_prefix });
-        }
+        config.check()?;
         let client = Client::new(&config, runtime.clone())?;
         let hub = Hub::new(client.nodes().clone(), runtime.clone());
         let keys = Keys::new(config.key_prefix, config.partitions);

@@ -5,6 +5,7 @@ mod access;
 mod app;
 mod bad_input;
 mod canaries;
+mod check_config;
 mod contract;
 mod doctor;
 mod errors;

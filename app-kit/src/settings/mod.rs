@@ -29,3 +29,17 @@ pub use show::{env_example, help, readme_table};
 pub use source::Origin;
 pub use store::{Store, StoreKind};
 pub use traces::{Sampler, Traces};
+
+/// Where it is said how a dependency is reached.
+#[must_use]
+pub fn of_dependency(name: &str) -> &'static str {
+    match name {
+        "redis" => "REDIS_URL, or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD; and REDIS_CA_FILE",
+        "kafka" => {
+            "KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, KAFKA_CA_FILE, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME \
+             and KAFKA_SASL_PASSWORD"
+        }
+        "ai" => "AI_API_URL and AI_API_KEY",
+        _ => "DATA_DIR",
+    }
+}
