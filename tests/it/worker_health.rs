@@ -32,7 +32,8 @@ async fn the_worker_tells_whether_it_is_well_and_what_it_did() {
 
     let blocker = rusqlite::Connection::open(server.folder().join("data/chat.db")).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let (status, told) = get(&base, "/readyz").await;
+    // What was found just before is told for a moment.
+    let (status, told) = get_until(&base, "/readyz", |text| text.contains("sqlite: unhealthy")).await;
     assert_eq!((status, told.lines().last()), (503, Some("sqlite: unhealthy")), "{told}");
     assert_eq!(get(&base, "/livez").await.0, 200, "to start it again would not help");
 }
