@@ -115,7 +115,7 @@ pub struct Replayed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Another key is running.
+    /// Another key is running, and nothing else stands against the question: it is taken once that turn has ended.
     #[error("another message of this session is being answered")]
     Busy {
         /// The running turn.

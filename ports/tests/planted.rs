@@ -24,6 +24,7 @@ const TABLE: [(Plant, &str); Plant::ALL.len()] = [
     (Plant::KeyIgnoresBody, "another_body_under_a_key_is_refused"),
     (Plant::QuotaCountsReplays, "the_quota_counts_started_questions_exactly"),
     (Plant::QuotaOffByOne, "the_quota_counts_started_questions_exactly"),
+    (Plant::BusyComesFirst, "busy_comes_last"),
     (Plant::ExpiredStillAnswers, "an_expired_session_is_gone"),
     (Plant::CloseIgnoresGrace, "an_orphan_is_closed_after_its_grace"),
     (Plant::QuietOfTheLast, "no_lease_runs_out_in_quiet"),

@@ -6,7 +6,7 @@ use chatcore::ChatService;
 use chatcore::chat::{ChatError, Found, OnBusy, SendMessage, TurnEvent};
 use chatcore::id::Key;
 use chatcore::message::{Message, MessagesPage, Status};
-use chatcore::policy::ChatPolicy;
+use chatcore::policy::{ChatPolicy, Quota};
 use chatcore::port::Runtime;
 use chatcore::turn::{Refusal, Target, TurnId};
 use futures_util::future::join_all;
@@ -67,6 +67,27 @@ fn a_message_that_cancels_begins_at_once_and_the_other_keeps_its_text() {
         assert_eq!(words(&history(&service, turn).await)[1], (Status::Cancelled, 15));
         let events: Vec<_> = events.collect().await;
         assert!(matches!(events.last(), Some(TurnEvent::Done(answer)) if answer.status == Status::Completed));
+    });
+}
+
+/// Nothing is lost for a question that is not taken in the end: neither by who would stop the other nor by who would wait.
+#[test]
+fn a_message_beyond_the_quota_stops_nothing() {
+    let bench = Bench::new();
+    let quota = Some(Quota { limit: 1, window: Duration::from_secs(600) });
+    let service = bench.service_of(1, ChatPolicy { quota, ..ChatPolicy::default() }, 10, Duration::from_millis(100));
+    let runtime = bench.sim.runtime(0);
+    bench.run(async move {
+        let Ok((begun, events)) = service.stream(hello()).await else { panic!("no turn") };
+        runtime.sleep(Duration::from_millis(350)).await;
+        let asked = runtime.elapsed();
+        for on_busy in [OnBusy::Cancel, OnBusy::Wait, OnBusy::Reject] {
+            let refused = service.send(after(begun.turn, "next", on_busy)).await;
+            assert!(matches!(refused, Err(ChatError::Refused(Refusal::Throttled { .. }))), "{refused:?}");
+        }
+        assert!(runtime.elapsed() - asked < Duration::from_millis(300), "a refusal waits for nobody");
+        let Some(TurnEvent::Done(answer)) = events.collect::<Vec<_>>().await.pop() else { panic!("no end") };
+        assert_eq!((answer.status, answer.content.len()), (Status::Completed, 50));
     });
 }
 

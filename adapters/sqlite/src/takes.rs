@@ -33,15 +33,30 @@ pub(crate) fn take(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<
     let (window, limit) = (span(quota.window), i64::from(quota.limit));
     let start = step.now.saturating_sub(window);
     let (count, oldest) = counted(step, key, start)?;
-    if count >= limit {
-        // The one that has to stop counting: more may count than the limit, where it was lowered.
-        let last = step.one(NEWEST, params![key, start, (limit - 1).max(0)], |row| row.get::<_, i64>(0))?;
-        return Ok(Taken::Wait(last.map_or(quota.window, |at| between(start, at))));
+    if let Some(wait) = wait_of(step, key, quota, count)? {
+        return Ok(Taken::Wait(wait));
     }
     step.add(ADD, params![key, step.now, step.now.saturating_add(window)])?;
     let remaining = u32::try_from(limit - count - 1).unwrap_or(0);
     let left = Left { remaining, reset: between(start, oldest.unwrap_or(step.now)) };
     Ok(Taken::Granted { left, ticket: Ticket(step.now.to_string()) })
+}
+
+/// How long until one may be counted, if none may be now; counts nothing.
+pub(crate) fn wait(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<Option<Duration>> {
+    let (count, _) = counted(step, key, step.now.saturating_sub(span(quota.window)))?;
+    wait_of(step, key, quota, count)
+}
+
+/// The same, where so many count.
+fn wait_of(step: &Tx<'_>, key: &str, quota: &Quota, count: i64) -> rusqlite::Result<Option<Duration>> {
+    let (start, limit) = (step.now.saturating_sub(span(quota.window)), i64::from(quota.limit));
+    if count < limit {
+        return Ok(None);
+    }
+    // The one that has to stop counting: more may count than the limit, where it was lowered.
+    let last = step.one(NEWEST, params![key, start, (limit - 1).max(0)], |row| row.get::<_, i64>(0))?;
+    Ok(Some(last.map_or(quota.window, |at| between(start, at))))
 }
 
 /// What is left, where nothing is counted.

@@ -49,6 +49,9 @@ use std::time::Duration;
 /// The quota:
 /// - **the quota counts started questions exactly**: never more than its limit in any window, also by parallel callers;
 ///   replays, attachments and refusals cost nothing, and neither does asking what is left.
+/// - **busy comes last**: while another key runs, a new question is told first what stands against it whatever becomes of that
+///   turn: `SessionFull`, with the running turn's answer counted, `Overloaded`, `Throttled`. So nobody stops an answer for
+///   a question that is refused then.
 ///
 /// Followers:
 /// - **follow gives each byte once**: every byte after `from`, in order, from any process, while the turn runs and after it

@@ -38,6 +38,8 @@ pub enum Plant {
     QuotaCountsReplays,
     /// The quota lets one question too many start.
     QuotaOffByOne,
+    /// A running turn is told before what stands against the question without it.
+    BusyComesFirst,
     /// A session whose turn is open does not expire.
     ExpiredStillAnswers,
     /// `close_orphans` does not wait for the grace.
@@ -59,7 +61,7 @@ pub enum Plant {
 impl Plant {
     /// All bugs.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ExtendIgnoresFence,
         Self::FinishIgnoresFence,
         Self::CloseKeepsFence,
@@ -74,6 +76,7 @@ impl Plant {
         Self::KeyIgnoresBody,
         Self::QuotaCountsReplays,
         Self::QuotaOffByOne,
+        Self::BusyComesFirst,
         Self::ExpiredStillAnswers,
         Self::CloseIgnoresGrace,
         Self::QuietOfTheLast,

@@ -104,7 +104,7 @@ fn begin_first(step: &Tx<'_>, new: &NewTurn, fresh: SessionId) -> rusqlite::Resu
     if !owners::has_room(step, &new.owner)? {
         return refused(Refusal::TooManySessions);
     }
-    let left = match counted(step, new, 2)? {
+    let left = match counted(step, new, 2, None)? {
         Ok(left) => left,
         Err(refusal) => return refused(refusal),
     };
@@ -119,12 +119,13 @@ fn begin_first(step: &Tx<'_>, new: &NewTurn, fresh: SessionId) -> rusqlite::Resu
 
 /// Another question in a session. An open turn whose lease is over is closed with it.
 fn begin_next(step: &Tx<'_>, new: &NewTurn, session: Stored) -> rusqlite::Result<Began> {
-    if let Some(open) = session.open.as_ref().filter(|open| open.lease_until > step.now) {
+    let running = session.open.as_ref().filter(|open| open.lease_until > step.now);
+    let busy = running.map(|open| {
         let retry_after = between(step.now, open.lease_until);
-        return refused(Refusal::Busy { turn: session.turn(open.message).id, retry_after });
-    }
+        Refusal::Busy { turn: session.turn(open.message).id, retry_after }
+    });
     let closed = session.open.is_some();
-    let began = match counted(step, new, session.messages + u64::from(closed) + 2)? {
+    let began = match counted(step, new, session.messages + u64::from(closed) + 2, busy)? {
         Ok(left) => accept(step, new, answer::close(step, session)?, left)?,
         Err(refusal) => return refused(refusal),
     };
@@ -135,15 +136,26 @@ fn begin_next(step: &Tx<'_>, new: &NewTurn, session: Stored) -> rusqlite::Result
 }
 
 /// Whether there is room for a new question, with which the session would hold so many messages; it counts from here on.
-fn counted(step: &Tx<'_>, new: &NewTurn, messages: u64) -> rusqlite::Result<Result<Option<Left>, Refusal>> {
+/// A turn that runs is the last that stands against it: who is told of it may stop it for this question.
+fn counted(
+    step: &Tx<'_>,
+    new: &NewTurn,
+    messages: u64,
+    busy: Option<Refusal>,
+) -> rusqlite::Result<Result<Option<Left>, Refusal>> {
     if messages > step.limits.session_messages.min(PLACES) {
         return Ok(Err(Refusal::SessionFull));
     }
     if log::is_full(step)? {
         return Ok(Err(Refusal::Overloaded));
     }
-    let Some(quota) = &new.quota else { return Ok(Ok(None)) };
-    Ok(match takes::take(step, &takes::of_owner(&new.owner), quota)? {
+    let Some(quota) = &new.quota else { return Ok(busy.map_or(Ok(None), Err)) };
+    let owner = takes::of_owner(&new.owner);
+    if let Some(busy) = busy {
+        let wait = takes::wait(step, &owner, quota)?;
+        return Ok(Err(wait.map_or(busy, |retry_after| Refusal::Throttled { retry_after })));
+    }
+    Ok(match takes::take(step, &owner, quota)? {
         Taken::Granted { left, .. } => Ok(Some(left)),
         Taken::Wait(retry_after) => Err(Refusal::Throttled { retry_after }),
     })

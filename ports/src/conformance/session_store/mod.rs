@@ -31,7 +31,7 @@ pub use leases::{
 };
 pub use limits::{a_session_holds_only_so_many_messages, an_owner_only_so_many_sessions};
 pub use listing::{a_history_is_read_in_pages, sessions_are_listed_newest_first};
-pub use quota::the_quota_counts_started_questions_exactly;
+pub use quota::{busy_comes_last, the_quota_counts_started_questions_exactly};
 pub use replaced::{follow_restarts_where_the_text_was_replaced, the_text_followed_is_the_text_stored};
 pub use sessions::{a_delete_ends_a_running_turn, a_deleted_session_never_comes_back, an_expired_session_is_gone};
 pub use text::extend_writes_at_an_offset;
@@ -71,6 +71,7 @@ laws! {
     an_owner_only_so_many_sessions,
     each_newer_message_comes_once,
     the_quota_counts_started_questions_exactly,
+    busy_comes_last,
     follow_gives_each_byte_once,
     follow_restarts_where_the_text_was_replaced,
     the_text_followed_is_the_text_stored,

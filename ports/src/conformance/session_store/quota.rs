@@ -1,9 +1,9 @@
-//! How many questions an owner may start.
+//! How many questions an owner may start, and what one is told that may not.
 
 use crate::conformance::StoreHarness;
 use crate::conformance::chat::{Chat, LONG, SHORT, completed, random};
 use chatcore::id::SessionId;
-use chatcore::policy::{Left, Quota};
+use chatcore::policy::{Left, OutboxFull, Quota, StoreLimits};
 use chatcore::turn::{Began, NewTurn, Refusal, Started, Target};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
@@ -131,4 +131,34 @@ async fn slides(harness: &StoreHarness, window: Duration) -> bool {
     harness.pass(wait).await;
     chat.start(&counted("k4")).await;
     true
+}
+
+/// While a turn runs, a new question is told what would refuse it without that turn, and `Busy` only where nothing would. A
+/// question that was taken before is told neither.
+pub async fn busy_comes_last(harness: &StoreHarness) {
+    let open = harness.limited(|limits| limits.session_messages = 4).await;
+    let chat = Chat::new(&open.store, "ann");
+    let counted = |target, key: &str, limit| NewTurn { quota: quota(limit, LONG), ..chat.question(target, key) };
+    let first = chat.start(&counted(Target::New, "k1", 2)).await.turn;
+    let here = Target::Existing(first.id.session);
+    let used_up = throttled(&chat.begin(&counted(here, "k2", 1)).await);
+    assert!(used_up.is_some_and(|wait| !wait.is_zero() && wait <= LONG), "the quota is used up: {used_up:?}");
+    for _ in 0..5 {
+        let refused = chat.refusal(&counted(here, "k2", 2)).await;
+        assert!(matches!(refused, Refusal::Busy { turn, .. } if turn == first.id), "one of two is left: {refused:?}");
+    }
+    let known = chat.begin(&counted(here, "k1", 1)).await;
+    assert!(matches!(known, Began::Attached { turn, .. } if turn == first), "it was taken before: {known:?}");
+    chat.stored(&first, &completed("one")).await;
+    let second = chat.start(&counted(here, "k2", 2)).await;
+    assert_eq!(second.left.map(|left| left.remaining), Some(0), "who was told `Busy` paid nothing");
+    for limit in [2, 9] {
+        let refused = chat.refusal(&counted(here, "k3", limit)).await;
+        assert_eq!(refused, Refusal::SessionFull, "its answer is the last of four messages");
+    }
+    let full = |limits: &mut StoreLimits| (limits.outbox_full, limits.outbox_events) = (OutboxFull::Refuse, 1);
+    let open = harness.limited(full).await;
+    let chat = Chat::new(&open.store, "ann");
+    let here = Target::Existing(chat.ask(Target::New, "k1").await.turn.id.session);
+    assert_eq!(chat.refusal(&chat.question(here, "k2")).await, Refusal::Overloaded, "an event waits where one may");
 }

@@ -105,12 +105,14 @@ impl Tables {
     fn refusal(&self, known: Option<SessionId>, new: &NewTurn, now: Now) -> Option<Refusal> {
         let session = known.and_then(|id| self.sessions.get_key_value(&id));
         let open = session.and_then(|(id, session)| Some((*id, session.open.as_ref()?)));
-        if let Some((session, open)) = open
-            && let Some(retry_after) = open.left(now.elapsed)
-        {
-            return Some(Refusal::Busy { turn: TurnId { session, message: open.message }, retry_after });
+        let busy = open.and_then(|(session, open)| {
+            let turn = TurnId { session, message: open.message };
+            open.left(now.elapsed).map(|retry_after| Refusal::Busy { turn, retry_after })
+        });
+        if self.plant.is(Plant::BusyComesFirst) && busy.is_some() {
+            return busy;
         }
-        // The question and its answer have to fit, and the answer of an orphan before them.
+        // The question and its answer have to fit, and the answer of an open turn before them.
         let held = session.map_or(0, |(_, session)| session.rows.len() as u64) + u64::from(open.is_some());
         if held + 2 > self.limits.session_messages {
             return Some(Refusal::SessionFull);
@@ -118,6 +120,10 @@ impl Tables {
         if self.log.read(|log| log.is_full()) {
             return Some(Refusal::Overloaded);
         }
+        self.throttled(new, now).or(busy)
+    }
+
+    fn throttled(&self, new: &NewTurn, now: Now) -> Option<Refusal> {
         let mut quota = new.quota?;
         quota.limit += u32::from(self.plant.is(Plant::QuotaOffByOne));
         self.starts.wait(&new.owner, &quota, now.elapsed).map(|retry_after| Refusal::Throttled { retry_after })

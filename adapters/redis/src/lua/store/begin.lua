@@ -47,14 +47,14 @@ if known then
   mine = tonumber(question)
   if mine < n then return {'REPLAYED', sid, redis.call('LRANGE', of('m', sid), mine - 1, mine)} end
 end
-if open ~= '' and lease > now then
-  return {mine > 0 and 'ATTACHED' or 'BUSY', sid, open, fence, n, lease - now}
+local running = open ~= '' and lease > now and {'BUSY', sid, open, fence, n, lease - now}
+if running and mine > 0 then
+  running[1] = 'ATTACHED'
+  return running
 end
 -- 'ex' says exactly when the session is over. Its keys stay a little longer, so that not each turn has to renew them.
 local over, keep = now + ARGV[11], tonumber(kept)
 local due = ms(over) > keep
--- Whether the slot is moving and this key has gone with it: then the script ends here, before it has written anything.
-if due and not new then redis.call('EXISTS', of('k', opened_by)) end
 local quota, starts = tonumber(ARGV[14]), of('q', owner)
 if mine == 0 then -- A question that was taken before is not refused when it comes again.
   if n + (open == '' and 2 or 3) > tonumber(ARGV[12]) then return {'SESSION_FULL'} end
@@ -62,7 +62,10 @@ if mine == 0 then -- A question that was taken before is not refused when it com
   if ARGV[18] ~= '0' then return {'THROTTLED', tonumber(ARGV[18])} end
   local wait = quota >= 0 and window_wait(starts, quota, ARGV[15], now)
   if wait then return {'THROTTLED', wait} end
+  if running then return running end -- The last: who is told this may stop the other for it.
 end
+-- Whether the slot is moving and this key has gone with it: then the script ends here, before it has written anything.
+if due and not new then redis.call('EXISTS', of('k', opened_by)) end
 -- All checks are done: writes only from here on, since a script that fails half-way is not undone.
 local S, M, I = of('s', sid), of('m', sid), of('i', sid)
 if new then
