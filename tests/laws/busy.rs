@@ -74,8 +74,9 @@ fn a_message_that_cancels_begins_at_once_and_the_other_keeps_its_text() {
 #[test]
 fn a_message_beyond_the_quota_stops_nothing() {
     let bench = Bench::new();
-    let quota = Some(Quota { limit: 1, window: Duration::from_secs(600) });
-    let service = bench.service_of(1, ChatPolicy { quota, ..ChatPolicy::default() }, 10, Duration::from_millis(100));
+    let mut policy = ChatPolicy::default();
+    policy.quota = Some(Quota { limit: 1, window: Duration::from_secs(600) });
+    let service = bench.service_of(1, policy, 10, Duration::from_millis(100));
     let runtime = bench.sim.runtime(0);
     bench.run(async move {
         let Ok((begun, events)) = service.stream(hello()).await else { panic!("no turn") };
