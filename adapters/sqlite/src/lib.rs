@@ -20,6 +20,8 @@ mod error;
 mod letters;
 mod log;
 mod open;
+#[cfg(test)]
+mod others;
 mod outbox;
 mod place;
 #[cfg(test)]
@@ -90,11 +92,6 @@ impl Inner {
         self.threads.start(&self.config.path, "sqlite-reader", read)
     }
 
-    fn start_look_for_others(&mut self) -> Result<(), OpenError> {
-        let (connection, wake) = (open::connect_reader(&self.config)?, self.wake.clone());
-        self.threads.start(&self.config.path, "sqlite-others", move || wake.look_for_others(&connection))
-    }
-
     fn start_writer(&mut self, connection: Connection) -> Result<(), OpenError> {
         let (queue, wake, runtime) = (self.queue.clone(), self.wake.clone(), self.runtime.clone());
         let bounds = (self.config.limits, self.config.batch);
@@ -106,7 +103,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queue.close();
-        self.wake.close();
     }
 }
 
@@ -127,7 +123,6 @@ impl Sqlite {
         for _ in 0..inner.config.readers.max(1) {
             inner.start_reader(looks.clone())?;
         }
-        inner.start_look_for_others()?;
         inner.start_writer(connection)?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -194,9 +189,14 @@ impl Sqlite {
             if enough(&found) || left.is_zero() {
                 return Ok(found);
             }
-            let changed = pin!(self.inner.wake.changed(topic, seen));
-            select(changed, self.inner.runtime.sleep(left)).await;
+            select(pin!(self.changed(topic, seen)), self.inner.runtime.sleep(left)).await;
         }
+    }
+
+    /// Done after a change since `seen`, whichever process made it.
+    async fn changed(&self, topic: Topics, seen: u64) {
+        let _watcher = self.inner.queue.watch();
+        self.inner.wake.changed(topic, seen).await;
     }
 }
 

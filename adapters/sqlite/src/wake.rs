@@ -2,13 +2,7 @@
 
 use chatcore::id::SessionId;
 use chatcore::watch::Watch;
-use rusqlite::Connection;
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-/// How often the commits of other processes are looked for, while somebody waits.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// What a write changes: one bit for the log, the others for the sessions, which share them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,20 +34,12 @@ impl Topics {
 /// Those who wait.
 pub(crate) struct Wake {
     versions: [Watch<u64>; 64],
-    others: Mutex<Others>,
-    somebody: Condvar,
-}
-
-struct Others {
-    waiting: usize,
-    closed: bool,
 }
 
 impl Wake {
     /// Nobody waits yet.
     pub(crate) fn new() -> Self {
-        let versions = std::array::from_fn(|_| Watch::new(0));
-        Self { versions, others: Mutex::new(Others { waiting: 0, closed: false }), somebody: Condvar::new() }
+        Self { versions: std::array::from_fn(|_| Watch::new(0)) }
     }
 
     /// To be asked for before one looks, so that no change between the look and the wait is missed.
@@ -63,7 +49,6 @@ impl Wake {
 
     /// Done after a change since `seen`.
     pub(crate) async fn changed(&self, topic: Topics, seen: u64) {
-        let _waiting = Waiting::new(self);
         self.versions[topic.first()].wait(|version| (*version != seen).then_some(())).await;
     }
 
@@ -72,62 +57,10 @@ impl Wake {
         let told = self.versions.iter().enumerate().filter(|(bit, _)| topics.0 & (1 << bit) != 0);
         told.for_each(|(_, version)| version.update(|version| *version += 1));
     }
-
-    /// Ends the look for other processes.
-    pub(crate) fn close(&self) {
-        self.others().closed = true;
-        self.somebody.notify_all();
-    }
-
-    /// Looks for commits of other processes while somebody waits, until closed. `data_version` costs no read of the file.
-    pub(crate) fn look_for_others(&self, connection: &Connection) {
-        let mut last = None;
-        while self.somebody_waits() {
-            let look = connection.prepare_cached("PRAGMA data_version");
-            let version = look.and_then(|mut look| look.query_row([], |row| row.get::<_, i64>(0))).ok();
-            if version != last {
-                last = version;
-                self.tell(Topics::ALL);
-            }
-            self.pause();
-        }
-    }
-
-    /// Waits a while, unless closed.
-    fn pause(&self) {
-        drop(self.somebody.wait_timeout_while(self.others(), LOOK, |others| !others.closed));
-    }
-
-    fn somebody_waits(&self) -> bool {
-        let nobody = |others: &mut Others| others.waiting == 0 && !others.closed;
-        let others = self.somebody.wait_while(self.others(), nobody).unwrap_or_else(PoisonError::into_inner);
-        !others.closed
-    }
-
-    fn others(&self) -> MutexGuard<'_, Others> {
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for Wake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wake")
-    }
-}
-
-/// Counts as waiting until it is dropped.
-struct Waiting<'a>(&'a Wake);
-
-impl<'a> Waiting<'a> {
-    fn new(wake: &'a Wake) -> Self {
-        wake.others().waiting += 1;
-        wake.somebody.notify_one();
-        Self(wake)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.others().waiting -= 1;
     }
 }

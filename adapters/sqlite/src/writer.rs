@@ -4,7 +4,7 @@
 //! next. A job that fails, fails alone.
 
 use crate::error::failed;
-use crate::queue::Queue;
+use crate::queue::{LOOK, Queue};
 use crate::tx::Tx;
 use crate::wake::{Topics, Wake};
 use chatcore::error::BackendError;
@@ -28,6 +28,9 @@ const MOVE_AFTER: Duration = Duration::from_secs(1);
 /// A step that waits for the disk writes this page: by that a log that is damaged is told from one whose end is torn.
 const SYNCED: &str = "UPDATE log SET synced = synced + 1 WHERE one = 1";
 
+/// Changes with each commit of another connection, and not with those of the one that asks. It costs no read of the file.
+const OTHERS: &str = "PRAGMA data_version";
+
 /// The thread's state.
 pub(crate) struct Writer<'c> {
     step: Tx<'c>,
@@ -39,6 +42,14 @@ pub(crate) struct Writer<'c> {
     last: Last,
     /// When the first change came that may not be in the file itself.
     unmoved: Option<Duration>,
+    others: Others,
+}
+
+/// What was last seen of the commits of other processes, and when.
+#[derive(Debug, Default)]
+struct Others {
+    version: Option<i64>,
+    looked: Duration,
 }
 
 /// What becomes of the others when a job fails.
@@ -67,17 +78,19 @@ impl<'c> Writer<'c> {
     ) -> Self {
         let last = Last { callers: 1, took: Duration::ZERO };
         let (step, batch) = (Tx::new(connection, limits), batch.max(1));
-        Self { step, queue, wake, runtime, batch, synced: true, last, unmoved: None }
+        Self { step, queue, wake, runtime, batch, synced: true, last, unmoved: None, others: Others::default() }
     }
 
     /// Works until the queue is closed and empty, and leaves everything in the file.
     pub(crate) fn run(mut self) {
         while let Some(jobs) = self.gather() {
-            if !jobs.is_empty() {
+            let idle = jobs.is_empty();
+            if !idle {
                 let start = self.runtime.elapsed();
                 self.commit(jobs);
                 self.last.took = self.runtime.elapsed().saturating_sub(start);
             }
+            self.look_for_others(idle);
             if self.unmoved.is_some_and(|since| self.runtime.elapsed().saturating_sub(since) >= MOVE_AFTER) {
                 self.unmoved = None;
                 self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
@@ -86,6 +99,19 @@ impl<'c> Writer<'c> {
         // The first holds up no other process, and leaves little to the second.
         self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
         self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    /// Tells of commits of other processes, while anybody waits for them: where there was no job, and else every 50 ms.
+    fn look_for_others(&mut self, idle: bool) {
+        let now = self.runtime.elapsed();
+        if !(idle || now.saturating_sub(self.others.looked) >= LOOK) || !self.queue.is_watched() {
+            return;
+        }
+        let version = self.step.one(OTHERS, [], |row| row.get(0)).ok().flatten();
+        if version != self.others.version {
+            self.wake.tell(Topics::ALL);
+        }
+        self.others = Others { version, looked: now };
     }
 
     /// The jobs that wait; none where there is time for something else. Those whose callers were answered a moment ago are

@@ -108,7 +108,7 @@ impl Subscription for Member {
                 Found::More => continue,
                 Found::Nothing => {}
             }
-            let changed = pin!(self.sqlite.inner.wake.changed(Topics::LOG, seen));
+            let changed = pin!(self.sqlite.changed(Topics::LOG, seen));
             let closed = pin!(self.state.wait(|state| state.closed.then_some(())));
             select(select(changed, closed), self.sqlite.inner.runtime.sleep(look)).await;
         }
