@@ -8,7 +8,7 @@ use chatcore::message::{AiReply, Status};
 use chatcore::owner::Owner;
 use chatcore::policy::ChatPolicy;
 use chatcore::port::{AiChunk, AiError, AiGateway, Prompt, Runtime};
-use chatcore::turn::{Cursor, Position, Refusal};
+use chatcore::turn::{Cursor, Position};
 use chatcore_ports::memory::MemoryStore;
 use chatcore_ports::sim::{Group, Sim, SimRuntime};
 use futures_util::future::BoxFuture;

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
     ("chatcore-mongodb", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-redis", &["chatcore"], &["chatcore-ports"]),
     ("chatcore-sqlite", &["chatcore"], &["chatcore-ports"]),
-    ("app-kit", &["chatcore", "chatcore-kafka", "chatcore-redis", "chatcore-sqlite"], &[]),
+    ("app-kit", &["chatcore", "chatcore-kafka", "chatcore-redis", "chatcore-sqlite"], &["chatcore-ports"]),
     ("app-http", PROGRAM, &[]),
     ("app-worker", PROGRAM, &[]),
     ("chat-sim", &["chatcore", "chatcore-ports"], &[]),
