@@ -18,7 +18,7 @@ async fn begin(store: &Sqlite, runtime: &TokioRuntime) -> Started {
     let new = NewTurn {
         owner: Owner::User(UserId::parse("ann").unwrap()),
         target: Target::New,
-        key: Key::parse(&runtime.new_id().to_string()).unwrap(),
+        key: Key::parse(runtime.new_id().to_string()).unwrap(),
         body_hash: 1,
         attempt: AttemptId::from(runtime.new_id()),
         message: MessageId::from(runtime.new_id()),
