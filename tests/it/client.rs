@@ -175,9 +175,15 @@ impl Client {
     }
 
     async fn get(&self, path: &str) -> Vec<Value> {
-        let request = self.request(Method::GET, path);
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        answer.json().await.unwrap()
+        // A store may be late on a busy machine, and is asked again.
+        for _ in 0..100 {
+            let answer = self.request(Method::GET, path).send().await.unwrap();
+            match answer.status() {
+                StatusCode::OK => return answer.json().await.unwrap(),
+                StatusCode::SERVICE_UNAVAILABLE => tokio::time::sleep(Duration::from_millis(100)).await,
+                status => panic!("{path}: {status}"),
+            }
+        }
+        panic!("no answer to {path}")
     }
 }
