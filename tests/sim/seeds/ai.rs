@@ -33,7 +33,7 @@ impl SimAi {
 impl AiGateway for SimAi {
     fn answer(&self, _: Prompt) -> BoxStream<'static, Result<AiChunk, AiError>> {
         let (call, words, end) = (self.sim.below(1 << 40), self.sim.below(8), self.sim.below(100));
-        let gap = if self.sim.chance(200) { 1500 } else { 60 };
+        let gap = if self.sim.chance(400) { 1500 } else { 60 };
         let script = Script { ai: self.clone(), call, said: 0, words, gap, end };
         unfold(Some(script), |script| async move { script?.next().await }).boxed()
     }

@@ -37,7 +37,7 @@ pub struct Weather {
     pub before: u64,
     /// The effect, and an error.
     pub after: u64,
-    /// An error, and the effect up to three seconds later.
+    /// An error, and the effect up to six seconds later: long after a lease of two.
     pub late: u64,
     /// A batch of which only a part gets through.
     pub part: u64,
@@ -102,7 +102,7 @@ impl Net {
             return self.fail().await;
         }
         if lot < weather.before + weather.late {
-            let (sim, delay) = (self.sim.clone(), self.sim.millis(0, 3000));
+            let (sim, delay) = (self.sim.clone(), self.sim.millis(0, 6000));
             self.sim.spawn(0, async move {
                 sim.runtime(0).sleep(delay).await;
                 drop(work.await);
