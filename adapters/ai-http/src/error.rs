@@ -51,8 +51,12 @@ pub(crate) enum Failure {
     TooDeep(usize),
     #[error("the AI's answer is malformed: {0}")]
     Malformed(String),
+    #[error("the AI calls a tool, and none was offered")]
+    Tool,
     #[error("the AI did not answer within {0:?}")]
     Late(Duration),
+    #[error("the AI's answer takes longer than {0:?}")]
+    TooLong(Duration),
 }
 
 impl Failure {
@@ -84,12 +88,15 @@ impl Failure {
 }
 
 impl From<Failure> for AiError {
-    /// A status by which a service refuses the one question; by all others it is itself at fault, or we are.
+    /// Where only the one question is not answered: a status by which a service refuses it, an answer of another kind, or one that
+    /// is too long. By all others the service is itself at fault, or we are.
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Status(400 | 413 | 422, _)
             | Failure::NoUsage(_)
             | Failure::Filtered
+            | Failure::Tool
+            | Failure::TooLong(_)
             | Failure::Reported { is_refusal: true, .. } => Self::Refused(failure.to_string()),
             _ => Self::Failed(failure.to_string()),
         }

@@ -151,13 +151,14 @@ impl Call {
 
 type Chunks = BoxStream<'static, Result<AiChunk, Failure>>;
 
-/// The same chunks up to `Done`, and [`Failure::Late`] in place of what comes later than `limit` after the first poll.
+/// The same chunks up to `Done`, and [`Failure::Late`] in place of what comes later than `limit` after the first poll, or
+/// [`Failure::TooLong`] where some of the text has come.
 fn within(
     limit: Duration,
     runtime: Arc<dyn Runtime>,
     chunks: Chunks,
 ) -> impl Stream<Item = Result<AiChunk, Failure>> + Send {
-    let start = async move { Running { limit, alarm: runtime.sleep(limit), runtime, chunks } };
+    let start = async move { Running { limit, alarm: runtime.sleep(limit), runtime, chunks, has_text: false } };
     stream::once(start).flat_map(|running| stream::unfold(Some(running), next_before))
 }
 
@@ -184,17 +185,22 @@ struct Running {
     alarm: BoxFuture<'static, ()>,
     runtime: Arc<dyn Runtime>,
     chunks: Chunks,
+    has_text: bool,
 }
 
 async fn next_before(running: Option<Running>) -> Option<(Result<AiChunk, Failure>, Option<Running>)> {
     let mut running = running?;
     match select(&mut running.alarm, running.chunks.next()).await {
+        Either::Left(_) if running.has_text => Some((Err(Failure::TooLong(running.limit)), None)),
         Either::Left(_) => Some((Err(Failure::Late(running.limit)), None)),
         Either::Right((Some(Ok(done @ AiChunk::Done(_))), _)) => {
             // In this order: mostly it has come already, and then no alarm is set.
             select(running.chunks.next(), running.runtime.sleep(LINGER)).await;
             Some((Ok(done), None))
         }
-        Either::Right((chunk, _)) => chunk.map(|chunk| (chunk, Some(running))),
+        Either::Right((chunk, _)) => {
+            running.has_text |= matches!(chunk, Some(Ok(AiChunk::Text(_))));
+            chunk.map(|chunk| (chunk, Some(running)))
+        }
     }
 }

@@ -40,7 +40,7 @@ pub enum AiError {
     /// The service is at fault: it is away, late, or answers nonsense.
     #[error("{0}")]
     Failed(String),
-    /// The question is: the service is well, but does not answer this one.
+    /// The question is: the service is well, but does not answer this one, or not in the time there is.
     #[error("{0}")]
     Refused(String),
     /// The service was not asked: it is given a rest, or has enough to do.

@@ -30,6 +30,8 @@ impl Default for BreakerPolicy {
 /// - **an open breaker calls nobody**: it gives an error at once.
 /// - **one call tries** once the pause is over, others are refused meanwhile. Its success closes the breaker, its fault
 ///   opens it for another pause, and if it is dropped then the next call tries.
+/// - **a try that speaks keeps nobody out**: with its first text the breaker closes, however long the answer goes on. Until an
+///   answer is whole, one fault opens it again.
 /// - **what began before it opened is not counted after**: calls that end late neither close it nor renew its pause.
 #[derive(Debug)]
 pub struct Breaker<G> {
@@ -62,7 +64,7 @@ impl<G: AiGateway> AiGateway for Breaker<G> {
         let (inner, circuit) = (Arc::clone(&self.inner), Arc::clone(&self.circuit));
         let enter = async move {
             match circuit.enter() {
-                Some(pass) => until_end(inner.answer(prompt), pass, Pass::settle),
+                Some(pass) => until_end(inner.answer(prompt), pass, Pass::speaks, Pass::settle),
                 None => refusal("the AI has failed too often and is given a rest"),
             }
         };
@@ -105,6 +107,14 @@ impl Circuit {
             Gate::Open { .. } | Gate::Trying => return None,
         }
         Some(Pass { circuit: Arc::clone(self), round: state.round })
+    }
+
+    fn speaks(&self, round: u64) {
+        let mut state = self.state();
+        if state.round == round && matches!(state.gate, Gate::Trying) {
+            tracing::info!("the AI answers again");
+            state.gate = Gate::Closed { faults: self.policy.faults.saturating_sub(1) };
+        }
     }
 
     fn succeeded(&self, round: u64) {
@@ -159,6 +169,10 @@ struct Pass {
 }
 
 impl Pass {
+    fn speaks(&self) {
+        self.circuit.speaks(self.round);
+    }
+
     fn settle(self, well: bool) {
         if well {
             self.circuit.succeeded(self.round);

@@ -60,7 +60,7 @@ impl<G: AiGateway> AiGateway for Bulkhead<G> {
         let (inner, places) = (Arc::clone(&self.inner), Arc::clone(&self.places));
         let enter = async move {
             match places.take().await {
-                Ok(place) => until_end(inner.answer(prompt), place, |place, _| drop(place)),
+                Ok(place) => until_end(inner.answer(prompt), place, |_| (), |place, _| drop(place)),
                 Err(why) => refusal(why),
             }
         };

@@ -192,9 +192,7 @@ impl Completion {
         match self.finish.as_deref() {
             None if !self.has_choice => Err(Failure::Malformed("it has no choice".into())),
             Some("content_filter") => Err(Failure::Filtered),
-            Some("tool_calls" | "function_call") => {
-                Err(Failure::Malformed("it calls a tool, and none was offered".into()))
-            }
+            Some("tool_calls" | "function_call") => Err(Failure::Tool),
             Some(reason @ ("error" | "abort" | "insufficient_system_resource")) => {
                 Err(Failure::reported(&serde_json::json!({ "code": reason })))
             }

@@ -3,7 +3,7 @@
 use crate::support::{Act, Script, ask, clock, prompt, refusal};
 use chatcore::port::AiGateway;
 use chatcore_ai_http::{Breaker, BreakerPolicy};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 
 const REST: &str = "given a rest";
@@ -116,17 +116,35 @@ async fn a_try_that_fails_opens_it_for_another_pause() {
 async fn a_try_that_is_dropped_leaves_the_next_call_to_try() {
     let script = Script::default();
     let breaker = opened(&script).await;
-    script.then(Act::Hang, 3);
+    script.then(Act::FailLate(1000), 3);
     tokio::time::sleep(PAUSE).await;
     for _ in 0..3 {
         let mut trying = breaker.answer(prompt());
-        assert!(trying.next().await.unwrap().is_ok());
+        assert!(trying.next().now_or_never().is_none());
         assert!(breaker.refuses() && refusal(&breaker).await.contains(REST));
         drop(trying);
         assert!(!breaker.refuses());
     }
     assert!(ask(&breaker).await.is_ok());
     assert_eq!(script.calls(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_speaks_keeps_nobody_out_and_until_an_answer_is_whole_one_fault_opens_it_again() {
+    let script = Script::default();
+    let breaker = opened(&script).await;
+    script.then(Act::Hang, 1).then(Act::Fail, 1).then(Act::Answer, 1).then(Act::Fail, 5);
+    tokio::time::sleep(PAUSE).await;
+    let mut long = breaker.answer(prompt());
+    assert!(long.next().await.unwrap().is_ok());
+    assert_eq!(refusal(&breaker).await, "scripted", "asked while the try goes on");
+    assert!(breaker.refuses());
+    tokio::time::sleep(PAUSE).await;
+    assert!(ask(&breaker).await.is_ok());
+    for _ in 0..4 {
+        assert_eq!(refusal(&breaker).await, "scripted");
+    }
+    assert!(!breaker.refuses(), "a whole answer set the count to zero");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,8 @@ use serde_json::Value;
 #[derive(Deserialize)]
 pub(super) struct Chunk {
     choices: Option<Vec<Choice>>,
-    usage: Option<Usage>,
+    /// Nothing is lost to anybody where a count is odd.
+    usage: Option<Value>,
     pub(super) error: Option<Value>,
 }
 
@@ -40,12 +41,6 @@ struct Part {
     text: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Usage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-}
-
 impl Chunk {
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         // serde would take an array as well, member by member.
@@ -56,9 +51,9 @@ impl Chunk {
     }
 
     pub(super) fn tokens(&self) -> Option<Tokens> {
-        let counted = |count: Option<u64>| count.unwrap_or_default();
-        let usage = self.usage.as_ref()?;
-        Some(Tokens { prompt: counted(usage.prompt_tokens), completion: counted(usage.completion_tokens) })
+        let usage = self.usage.as_ref()?.as_object()?;
+        let count = |of: &str| usage.get(of).and_then(Value::as_u64).unwrap_or_default();
+        Some(Tokens { prompt: count("prompt_tokens"), completion: count("completion_tokens") })
     }
 
     /// One was asked for, so there is one, or none in a chunk of something else.

@@ -152,7 +152,6 @@ fn an_answer_is_whole_where_its_service_says_so() {
         (&[said, r#"{"error":{"message":"said a"}}"#], "reports a fault"),
         (&[said, r#"{"error":"said a"}"#], "reports a fault"),
         (&[said, r#"{"choices":[{"finish_reason":"error"}]}"#, "[DONE]"], "(error)"),
-        (&[said, r#"{"choices":[{"finish_reason":"function_call"}]}"#, "[DONE]"], "calls a tool"),
     ];
     for (data, reason) in faults {
         let Err(AiError::Failed(told)) = read_data(data).end else { panic!("{data:?}") };
@@ -176,9 +175,20 @@ fn faults_of_a_question_are_told_from_those_of_the_service() {
     for failed in [r#"{"code":429}"#, r#"{"code":"server_error"}"#, r#"{"code":{},"type":[]}"#, "true", "7"] {
         assert!(matches!(fault(failed), AiError::Failed(_)), "{failed}");
     }
+    let tool = read_data(&[r#"{"choices":[{"finish_reason":"function_call"}]}"#, "[DONE]"]);
+    assert_eq!(tool.end, Err(AiError::Refused("the AI calls a tool, and none was offered".into())));
     let words = r#"{"code":"my doctor told me","type":"sk-secret","message":"my doctor told me"}"#;
     assert_eq!(fault(words), AiError::Failed("the AI reports a fault".into()));
     assert_eq!(fault(&format!(r#"{{"code":"{}"}}"#, "x".repeat(65))), AiError::Failed("the AI reports a fault".into()));
+}
+
+#[test]
+fn an_odd_count_of_tokens_costs_nobody_an_answer() {
+    let said = r#"{"choices":[{"delta":{"content":"yes"}}]}"#;
+    for usage in [r#""n/a""#, "[]", "7", r#"{"prompt_tokens":-1,"completion_tokens":7}"#, r#"{"prompt_tokens":"12"}"#] {
+        let read = read_data(&[said, STOP, &format!(r#"{{"choices":[],"usage":{usage}}}"#), "[DONE]"]);
+        assert_eq!((read.text.as_str(), read.end, read.tokens.prompt), ("yes", Ok(()), 0), "{usage}");
+    }
 }
 
 #[test]
