@@ -171,6 +171,39 @@ fn messages_that_wait_together_are_all_answered() {
     });
 }
 
+/// Others ask again and again, as soon as the server said, and wait for nobody.
+#[test]
+fn a_message_that_waits_comes_before_those_that_only_try_often() {
+    let bench = Bench::new();
+    let service = bench.service(2, Duration::from_millis(100));
+    let runtime = bench.sim.runtime(0);
+    bench.run(async move {
+        let turn = long_turn(&service).await;
+        let rival = |name: u64| {
+            let (service, runtime) = (service.clone(), runtime.clone());
+            async move {
+                for number in 0_u64.. {
+                    let message = after(turn, &format!("{name}-{number}"), OnBusy::Reject);
+                    while service.send(message.clone()).await.is_err() {
+                        runtime.sleep(Duration::from_millis(20 + name)).await;
+                    }
+                }
+            }
+        };
+        let waiting = async {
+            runtime.sleep(Duration::from_millis(1)).await;
+            for number in 0..10 {
+                let since = runtime.elapsed();
+                let answered = service.send(after(turn, &format!("w{number}"), OnBusy::Wait)).await;
+                assert!(answered.is_ok(), "{answered:?}");
+                let took = runtime.elapsed() - since;
+                assert!(took < Duration::from_secs(2), "{took:?}");
+            }
+        };
+        futures_util::future::select(waiting.boxed(), join_all([rival(0), rival(1)])).await;
+    });
+}
+
 #[test]
 fn a_message_waits_only_so_long() {
     let bench = Bench::new();

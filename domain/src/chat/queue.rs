@@ -61,7 +61,7 @@ impl Core {
         live: &Live,
     ) -> Option<(Result<Began, Option<BackendError>>, Duration)> {
         let end = self.runtime.elapsed() + self.policy.queue_wait;
-        let (mut backoff, mut first, mut place) = (Backoff::default(), None, None);
+        let (mut backoff, mut first, mut last, mut place) = (Backoff::default(), None, None, None);
         loop {
             // Who asks to stop while this call is made may mean the turn that it begins.
             live.update(|state| state.poked = false);
@@ -78,14 +78,20 @@ impl Core {
             // Not one that was said later, and came first to begin.
             let cancels =
                 on_busy == OnBusy::Cancel && (*first.get_or_insert(turn) == turn || turn.message < new.message);
+            let again = last.replace(turn) == Some(turn);
             // A turn whose server died ends with its lease, and nobody tells.
             let ended = self.within(left.min(retry_after), async {
+                // After the end of a turn it begins at once: whoever comes again and again without waiting would be first for ever.
+                if again {
+                    self.runtime.sleep(backoff.pause()).await;
+                } else {
+                    backoff = Backoff::default();
+                }
                 // One that nobody was told to stop is not waited for, but told again.
                 if !cancels || self.stop(&new.owner, &turn).await.is_ok() {
                     // Whatever else came of it: the next try tells.
                     drop(self.answer_of(&new.owner, turn).await);
                 }
-                self.runtime.sleep(backoff.pause()).await;
             });
             let draining = pin!(live.wait(|state| state.draining.then_some(())));
             if let Either::Right(_) = select(pin!(ended), draining).await {
