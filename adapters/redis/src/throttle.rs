@@ -56,5 +56,5 @@ impl Redis {
 }
 
 fn within(call: Call, quota: &Quota) -> Call {
-    call.arg(quota.limit.max(1)).arg(micros(quota.window))
+    call.arg(quota.limit).arg(micros(quota.window))
 }

@@ -55,7 +55,8 @@ fn wait_of(step: &Tx<'_>, key: &str, quota: &Quota, count: i64) -> rusqlite::Res
         return Ok(None);
     }
     // The one that has to stop counting: more may count than the limit, where it was lowered.
-    let last = step.one(NEWEST, params![key, start, (limit - 1).max(0)], |row| row.get::<_, i64>(0))?;
+    let newest = |before| step.one(NEWEST, params![key, start, before], |row| row.get::<_, i64>(0));
+    let last = if limit == 0 { None } else { newest(limit - 1)? };
     Ok(Some(last.map_or(quota.window, |at| between(start, at))))
 }
 

@@ -77,9 +77,10 @@ impl fmt::Debug for ThrottleHarness {
 
 const LONG: Duration = Duration::from_secs(600);
 
-/// Fifty parallel callers at two processes; a refused take costs nothing; the window slides.
+/// Fifty parallel callers at two processes; a refused take costs nothing; the window slides; a limit of nothing.
 pub async fn never_more_than_the_limit_in_any_window(harness: &ThrottleHarness) {
     parallel_callers(harness).await;
+    nothing_at_all(harness).await;
     for window in [400, 1600, 6400].map(Duration::from_millis) {
         if slides(harness, window).await {
             return;
@@ -107,6 +108,15 @@ async fn parallel_callers(harness: &ThrottleHarness) {
     assert_eq!(granted.len(), 7, "of 50 parallel takes with a limit of 7");
     assert_eq!(granted.into_iter().collect::<BTreeSet<_>>(), (0..7).collect(), "each was told what is left");
     assert_eq!(harness.granted("login:bob", &quota).await.remaining, 6, "each key counts for itself");
+}
+
+/// With a limit of 0 everybody waits for a whole window, whatever counts, and nothing is left.
+async fn nothing_at_all(harness: &ThrottleHarness) {
+    let quota = Quota { limit: 0, window: LONG };
+    for key in ["login:ann", "login:nobody"] {
+        assert_eq!(harness.waits(key, &quota).await, LONG, "{key}");
+        assert_eq!(harness.left(key, &quota).await.remaining, 0, "{key}");
+    }
 }
 
 /// Two in a window: the third is granted when the first no longer counts, and the fourth not before the second does
@@ -159,6 +169,11 @@ async fn others_count_on(harness: &ThrottleHarness, gap: Duration) -> bool {
     (harness.wait)(gap).await;
     harness.granted(&key, &quota).await;
     let before = harness.left(&key, &quota).await;
+    let lowered = harness.left(&key, &Quota { limit: 1, ..quota }).await;
+    assert!(
+        lowered.reset <= before.reset,
+        "the oldest of two, though one is over a lowered limit: {lowered:?}, {before:?}"
+    );
     harness.give_back(&key, &earlier).await;
     let after = harness.left(&key, &quota).await;
     assert_eq!((before.remaining, after.remaining), (1, 2), "one of two was given back");
@@ -184,5 +199,11 @@ pub async fn what_is_left_is_told_and_costs_nothing(harness: &ThrottleHarness) {
         assert_eq!(harness.left("k", &quota).await.remaining, 1, "one was given back");
     }
     assert_eq!(harness.left("other", &quota).await.remaining, 3, "each key counts for itself");
-    assert_eq!(harness.left("k", &Quota { limit: 1, ..quota }).await.remaining, 0, "a limit that was lowered");
+    for limit in [1, 0] {
+        let left = harness.left("k", &Quota { limit, ..quota }).await;
+        assert!(
+            left.remaining == 0 && !left.reset.is_zero(),
+            "two count, and the limit was lowered to {limit}: {left:?}"
+        );
+    }
 }

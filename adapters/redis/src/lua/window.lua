@@ -11,11 +11,11 @@ end
 -- What is left of the limit, and when the oldest that counts is over.
 local function window_left(times, limit, window, now)
   local counts, oldest = 0, nil
-  for _, at in ipairs(redis.call('LRANGE', times, 0, limit - 1)) do
+  for _, at in ipairs(redis.call('LRANGE', times, 0, -1)) do -- more than the limit, where that was lowered
     if at + window <= now then break end
     counts, oldest = counts + 1, at
   end
-  return limit - counts, oldest and oldest + window - now or 0
+  return math.max(limit - counts, 0), oldest and oldest + window - now or 0
 end
 
 -- Takes one. What is left of the limit, and when the oldest that counts is over.

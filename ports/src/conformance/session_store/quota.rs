@@ -87,6 +87,8 @@ async fn what_costs_nothing(harness: &StoreHarness) {
     let nobody = Chat::new(&open.store, "bob").owner;
     let all = chat.store.left(&nobody, &quota).await.expect("what is left is told");
     assert_eq!(all, Left { remaining: 3, reset: Duration::ZERO }, "who has asked nothing has all");
+    let none = chat.store.left(&nobody, &Quota { limit: 0, ..quota }).await.expect("what is left is told");
+    assert_eq!(none, Left { remaining: 0, reset: Duration::ZERO }, "of a quota of nothing nothing is left");
     let second = chat.start(&counted(here, "k2")).await;
     assert_eq!(second.left.map(|left| left.remaining), Some(1), "the second question of three");
     assert!(second.left.is_some_and(|left| !left.reset.is_zero() && left.reset <= LONG), "{:?}", second.left);
