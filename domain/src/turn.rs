@@ -4,6 +4,7 @@ use crate::id::{AttemptId, Fence, Key, MessageId, RequestId, SessionId};
 use crate::message::Message;
 use crate::owner::Owner;
 use crate::policy::{Left, Quota};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Which session a message is for.
@@ -176,15 +177,16 @@ pub enum Extended {
 }
 
 /// What `close_orphans` answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swept {
     /// How many turns were closed.
     pub closed: usize,
     /// How long there is nothing to see, unless a turn begins: until the first lease of the open turns is over, at the
     /// earliest. `None` where there is nothing at all.
     pub quiet: Option<Duration>,
-    /// What the clock says by which leases run out, since some start; of several the one that is ahead of the others.
-    pub clock: Duration,
+    /// What the clocks say by which leases run out, each since some start of its own: one for each part of the store that
+    /// answered, by the part's number, since parts on several machines have several clocks. A store in one piece is part 0.
+    pub clocks: BTreeMap<u8, Duration>,
 }
 
 /// What `finish_turn` answers.

@@ -10,6 +10,9 @@ use chatcore::port::{Runtime, SessionStore};
 use chatcore::sweep::{SERVERS_FIRST, Sweeper};
 use chatcore_ports::ahead::Ahead;
 use chatcore_ports::memory::MemoryStore;
+use chatcore_ports::mock::MockSessionStore;
+use chatcore_ports::sim::SimRuntime;
+use futures_util::FutureExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,16 +22,21 @@ const BATCH: usize = 10;
 /// A sweeper in a server of its own, on a network of its own, which counts its looks.
 fn sweep(bench: &Bench) -> Net {
     let net = Net::new(bench.sim.clone());
-    let store: Arc<dyn SessionStore> = Arc::new(Far::new(bench.store.clone(), net.clone()));
+    sweep_at(bench, Arc::new(Far::new(bench.store.clone(), net.clone())), Duration::ZERO);
+    net
+}
+
+/// A sweeper of this store that starts then.
+fn sweep_at(bench: &Bench, store: Arc<dyn SessionStore>, start: Duration) {
     let runtime = bench.sim.runtime(2);
     let mut sweeper = Sweeper::new(store, Arc::new(runtime.clone()), LEASE, BATCH);
     bench.sim.spawn(2, async move {
+        runtime.sleep(start).await;
         loop {
             let rest = sweeper.step().await.unwrap();
             runtime.sleep(rest).await;
         }
     });
-    net
 }
 
 fn message(number: usize) -> SendMessage {
@@ -150,19 +158,48 @@ fn an_orphan_is_closed_soon_though_the_store_answers_seldom() {
     }
 }
 
+/// What the sweeper does when the clock goes ahead.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Looks,
+    /// A moment later.
+    Starts,
+    /// And at another part of the store, whose clock was ahead of this one all of the time.
+    LooksAtTwo,
+}
+
+/// A store, and another part of it with nothing in it, whose clock is two hours ahead.
+fn of_two_parts(store: MemoryStore, runtime: SimRuntime) -> MockSessionStore {
+    let mut both = MockSessionStore::new();
+    both.expect_close_orphans().returning(move |grace, max| {
+        let mut swept = store.close_orphans(grace, max).now_or_never().unwrap()?;
+        swept.clocks.insert(1, runtime.elapsed() + Duration::from_secs(7200));
+        Ok(swept)
+    });
+    both
+}
+
 /// An AI is silent for long, so that its turn's lease is all that tells of its server; another's died. The clock goes ahead by an
 /// hour, and back.
 #[test]
 fn a_clock_that_goes_ahead_takes_no_turn_from_a_server_that_lives() {
-    for (step, ahead) in (0..30).flat_map(|step| [11, 3600].map(|ahead| (step, ahead))) {
+    let cases = [Then::Looks, Then::Starts, Then::LooksAtTwo].into_iter();
+    let cases = cases.flat_map(|then| (0..30).flat_map(move |step| [11, 3600].map(|ahead| (then, step, ahead))));
+    for (then, step, ahead) in cases {
         let mut bench = Bench::new();
         let (runtime, clock) = (bench.sim.runtime(0), Ahead::of(bench.sim.runtime(0)));
         bench.store = MemoryStore::new(Arc::new(clock.clone()));
-        sweep(&bench);
+        let jump = Duration::from_millis(1000 + 700 * step);
+        let store: Arc<dyn SessionStore> = match then {
+            Then::LooksAtTwo => Arc::new(of_two_parts(bench.store.clone(), runtime.clone())),
+            _ => Arc::new(bench.store.clone()),
+        };
+        let start = if let Then::Starts = then { jump + Duration::from_millis(200) } else { Duration::ZERO };
+        sweep_at(&bench, store, start);
         let service = |group| bench.service_of(group, ChatPolicy::default(), 1, Duration::from_secs(14));
         let (sim, lives, died) = (bench.sim.clone(), service(1), service(3));
         bench.sim.spawn(0, async move {
-            clock.sleep(Duration::from_millis(1000 + 700 * step)).await;
+            clock.sleep(jump).await;
             clock.by(ahead);
             clock.sleep(Duration::from_secs(40)).await;
             clock.by(0);
@@ -172,14 +209,14 @@ fn a_clock_that_goes_ahead_takes_no_turn_from_a_server_that_lives() {
             let Ok((begun, _)) = died.stream(message(1)).await else { panic!("no turn") };
             sim.kill(3);
             let answered = lives.send(hello()).await.map(|answered| answered.answer.status);
-            assert_eq!(answered.ok(), Some(Status::Completed), "ahead by {ahead} s at step {step}");
+            assert_eq!(answered.ok(), Some(Status::Completed), "ahead by {ahead} s after {jump:?}, and it {then:?}");
             runtime.sleep(3 * LEASE).await;
             let page = MessagesPage { before: None, limit: 9 };
             let history = orphan.messages(&hello().owner, &begun.turn.session, &page).await.unwrap();
             assert_eq!(
                 history.last().map(|message| message.status),
                 Some(Status::Failed),
-                "ahead by {ahead} s at step {step}"
+                "ahead by {ahead} s after {jump:?}, and it {then:?}"
             );
         });
     }

@@ -28,7 +28,7 @@ use std::time::Duration;
 /// - **a lease that is over is closed by another key** at once: as `failed`, with the live text as its content.
 /// - **an orphan is closed after its grace** by `close_orphans`, and not before.
 /// - **no lease runs out in quiet**, the time in which `close_orphans` says that there is nothing to see.
-/// - **a look tells the time**: what `close_orphans` says is the clock by which leases run out.
+/// - **a look tells the time**: what `close_orphans` says are the clocks by which leases run out.
 /// - **a closed key is replayed**, whatever its status; **another body under a key is refused**.
 /// - **a stale fence never writes**, neither text nor answer.
 /// - **a repeated finish is stored once**: with a fence that has stored, it answers the same again.

@@ -47,6 +47,9 @@ struct Ahead {
     slot: Option<Partition>,
 }
 
+/// What a look found: those that are due, how long no other is, and what time it is.
+type Found = (Vec<SessionId>, Option<Duration>, Duration);
+
 /// What a look came to.
 #[derive(Debug, Default)]
 struct Look {
@@ -54,7 +57,7 @@ struct Look {
     /// Turns that had ended with their session.
     expired: usize,
     quiet: Option<Duration>,
-    clock: Duration,
+    clocks: BTreeMap<u8, Duration>,
     failed: Option<BackendError>,
 }
 
@@ -67,17 +70,18 @@ impl Look {
 impl Redis {
     /// Looks again where turns of expired sessions took the room of others, so that fewer than `max` means that none is left.
     pub(super) async fn sweep(&self, grace: Duration, max: usize) -> Read<Swept> {
-        let (mut closed, mut time) = (0, Duration::ZERO);
+        let (mut closed, mut clocks) = (0, BTreeMap::new());
         loop {
             match self.sweep_once(grace, max - closed).await {
-                Ok(Look { closed: more, expired, quiet, clock, .. }) => {
-                    (closed, time) = (closed + more, clock.max(time));
-                    if expired == 0 || closed >= max {
-                        return Ok(Swept { closed, quiet, clock: time });
+                Ok(look) => {
+                    closed += look.closed;
+                    clocks.extend(look.clocks);
+                    if look.expired == 0 || closed >= max {
+                        return Ok(Swept { closed, quiet: look.quiet, clocks });
                     }
                 }
                 Err(error) if closed == 0 => return Err(error),
-                Err(_) => return Ok(Swept { closed, quiet: Some(Duration::ZERO), clock: time }),
+                Err(_) => return Ok(Swept { closed, quiet: Some(Duration::ZERO), clocks }),
             }
         }
     }
@@ -87,13 +91,14 @@ impl Redis {
         let (looks, room) = (self.looks(grace, max), AtomicUsize::new(max));
         let swept = join_all(looks.iter().map(|look| self.sweep_there(look, &room))).await;
         let all_failed = swept.iter().all(|look| look.failed.is_some());
-        let mut all = swept.into_iter().fold(Look::default(), |all, look| Look {
-            closed: all.closed + look.closed,
-            expired: all.expired + look.expired,
-            quiet: all.quiet.into_iter().chain(look.quiet).min(),
-            clock: all.clock.max(look.clock),
-            failed: all.failed.or(look.failed),
-        });
+        let mut all = Look::default();
+        for look in swept {
+            all.closed += look.closed;
+            all.expired += look.expired;
+            all.quiet = all.quiet.into_iter().chain(look.quiet).min();
+            all.clocks.extend(look.clocks);
+            all.failed = all.failed.or(look.failed);
+        }
         match all.failed.take() {
             Some(error) if all.closed == 0 && all_failed => Err(error),
             Some(error) => {
@@ -105,26 +110,22 @@ impl Redis {
     }
 
     /// Closes what a look finds, as far as there is room.
-    async fn sweep_there(&self, Ahead { call, grace, slot }: &Ahead, room: &AtomicUsize) -> Look {
-        let asked = self.inner.runtime.elapsed();
-        let found = self.inner.client.call(call).await.and_then(sessions);
-        let (now, has_failed) = (self.inner.runtime.elapsed(), found.is_err());
-        if let Some(slot) = slot {
-            self.inner.sweeps.at(*slot, |looks| if has_failed { looks.failed() } else { looks.answered(asked, now) });
-        }
+    async fn sweep_there(&self, ahead: &Ahead, room: &AtomicUsize) -> Look {
+        let found = self.find(ahead).await;
         let (mut due, quiet, clock) = match found {
             Ok(found) => found,
             Err(error) => return Look::failed(error),
         };
+        let clocks = BTreeMap::from([(ahead.slot.map_or(0, |slot| slot.0), clock)]);
         if due.is_empty() {
-            return Look { quiet, clock, ..Look::default() };
+            return Look { quiet, clocks, ..Look::default() };
         }
         let left = |room: usize| Some(room.saturating_sub(due.len()));
         let room = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).unwrap_or_default();
         due.truncate(room);
-        let mut swept = Look { quiet: Some(Duration::ZERO), clock, ..Look::default() };
+        let mut swept = Look { quiet: Some(Duration::ZERO), clocks, ..Look::default() };
         for some in due.chunks(TOGETHER) {
-            let calls: Vec<Call> = some.iter().map(|session| self.close(session, *grace)).collect();
+            let calls: Vec<Call> = some.iter().map(|session| self.close(session, ahead.grace)).collect();
             for answer in self.inner.client.call_all(&calls).await {
                 match answer.and_then(worded) {
                     Ok((word, _)) => {
@@ -136,6 +137,18 @@ impl Redis {
             }
         }
         swept
+    }
+
+    /// Makes a look; closes nothing.
+    async fn find(&self, Ahead { call, slot, .. }: &Ahead) -> Read<Found> {
+        let asked = self.inner.runtime.elapsed();
+        let found = self.inner.client.call(call).await.and_then(sessions);
+        let now = self.inner.runtime.elapsed();
+        if let Some(slot) = slot {
+            let is_there = found.is_ok();
+            self.inner.sweeps.at(*slot, |looks| if is_there { looks.answered(asked, now) } else { looks.failed() });
+        }
+        found
     }
 
     fn looks(&self, grace: Duration, max: usize) -> Vec<Ahead> {
@@ -161,8 +174,7 @@ impl Redis {
     }
 }
 
-/// Those that are due, how long no other is, and what time it is.
-fn sessions(answer: Value) -> Read<(Vec<SessionId>, Option<Duration>, Duration)> {
+fn sessions(answer: Value) -> Read<Found> {
     let [due, quiet, clock] = fixed(Value::Array(worded(answer)?.1))?;
     let due = items(due)?.into_iter().map(parsed).collect::<Read<_>>()?;
     Ok((due, u64::try_from(number::<i64>(quiet)?).ok().map(Duration::from_micros), span(clock)?))

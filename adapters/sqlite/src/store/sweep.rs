@@ -7,6 +7,7 @@ use crate::takes;
 use crate::tx::Tx;
 use chatcore::turn::Swept;
 use rusqlite::params;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How many sessions a call removes.
@@ -35,7 +36,7 @@ pub(super) fn sweep(step: &Tx<'_>, grace: Duration, max: usize) -> rusqlite::Res
     remove_expired(step)?;
     empty_trash(step)?;
     takes::sweep(step)?;
-    Ok(Swept { closed, quiet: quiet(step)?, clock: between(0, step.now) })
+    Ok(Swept { closed, quiet: quiet(step)?, clocks: BTreeMap::from([(0, between(0, step.now))]) })
 }
 
 /// How long no lease is over and there is nothing to remove.

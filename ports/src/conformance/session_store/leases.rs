@@ -104,14 +104,21 @@ pub async fn no_lease_runs_out_in_quiet(harness: &StoreHarness) {
     assert!(time.is_some_and(|time| time <= SHORT), "a lease that is {SHORT:?} long now, not {time:?}");
 }
 
-/// `close_orphans` tells the clock by which leases run out.
+/// `close_orphans` tells the clocks by which leases run out.
 pub async fn a_look_tells_the_time(harness: &StoreHarness) {
     let open = harness.open().await;
-    let clock = async || open.store.close_orphans(LONG, 10).await.expect("close_orphans answers").clock;
-    let before = clock().await;
+    let clocks = async || open.store.close_orphans(LONG, 10).await.expect("close_orphans answers").clocks;
+    let before = clocks().await;
     harness.pass(SHORT).await;
-    let passed = clock().await.checked_sub(before);
-    assert!(passed.is_some_and(|time| (SHORT..LONG).contains(&time)), "of {SHORT:?} it says {passed:?}");
+    let after = clocks().await;
+    assert!(
+        !before.is_empty() && before.keys().eq(after.keys()),
+        "each time those of the same parts: {before:?}, {after:?}"
+    );
+    for (part, before) in before {
+        let passed = after[&part].checked_sub(before);
+        assert!(passed.is_some_and(|time| (SHORT..LONG).contains(&time)), "of {SHORT:?} part {part} says {passed:?}");
+    }
 }
 
 async fn quiet(chat: &Chat, grace: Duration) -> Option<Duration> {

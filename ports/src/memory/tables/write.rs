@@ -9,6 +9,7 @@ use chatcore::id::{RequestId, SessionId};
 use chatcore::message::{AiReply, Answer, Message, Role, Status};
 use chatcore::owner::Owner;
 use chatcore::turn::{Extended, Finished, Piece, Stopping, Swept, Turn, TurnId};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Tables {
@@ -94,7 +95,7 @@ impl Tables {
         let first = if self.plant.is(Plant::QuietOfTheLast) { self.leases.last() } else { self.leases.first() };
         let quiet = first.map(|(until, _)| until.saturating_sub(now.elapsed));
         let clock = if self.plant.is(Plant::LookTellsNoTime) { Duration::ZERO } else { now.elapsed };
-        Swept { closed, quiet, clock }
+        Swept { closed, quiet, clocks: BTreeMap::from([(0, clock)]) }
     }
 
     /// Marks a turn that is to stop. The mark names the turn: it stays through a resume, and no later turn has it.
