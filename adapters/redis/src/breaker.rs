@@ -43,7 +43,12 @@ impl Breaker {
 
     /// Whether calls are let through.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().is_none()
+        self.why().is_none()
+    }
+
+    /// Why calls are refused, if they are.
+    pub(crate) fn why(&self) -> Option<BackendError> {
+        self.lock().as_ref().map(|open| open.why.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {

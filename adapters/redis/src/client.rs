@@ -80,6 +80,11 @@ impl Client {
         join_all(calls.iter().map(|call| self.call(call))).await
     }
 
+    /// Why the node of a cluster that a script would be run by is not there, as far as that is known.
+    pub(crate) fn away(&self, call: &Call) -> Option<BackendError> {
+        self.nodes.away(key(call.by_hash(), 3))
+    }
+
     /// Bounds a call. Whoever was asked last when the time is over has not answered.
     async fn guarded(&self, key: &[u8], asked: Asked<'_>) -> Result<Vec<Value>, BackendError> {
         let check = self.nodes.check();

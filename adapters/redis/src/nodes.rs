@@ -99,6 +99,11 @@ impl Nodes {
         Ok(self.known(|known| known.has(slot)).unwrap_or_else(|| self.some()))
     }
 
+    /// Why the node that has the slot of this key is not there, as far as that is known.
+    pub(crate) fn away(&self, key: &[u8]) -> Option<BackendError> {
+        self.known(|known| known.has(slot(key)))?.breaker.why()
+    }
+
     /// Who is meant by a node that said that a slot is elsewhere, and whether it has it for good.
     pub(crate) fn redirected(self: &Arc<Self>, by: &Node, error: &RedisError) -> Option<(Arc<Node>, bool)> {
         let (address, slot) = error.redirect_node()?;
@@ -130,9 +135,13 @@ impl Nodes {
         if !start {
             return;
         }
-        let task = Task { nodes: self.clone(), refused: None };
+        self.beside(Task { nodes: self.clone(), refused: None }.run());
+    }
+
+    /// Does something that no caller waits for.
+    pub(crate) fn beside(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Ok(home) = self.common.home.clone().map_or_else(|| self.common.runtime(), Ok) {
-            drop(home.spawn(task.run()));
+            drop(home.spawn(task));
         }
     }
 

@@ -24,6 +24,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+/// How soon after its lease an orphan is closed, with some room for a busy machine.
+const CLOSED_WITHIN: Duration = Duration::from_millis(2500);
 /// How long a sweeper rests between two looks.
 const REST: Duration = Duration::from_millis(250);
 
@@ -181,6 +183,32 @@ async fn a_frozen_node_keeps_no_orphan_of_another_open() {
         tokio::time::sleep(REST).await;
     }
     assert!(back.elapsed() >= Duration::from_secs(1), "closed {:?} after the node was back", back.elapsed());
+}
+
+/// However long it is frozen: its own clock is not told, and orphans of others are closed as soon as ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_node_delays_no_sweep_of_the_others() {
+    let (field, lease) = (Field::of(Cluster::start(), All).await, Duration::from_secs(1));
+    let mut sweeper = Sweeper::new(field.store.clone(), Arc::new(TokioRuntime::current()), lease, 100);
+    let there: Vec<u8> = (0..16).filter(|slot| field.cluster.node_of(&format!("{{p{slot}}}")) > 0).collect();
+    field.cluster.nodes[0].signal("STOP");
+    let began = now();
+    while began.elapsed() < Duration::from_secs(3) {
+        tokio::time::sleep(sweeper.step().await.unwrap()).await;
+    }
+    let told = field.store.close_orphans(Duration::MAX, 100).await.unwrap().clocks;
+    assert_eq!(told.into_keys().collect::<Vec<u8>>(), there, "a clock of each slot that is there");
+    for (_, started) in field.but(0) {
+        let piece = Piece { offset: 0, text: "Mu".into() };
+        field.store.extend_turn(&started.turn, &piece, Duration::from_millis(1)).await.unwrap();
+    }
+    let (over, page) = (now(), MessagesPage { before: None, limit: 9 });
+    for (new, started) in field.but(0) {
+        while field.store.messages(&new.owner, &started.turn.id.session, &page).await.unwrap().len() < 2 {
+            tokio::time::sleep(sweeper.step().await.unwrap()).await;
+        }
+    }
+    assert!(over.elapsed() < CLOSED_WITHIN, "closed {:?} after their leases", over.elapsed());
 }
 
 /// Every second look finds the node frozen.

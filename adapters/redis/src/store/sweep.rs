@@ -1,6 +1,6 @@
 //! `close_orphans`: on one server a single look at all slots, in a cluster one at each; and a step for each orphan, which waits for
-//! no other look. Where a node of a cluster was away while others answered the sweeper does not learn of it, so its rule is kept
-//! here for each slot.
+//! no other look, and for no node that is known to be away. Where a node of a cluster was away while others answered the sweeper
+//! does not learn of it, so its rule is kept here for each slot.
 
 use super::script;
 use crate::Redis;
@@ -40,6 +40,7 @@ impl Sweeps {
 }
 
 /// A look that is to be made.
+#[derive(Clone)]
 struct Ahead {
     call: Call,
     grace: Duration,
@@ -111,7 +112,15 @@ impl Redis {
 
     /// Closes what a look finds, as far as there is room.
     async fn sweep_there(&self, ahead: &Ahead, room: &AtomicUsize) -> Look {
-        let found = self.find(ahead).await;
+        let found = match self.inner.client.away(&ahead.call) {
+            Some(why) => {
+                // Finds out when it is back.
+                let (store, ahead) = (self.clone(), ahead.clone());
+                self.inner.client.nodes().beside(async move { drop(store.find(&ahead).await) });
+                Err(why)
+            }
+            None => self.find(ahead).await,
+        };
         let (mut due, quiet, clock) = match found {
             Ok(found) => found,
             Err(error) => return Look::failed(error),
