@@ -19,12 +19,15 @@ local function place_of(name)
   return log, name
 end
 
--- A group that nobody asks for in 30 days is forgotten, and begins anew if it comes back. Looked at by whatever makes a key.
+-- A group that nobody asks for in 30 days is forgotten, and begins anew if it comes back. Looked at by whatever makes a key. All
+-- of its keys go at one instant, so that none is there without the others.
 local function stay()
-  for _, key in ipairs({cursor, lanes, behind, when, replayed}) do
+  local keys, is_due = {cursor, lanes, behind, when, replayed}, false
+  for _, key in ipairs(keys) do
     local left = redis.call('PTTL', key)
-    if left == -1 or left >= 0 and left < 29 * 86400000 then redis.call('PEXPIRE', key, 30 * 86400000) end
+    is_due = is_due or left == -1 or left >= 0 and left < 29 * 86400000
   end
+  for _, key in ipairs(is_due and keys or {}) do redis.call('PEXPIREAT', key, now + 30 * 86400000) end
 end
 
 -- The fields of a record; nil where the log has dropped it.
