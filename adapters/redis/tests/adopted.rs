@@ -4,58 +4,22 @@
 
 mod common;
 
-use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::id::{DeviceId, UserId};
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{Probe, SessionStore};
 use chatcore::session::{Adopted, AdoptionRest, SessionsCursor, SessionsPage};
 use chatcore::turn::{Began, NewTurn, Piece, Refusal, Target};
 use chatcore_redis::Redis;
-use common::chat::{finish, question, start};
+use common::adopted::{adopt, adopted, give_up_waiting, listed, new, refused, talk};
+use common::chat::{finish, start};
 use common::faults::patiently;
 use common::{Server, Wire, config, open};
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::task::JoinHandle;
-
-fn new(owner: &str, target: Target, key: &str, quota: Option<u32>) -> NewTurn {
-    let quota = quota.map(|limit| Quota { limit, window: Duration::from_secs(60) });
-    NewTurn { owner: owner.parse().unwrap(), quota, ..question(target, key) }
-}
-
-async fn talk(store: &Redis, owner: &str, target: Target, key: &str) -> SessionId {
-    let started = start(store, &new(owner, target, key, None)).await;
-    finish(store, &started).await;
-    started.turn.id.session
-}
-
-async fn adopt(store: &Redis, guest: &str) -> Adopted {
-    store.adopt(&DeviceId::parse(guest).unwrap(), &UserId::parse("ann").unwrap()).await.unwrap()
-}
-
-async fn refused(store: &Redis, new: &NewTurn) -> Option<Refusal> {
-    match store.begin_turn(new).await.unwrap() {
-        Began::Refused(refusal) => Some(refusal),
-        _ => None,
-    }
-}
-
-/// A store whose owners have so many sessions, and one session of each of these guests, in several slots, adopted by ann.
-async fn adopted(server: &Server, most: u64, guests: &[&str]) -> (Arc<Redis>, Vec<SessionId>) {
-    let mut config = config(&[server.url()]);
-    config.limits.owner_sessions = most;
-    let store = open(&config).await;
-    let mut sessions = Vec::new();
-    for guest in guests {
-        sessions.push(talk(&store, &format!("guest:{guest}"), Target::New, "k").await);
-        assert_eq!(adopt(&store, guest).await, Adopted { moved: 1, rest: AdoptionRest::Nothing });
-    }
-    (store, sessions)
-}
 
 #[tokio::test]
 async fn the_quota_counts_questions_in_adopted_sessions_and_nothing_else() {
@@ -243,21 +207,6 @@ async fn an_adoption_of_several_steps_that_was_killed_anywhere_has_each_session_
     assert!(halves > 2, "it is killed between its steps as well: {halves} of {cut}");
 }
 
-/// The sessions of an owner.
-async fn listed(store: &Redis, owner: &str) -> Vec<SessionId> {
-    let page = SessionsPage { after: None, limit: 1000 };
-    store.sessions(&owner.parse().unwrap(), &page).await.unwrap().iter().map(|session| session.id).collect()
-}
-
-/// From now on an adoption of this user that was not seen to its end counts as killed, as a minute after it began.
-fn give_up_waiting(server: &Server, user: &str) {
-    let places = server.ask(&["KEYS", &format!("*:h:user:{user}")]);
-    // Of sessions that lie in the user's own slot there is no number.
-    if !places.is_empty() {
-        assert_eq!(server.ask(&["HSET", &places, "r", "0"]), "0");
-    }
-}
-
 /// A step that is made again where its answer was lost moves no second batch, which nothing would have counted.
 #[tokio::test]
 async fn an_adoption_whose_answer_is_cut_after_any_byte_goes_past_no_limit() {
@@ -295,54 +244,6 @@ async fn an_adoption_whose_answer_is_cut_after_any_byte_goes_past_no_limit() {
         cut += 1;
     }
     assert!(cut > 60, "an adoption is {cut} bytes of Redis");
-}
-
-/// An adoption of a guest's two sessions by ann, who may have two, held up when their room is reserved and none has moved.
-async fn held_up(server: &Server) -> (Arc<Redis>, Wire, JoinHandle<Adopted>) {
-    let wire = Wire::to(server.port).await;
-    let mut config = config(&[server.url()]);
-    config.limits.owner_sessions = 2;
-    let store = open(&config).await;
-    // The server knows the scripts from here on.
-    talk(&store, "guest:tablet", Target::New, "k").await;
-    store.adopt(&DeviceId::parse("tablet").unwrap(), &UserId::parse("bob").unwrap()).await.unwrap();
-    for key in ["k0", "k1"] {
-        talk(&store, "guest:phone", Target::New, key).await;
-    }
-    (config.urls, config.call_timeout) = (vec![wire.url()], Duration::from_secs(60));
-    let slow = open(&config).await;
-    wire.hold_behind("RESERVE");
-    let adoption = tokio::spawn(async move { adopt(&slow, "phone").await });
-    wire.holds().await;
-    (store, wire, adoption)
-}
-
-#[tokio::test]
-async fn while_an_adoption_is_on_its_way_nobody_takes_its_room() {
-    let server = Server::start();
-    let (store, wire, adoption) = held_up(&server).await;
-    let next = new("user:ann", Target::New, "next", None);
-    assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
-    wire.let_go();
-    assert_eq!(adoption.await.unwrap(), Adopted { moved: 2, rest: AdoptionRest::Nothing });
-    assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
-    assert_eq!(listed(&store, "user:ann").await.len(), 2);
-}
-
-#[tokio::test]
-async fn an_adoption_that_comes_back_too_late_gives_back_no_more_than_it_has() {
-    let server = Server::start();
-    let (store, wire, adoption) = held_up(&server).await;
-    give_up_waiting(&server, "ann");
-    for session in listed(&store, "guest:phone").await {
-        store.delete(&"guest:phone".parse().unwrap(), &session, None).await.unwrap();
-    }
-    let next = |key| new("user:ann", Target::New, key, None);
-    assert_eq!(refused(&store, &next("k0")).await, None, "what was reserved is free again");
-    wire.let_go();
-    assert_eq!(adoption.await.unwrap(), Adopted { moved: 0, rest: AdoptionRest::Nothing });
-    assert_eq!(refused(&store, &next("k1")).await, None);
-    assert_eq!(refused(&store, &next("k2")).await, Some(Refusal::TooManySessions), "two are two");
 }
 
 /// What is left of all keys once their sessions are over: streams of events, and what quotas count for a minute.

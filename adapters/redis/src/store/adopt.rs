@@ -108,7 +108,7 @@ impl Redis {
         let call = self.reservation(asked, "RESERVE").arg(wanted).arg(most);
         let [granted, seen] = fixed(Value::Array(self.say(&call).await?.1))?;
         let (granted, seen) = (number::<u64>(granted)?, items(seen)?);
-        if granted == wanted || seen.is_empty() || asked.is_begun && granted > 0 {
+        if granted == wanted || seen.len() < 2 || asked.is_begun && granted > 0 {
             return Ok(granted);
         }
         if granted > 0 && !asked.place.is_empty() {
@@ -119,20 +119,22 @@ impl Redis {
         number(granted)
     }
 
-    /// Sets the numbers of other slots right, unless they have changed since they were `seen`: slot and number in turn.
+    /// Sets the numbers of other slots right, unless an adoption has ended since they were `seen`: how many had, and which slots
+    /// they are.
     pub(super) async fn count_again(&self, owner: &Owner, home: Partition, seen: Vec<Value>) -> Read<()> {
         let seen = seen.into_iter().map(text).collect::<Read<Vec<String>>>()?;
-        let places = seen.chunks_exact(2).map(|pair| pair[0].parse().map(Partition).map_err(unreadable));
+        let Some((ended, places)) = seen.split_first() else { return Ok(()) };
+        let places = places.iter().map(|place| place.parse().map(Partition).map_err(unreadable));
         let places = places.collect::<Read<Vec<Partition>>>()?;
         let calls: Vec<Call> = places
             .iter()
             .map(|place| self.at(*place, &COUNT, &[format!("e:{owner}")]).arg(owner.to_string()))
             .collect();
         let keys = [format!("h:{owner}"), format!("e:{owner}")];
-        let mut renew = self.at(home, &ROOM, &keys).arg(owner.to_string()).arg("RENEW");
-        for (pair, count) in seen.chunks_exact(2).zip(self.inner.client.call_all(&calls).await) {
+        let mut renew = self.at(home, &ROOM, &keys).arg(owner.to_string()).arg("RENEW").arg(ended);
+        for (place, count) in places.iter().zip(self.inner.client.call_all(&calls).await) {
             let [_, count] = fixed(count?)?;
-            renew = renew.arg(pair).arg(number::<u64>(count)?);
+            renew = renew.arg(place.0).arg(number::<u64>(count)?);
         }
         self.say(&renew).await.map(drop)
     }

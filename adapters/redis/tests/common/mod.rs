@@ -7,6 +7,7 @@
     reason = "each test binary uses some of it; a test fails by panicking"
 )]
 
+pub(crate) mod adopted;
 pub(crate) mod chat;
 pub(crate) mod events;
 pub(crate) mod faults;

@@ -24,7 +24,7 @@ local index, ends = of('u', owner), of('e', owner)
 if new then
   local count, elsewhere = living(owner)
   if count >= tonumber(ARGV[13]) then
-    if #elsewhere > 0 and ARGV[19] == '0' then return {'COUNT', elsewhere} end
+    if #elsewhere > 1 and ARGV[19] == '0' then return {'COUNT', elsewhere} end
     return {'TOO_MANY_SESSIONS'}
   end
   s = {owner, '0', '0', '0', '', '', '0', '', false, '0', '0', false, owner .. ' ' .. key}

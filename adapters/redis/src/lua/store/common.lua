@@ -18,16 +18,17 @@ local function ms(micros) return math.ceil(micros / 1000) end
 
 local function fence_after(fence) return math.max(fence + 1, math.floor(now / 1000)) end
 
--- How many living sessions an owner has, and for each other slot, by its number, how many of those are there. Where an owner
--- has adopted sessions they lie in other slots too, of which the home knows how many there are at most.
+-- How many living sessions an owner has, and in which other slots some may be: how many adoptions have ended, and the numbers of
+-- the slots. Where an owner has adopted sessions the home knows how many there are at most in each of them.
 local function living(owner)
-  local count, elsewhere = redis.call('ZCOUNT', of('e', owner), '(' .. stamp, '+inf'), {}
+  local count, elsewhere = redis.call('ZCOUNT', of('e', owner), '(' .. stamp, '+inf'), {'0'}
   local there = redis.call('HGETALL', of('h', owner))
   for k = 1, #there, 2 do
     if tonumber(there[k]) then
       count = count + there[k + 1]
       elsewhere[#elsewhere + 1] = there[k]
-      elsewhere[#elsewhere + 1] = there[k + 1]
+    elseif there[k] == 'v' then
+      elsewhere[1] = there[k + 1]
     end
   end
   return count, elsewhere

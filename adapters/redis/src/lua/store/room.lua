@@ -4,7 +4,7 @@
 -- ARGV  2 owner  3 what: RESERVE, KEEP or RENEW
 --       RESERVE  4 reservation  5 slot's number ('' for the home itself)  6 how many are wanted  7 most sessions
 --       KEEP     4 reservation  5 slot's number  6 how many of those reserved were not moved  7 until when the moved ones live, in ms
---       RENEW    4... slot's number, number as it was seen, number as it is now
+--       RENEW    4 how many adoptions had ended before it was counted  5... slot's number, number as it is now
 -- How long an adoption may be on its way, in microseconds; its calls have deadlines far below.
 local PATIENCE = 60000000
 local others = of('h', ARGV[2])
@@ -28,14 +28,15 @@ elseif ARGV[3] == 'KEEP' then
   if tonumber(ARGV[6]) > 0 and redis.call('HINCRBY', others, ARGV[5], -ARGV[6]) < 0 then redis.call('HSET', others, ARGV[5], 0) end
   local keep = math.max(tonumber(redis.call('HGET', others, 'x') or 0), tonumber(ARGV[7]))
   redis.call('HSET', others, 'x', keep)
+  if ARGV[7] ~= '0' then redis.call('HINCRBY', others, 'v', 1) end
   if redis.call('HINCRBY', others, 'p', -1) <= 0 and keep > 0 then redis.call('PEXPIREAT', others, keep) end
   return {'KEPT'}
 end
--- While an adoption is on its way, what it moves may not have been counted yet. One that was killed is waited for no longer.
+-- What an adoption has moved may not have been counted: one that has ended since, or is on its way. One that was killed is waited
+-- for no longer.
+if (redis.call('HGET', others, 'v') or '0') ~= ARGV[4] then return {'BUSY'} end
 if tonumber(redis.call('HGET', others, 'p') or 0) > 0 and now - (redis.call('HGET', others, 'r') or 0) < PATIENCE then
   return {'BUSY'}
 end
-for k = 4, #ARGV, 3 do
-  if redis.call('HGET', others, ARGV[k]) == ARGV[k + 1] then redis.call('HSET', others, ARGV[k], ARGV[k + 2]) end
-end
+for k = 5, #ARGV, 2 do redis.call('HSET', others, ARGV[k], ARGV[k + 1]) end
 return {'RENEWED'}

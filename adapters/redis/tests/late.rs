@@ -1,0 +1,96 @@
+//! What comes late: an adoption that was held up, and calls that were given up and arrive all the same.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use chatcore::id::{DeviceId, UserId};
+use chatcore::port::SessionStore;
+use chatcore::session::{Adopted, AdoptionRest};
+use chatcore::turn::{Refusal, Target};
+use chatcore_redis::{Redis, RedisConfig};
+use common::adopted::{adopt, give_up_waiting, listed, new, refused, talk};
+use common::{Server, Wire, config, open};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Owners may have two sessions.
+fn two(server: &Server) -> RedisConfig {
+    let mut config = config(&[server.url()]);
+    config.limits.owner_sessions = 2;
+    config
+}
+
+/// A store that calls through a wire, and waits for long.
+async fn behind(wire: &Wire, config: &RedisConfig) -> Arc<Redis> {
+    let mut config = config.clone();
+    (config.urls, config.call_timeout) = (vec![wire.url()], Duration::from_secs(60));
+    open(&config).await
+}
+
+/// An adoption of a guest's two sessions by ann, who may have two, held up when their room is reserved and none has moved.
+async fn held_up(server: &Server, config: &RedisConfig) -> (Arc<Redis>, Wire, JoinHandle<Adopted>) {
+    let (store, wire) = (open(config).await, Wire::to(server.port).await);
+    // The server knows the scripts from here on.
+    talk(&store, "guest:tablet", Target::New, "k").await;
+    store.adopt(&DeviceId::parse("tablet").unwrap(), &UserId::parse("bob").unwrap()).await.unwrap();
+    for key in ["k0", "k1"] {
+        talk(&store, "guest:phone", Target::New, key).await;
+    }
+    let slow = behind(&wire, config).await;
+    wire.hold_behind("RESERVE");
+    let adoption = tokio::spawn(async move { adopt(&slow, "phone").await });
+    wire.holds().await;
+    (store, wire, adoption)
+}
+
+#[tokio::test]
+async fn while_an_adoption_is_on_its_way_nobody_takes_its_room() {
+    let server = Server::start();
+    let (store, wire, adoption) = held_up(&server, &two(&server)).await;
+    let next = new("user:ann", Target::New, "next", None);
+    assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
+    wire.let_go();
+    assert_eq!(adoption.await.unwrap(), Adopted { moved: 2, rest: AdoptionRest::Nothing });
+    assert_eq!(refused(&store, &next).await, Some(Refusal::TooManySessions));
+    assert_eq!(listed(&store, "user:ann").await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_adoption_that_comes_back_too_late_gives_back_no_more_than_it_has() {
+    let server = Server::start();
+    let (store, wire, adoption) = held_up(&server, &two(&server)).await;
+    give_up_waiting(&server, "ann");
+    for session in listed(&store, "guest:phone").await {
+        store.delete(&"guest:phone".parse().unwrap(), &session, None).await.unwrap();
+    }
+    let next = |key| new("user:ann", Target::New, key, None);
+    assert_eq!(refused(&store, &next("k0")).await, None, "what was reserved is free again");
+    wire.let_go();
+    assert_eq!(adoption.await.unwrap(), Adopted { moved: 0, rest: AdoptionRest::Nothing });
+    assert_eq!(refused(&store, &next("k1")).await, None);
+    assert_eq!(refused(&store, &next("k2")).await, Some(Refusal::TooManySessions), "two are two");
+}
+
+/// Whoever needs room counts what lies where the adoption is about to move some to, and tells of it when that is over.
+#[tokio::test]
+async fn what_was_counted_before_an_adoption_ended_is_no_number_of_sessions() {
+    let server = Server::start();
+    let config = two(&server);
+    let (store, wire, adoption) = held_up(&server, &config).await;
+    let counting = Wire::to(server.port).await;
+    let slow = behind(&counting, &config).await;
+    counting.hold_behind(IN_THE_SLOT_OF_PHONE);
+    let next = new("user:ann", Target::New, "next", None);
+    let asked = tokio::spawn(async move { refused(&slow, &next).await });
+    counting.holds().await;
+    wire.let_go();
+    assert_eq!(adoption.await.unwrap(), Adopted { moved: 2, rest: AdoptionRest::Nothing });
+    counting.let_go();
+    assert_eq!(asked.await.unwrap(), Some(Refusal::TooManySessions));
+    assert_eq!(listed(&store, "user:ann").await.len(), 2);
+}
+
+/// The key of ann's sessions there.
+const IN_THE_SLOT_OF_PHONE: &str = "{p12}:e:user:ann";
