@@ -5,12 +5,14 @@
 mod common;
 
 use chatcore::id::{DeviceId, UserId};
+use chatcore::policy::Quota;
 use chatcore::port::SessionStore;
 use chatcore::session::{Adopted, AdoptionRest};
 use chatcore::turn::{Refusal, Target};
 use chatcore_redis::{Redis, RedisConfig};
-use common::adopted::{adopt, give_up_waiting, listed, new, refused, talk};
-use common::{Server, Wire, config, open};
+use common::adopted::{adopt, adopted, give_up_waiting, listed, new, refused, talk};
+use common::chat::{finish, start};
+use common::{Monitor, Ran, Server, Wire, config, open};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -94,3 +96,34 @@ async fn what_was_counted_before_an_adoption_ended_is_no_number_of_sessions() {
 
 /// The key of ann's sessions there.
 const IN_THE_SLOT_OF_PHONE: &str = "{p12}:e:user:ann";
+
+/// Of each call about the quota there is another one that was given up and comes last.
+#[tokio::test]
+async fn calls_about_a_quota_elsewhere_that_come_late_change_nothing() {
+    let server = Server::start();
+    let (store, sessions) = adopted(&server, 10, &["phone"]).await;
+    let (quota, ann) = (Quota { limit: 9, window: Duration::from_secs(60) }, "user:ann".parse().unwrap());
+    let used = async || 9 - store.left(&ann, &quota).await.unwrap().remaining;
+    let ask = |key| new("user:ann", Target::Existing(sessions[0]), key, Some(quota.limit));
+    let first = start(&*store, &ask("k1")).await;
+    // The server knows the scripts from here on.
+    refused(&store, &ask("k0")).await;
+
+    let monitor = Monitor::of(&server);
+    let next = ask("k2");
+    assert!(matches!(refused(&store, &next).await, Some(Refusal::Busy { .. })));
+    let is_attempt = |word: &Vec<u8>| word.ends_with(format!("}}:a:{}", next.attempt).as_bytes());
+    let sent = monitor.seen(&server).into_iter().filter(|ran| !ran.by_script && ran.words.iter().any(is_attempt));
+    let [take, give_back] = <[Ran; 2]>::try_from(sent.collect::<Vec<_>>()).ok().unwrap();
+    assert_eq!(used().await, 1);
+    server.ask(&take.words);
+    assert_eq!(used().await, 1, "it was given back before it was taken once more");
+
+    finish(&*store, &first).await;
+    let second = start(&*store, &next).await;
+    assert_eq!(second.left.map(|left| left.remaining), Some(7), "the same attempt, for its answer was lost");
+    for late in [&give_back, &take, &give_back] {
+        server.ask(&late.words);
+        assert_eq!(used().await, 2, "a later try of the attempt has it");
+    }
+}

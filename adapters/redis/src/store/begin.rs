@@ -6,7 +6,7 @@ use crate::error::unreadable;
 use crate::keys::Partition;
 use crate::record::{message_of, messages_of};
 use crate::script::Script;
-use crate::value::{Read, bytes, first, fixed, items, micros, number, parsed, span, worded};
+use crate::value::{Read, first, fixed, items, micros, number, parsed, span, worded};
 use chatcore::id::{Fence, SessionId};
 use chatcore::message::Message;
 use chatcore::owner::Owner;
@@ -26,8 +26,8 @@ const NO_QUOTA: (i64, i64) = (-1, 0);
 enum Taken {
     /// Nothing was to be taken.
     Free,
-    /// One was taken at this time.
-    One { at: Vec<u8>, left: Left },
+    /// One was taken.
+    One(Left),
     /// None is left.
     Wait(Duration),
 }
@@ -75,22 +75,24 @@ impl Redis {
     /// A session in another slot than its owner's quota. A call that fails keeps what it took: the question may have been
     /// stored.
     async fn begin_adopted(&self, new: &NewTurn, session: SessionId, home: Partition) -> Read<Began> {
-        let taken = self.take(new, home).await?;
+        // A later try of the same attempt has a greater number.
+        let tried = micros(self.inner.runtime.elapsed()) + 1;
+        let taken = self.take(new, home, tried).await?;
         let throttled = if let Taken::Wait(wait) = &taken { *wait } else { Duration::ZERO };
         let answer = self.ask(&Asked { new, session, counts: false, throttled, exact: true }).await?;
         match taken {
-            Taken::One { left, .. } if answer.is_new()? => began(answer, Some(left)),
-            Taken::One { at, .. } => {
+            Taken::One(left) if answer.is_new()? => began(answer, Some(left)),
+            Taken::One(_) => {
                 let keys = [format!("q:{}", new.owner), format!("a:{}", new.attempt)];
-                let call = self.at(home, &GIVE_BACK, &keys).arg(new.owner.to_string()).arg(at);
-                self.say(&call.arg(new.attempt.to_string())).await?;
+                let call = self.at(home, &GIVE_BACK, &keys).arg(new.owner.to_string()).arg(new.attempt.to_string());
+                self.say(&call.arg(tried)).await?;
                 began(answer, None)
             }
             Taken::Free | Taken::Wait(_) => began(answer, None),
         }
     }
 
-    async fn take(&self, new: &NewTurn, home: Partition) -> Read<Taken> {
+    async fn take(&self, new: &NewTurn, home: Partition, tried: i64) -> Read<Taken> {
         let (limit, window) = quota(new);
         let call = self
             .at(home, &HOME, &[format!("h:{}", new.owner), format!("q:{}", new.owner), format!("a:{}", new.attempt)])
@@ -98,17 +100,15 @@ impl Redis {
             .arg(limit)
             .arg(window)
             .arg(micros(new.ttl))
-            .arg(new.attempt.to_string());
+            .arg(new.attempt.to_string())
+            .arg(tried);
         let (word, rest) = self.say(&call).await?;
         let mut rest = rest.into_iter();
         let mut next = || rest.next().unwrap_or_default();
         match word.as_str() {
             "FREE" => Ok(Taken::Free),
             "THROTTLED" => span(next()).map(Taken::Wait),
-            "TAKEN" => {
-                let at = bytes(next())?;
-                Ok(Taken::One { at, left: Left { remaining: number(next())?, reset: span(next())? } })
-            }
+            "TAKEN" => Ok(Taken::One(Left { remaining: number(next())?, reset: span(next())? })),
             other => Err(unreadable(other)),
         }
     }
