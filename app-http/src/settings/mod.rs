@@ -11,6 +11,7 @@ pub use logins::Logins;
 pub use server::Server;
 
 use app_kit::settings::{Faults, Logs, Reader, Store, Traces, parse, table as t};
+use chatcore::policy::ChatPolicy;
 
 /// What a body holds beside the longest message: its other members at their longest, and a login.
 const REST_OF_BODY: usize = 2048;
@@ -77,11 +78,12 @@ impl Settings {
         let debug = debug.unwrap_or(true);
         let (logins, ai, chat) = (Logins::read(reader, debug), Ai::read(reader), Chat::read(reader));
         let times = (reader.seen(&t::SESSION_TTL, parse::some_time), reader.seen(&t::AI_TIMEOUT, parse::some_time));
+        let settle = ChatPolicy::default().settle;
         if let (Some(ttl), Some(timeout)) = times
-            && ttl <= timeout
+            && ttl <= timeout + settle
         {
-            reader
-                .fault(&t::SESSION_TTL, "must be longer than AI_TIMEOUT, or a session expires under its first answer");
+            let rule = format!("must be more than AI_TIMEOUT and {settle:?}, or a session expires under its answer");
+            reader.fault(&t::SESSION_TTL, rule);
         }
         let sizes = (reader.seen(&t::BODY_MAX_BYTES, parse::bytes), reader.seen(&t::MESSAGE_MAX_BYTES, parse::bytes));
         if let (Some(body), Some(message)) = sizes

@@ -171,7 +171,7 @@ async fn cell(app: &TestApp, route: &str, caller: &str, object: &str, all: &[Ids
 #[tokio::test]
 async fn every_route_with_every_session_for_every_caller_is_as_the_table_says() {
     let app = TestApp::with(&[("GUEST_QUOTA", "off")]).await;
-    let brief = TestApp::with(&[("GUEST_QUOTA", "off"), ("AI_TIMEOUT", "500ms"), ("SESSION_TTL", "600ms")]).await;
+    let brief = TestApp::brief(Duration::from_millis(600), &[("GUEST_QUOTA", "off")]).await;
     let mut expired = Vec::new();
     for caller in CALLERS {
         expired.push(objects(&brief, "expired", caller).await);

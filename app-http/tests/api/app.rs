@@ -25,6 +25,11 @@ pub(crate) fn token_of(user: &str) -> String {
     issuer.issue(&Claims { subject, issued_at, expires_at: issued_at + Duration::from_secs(3600) }).unwrap()
 }
 
+fn settings(pairs: &[(&str, &str)]) -> Settings {
+    let all = [&[("PORT", "0"), ("JWT_SECRET_KEY", SECRET), ("MESSAGE_QUOTA", "off")], pairs].concat();
+    Settings::from_pairs(all).unwrap()
+}
+
 /// A server in a thread of its own, as `main` would run it.
 pub(crate) struct TestApp {
     pub(crate) url: String,
@@ -51,19 +56,24 @@ impl TestApp {
 
     /// In memory, with these settings besides.
     pub(crate) async fn with(pairs: &[(&str, &str)]) -> Self {
-        Self::of(&[&[("STORE", "memory")], pairs].concat(), None).await
+        Self::run(settings(&[&[("STORE", "memory")], pairs].concat()), None).await
+    }
+
+    /// The same, with sessions that are over as soon as no setting may say.
+    pub(crate) async fn brief(session_ttl: Duration, pairs: &[(&str, &str)]) -> Self {
+        let mut settings = settings(&[&[("STORE", "memory")], pairs].concat());
+        settings.chat.session_ttl = session_ttl;
+        Self::run(settings, None).await
     }
 
     /// On a new SQLite file.
     pub(crate) async fn sqlite(pairs: &[(&str, &str)]) -> Self {
         let data = TempDir::new().unwrap();
         let path = data.path().to_str().unwrap().to_owned();
-        Self::of(&[&[("DATA_DIR", path.as_str())], pairs].concat(), Some(data)).await
+        Self::run(settings(&[&[("DATA_DIR", path.as_str())], pairs].concat()), Some(data)).await
     }
 
-    async fn of(pairs: &[(&str, &str)], data: Option<TempDir>) -> Self {
-        let settings = [&[("PORT", "0"), ("JWT_SECRET_KEY", SECRET), ("MESSAGE_QUOTA", "off")], pairs].concat();
-        let settings = Settings::from_pairs(settings).unwrap();
+    async fn run(settings: Settings, data: Option<TempDir>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (tell_port, port) = oneshot::channel();
         let thread = std::thread::spawn(move || {

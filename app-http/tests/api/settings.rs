@@ -235,9 +235,10 @@ fn the_example_read_as_it_stands_is_the_default() {
 }
 
 #[test]
-fn a_session_outlives_its_first_answer() {
-    let faults = Settings::from_pairs([("SESSION_TTL", "30s"), ("AI_TIMEOUT", "30s")]).unwrap_err().to_string();
-    assert!(faults.contains("SESSION_TTL (environment): must be longer than AI_TIMEOUT"), "{faults}");
+fn a_session_outlives_its_answer_and_the_time_in_which_that_is_stored() {
+    let faults = Settings::from_pairs([("SESSION_TTL", "90s"), ("AI_TIMEOUT", "30s")]).unwrap_err().to_string();
+    assert!(faults.contains("SESSION_TTL (environment): must be more than AI_TIMEOUT and 60s"), "{faults}");
+    assert!(Settings::from_pairs([("SESSION_TTL", "91s"), ("AI_TIMEOUT", "30s")]).is_ok());
 }
 
 #[test]
