@@ -88,7 +88,7 @@ impl Group {
         consumer.subscribe(Topic::ALL.map(|topic| config.topics.name(topic))).await.map_err(failed)?;
         let (ids, answered) = Default::default();
         let group = Self { id, config, consumer, admin: kafka.admin(), listener, ids, answered };
-        _ = group.made_anew(&Topic::ALL.into()).await?;
+        _ = group.made_anew().await?;
         Ok(group)
     }
 
@@ -112,18 +112,18 @@ impl Group {
         named.into_iter().map(|(part, lag)| (part, lag.position)).collect()
     }
 
-    /// Whether each of these topics is another than it was when this was asked last; without those that cannot be told of.
-    pub(crate) async fn made_anew(&self, topics: &BTreeSet<Topic>) -> Result<BTreeMap<Topic, bool>, BackendError> {
-        let names = topics.iter().map(|topic| self.config.topics.name(*topic));
+    /// Whether each topic is another than it was when this was asked last; without those that cannot be told of.
+    pub(crate) async fn made_anew(&self) -> Result<BTreeMap<Topic, bool>, BackendError> {
+        let names = Topic::ALL.map(|topic| self.config.topics.name(topic));
         let options = DescribeTopicsOptions::default().timeout(self.config.call_timeout);
         let described = self.admin.describe_topics(names, options).await.map_err(failed)?;
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        let anew = |topic: &Topic| {
-            let told = described.get(self.config.topics.name(*topic))?.as_ref().ok()?;
-            let before = ids.insert(*topic, told.topic_id);
-            Some((*topic, before.is_some_and(|before| before != told.topic_id)))
+        let anew = |topic: Topic| {
+            let told = described.get(self.config.topics.name(topic))?.as_ref().ok()?;
+            let before = ids.insert(topic, told.topic_id);
+            Some((topic, before.is_some_and(|before| before != told.topic_id)))
         };
-        Ok(topics.iter().filter_map(anew).collect())
+        Ok(Topic::ALL.into_iter().filter_map(anew).collect())
     }
 
     /// Reads a partition again from where its log starts.

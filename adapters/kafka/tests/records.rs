@@ -144,39 +144,6 @@ async fn topics_are_made_once_and_left_as_they_are() {
     member.close().await.unwrap();
 }
 
-/// Until it is gone: what a broker takes before that is gone with it.
-async fn delete(broker: &Broker, topic: &str) {
-    broker.tool(&["topics", "--delete", "--topic", topic]).await;
-    while broker.tool(&["topics", "--list"]).await.lines().any(|line| line == topic) {}
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_was_deleted_is_made_again_and_read_on() {
-    let Some(broker) = broker().await else { return };
-    let (mut config, session) = (common::config(broker), new_session());
-    config.partitions = 1;
-    let bus = open(config.clone());
-    let member = bus.subscribe("group").await.unwrap();
-    // Each time there are fewer than the member has read: its place is behind the end of the new topic.
-    let mut seq = 0;
-    for count in [7, 5, 3, 1] {
-        let events: Vec<Event> = (1..=count).map(|next| question(session, seq + next, "?")).collect();
-        publish(&bus, &events).await;
-        let wanted = seq + count;
-        while seq < wanted {
-            let came = take(&member).await.seq;
-            assert!(came <= seq + 1, "{came} came after {seq}");
-            seq = seq.max(came);
-        }
-        delete(broker, &config.topics.requests).await;
-    }
-    publish(&bus, &[question(session, seq + 1, "?")]).await;
-    let other = bus.subscribe("other").await.unwrap();
-    assert_eq!(take(&other).await.seq, seq + 1, "it begins with the new topic");
-    member.close().await.unwrap();
-    other.close().await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_that_are_added_while_members_run_are_soon_read() {
     let Some(broker) = broker().await else { return };

@@ -72,23 +72,22 @@ impl Member {
         Ok(())
     }
 
-    /// A client whose place is not in the log goes to its end, where nothing is below that it has not read. In a topic that
-    /// was deleted and made again there is.
+    /// The client reads on at the offset that it had, also in a topic that was deleted and made again meanwhile: what is below was
+    /// never read there.
     async fn look_for_anew(&self) -> Result<(), BackendError> {
         let went_back = self.lanes().went_back.clone();
-        if went_back.is_empty() {
-            return Ok(());
-        }
-        let told = self.group.made_anew(&went_back).await?;
+        let told = self.group.made_anew().await?;
         let (anew, same): (Vec<_>, Vec<_>) = told.into_iter().partition(|(_, anew)| *anew);
         self.state.update(|state| state.asked.anew.extend(anew.into_iter().map(|(topic, _)| topic)));
         let mut lanes = self.lanes();
-        for (topic, _) in same {
-            lanes.went_back.remove(&topic);
+        for (topic, _) in same.iter().filter(|(topic, _)| went_back.contains(topic)) {
+            lanes.went_back.remove(topic);
         }
         drop(lanes);
-        // What was not committed before this was known.
-        self.dirty.notify_one();
+        if !went_back.is_empty() {
+            // What was not committed before this was known.
+            self.dirty.notify_one();
+        }
         Ok(())
     }
 
