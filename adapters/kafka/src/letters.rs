@@ -58,7 +58,8 @@ impl Kafka {
         let bytes = |value: &Option<Bytes>| value.as_ref().map(|value| value.to_vec());
         let given = record.headers.iter().map(|(name, value)| (name.clone(), bytes(value).unwrap_or_default()));
         let mut headers: BTreeMap<String, Vec<u8>> = given.collect();
-        headers.remove(REPLAY_FOR);
+        // What we write there ourselves means something else on a record that another wrote.
+        headers.retain(|name, _| ![REPLAY_FOR, REPLAYED, CUT].contains(&name.as_str()));
         let (partition, offset) = (record.part.number.to_string(), record.offset.to_string());
         let told = [topic, &partition, &offset, reason, &attempts.to_string(), group];
         headers.extend(OURS.iter().zip(told).map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
@@ -124,7 +125,7 @@ impl Kafka {
     async fn crossed_out(&self, from: i64) -> Result<BTreeSet<i64>, BackendError> {
         let mut crossed_out = BTreeSet::new();
         let note = |record: RecordAndOffset| {
-            crossed_out.extend(number(&record.record, REPLAYED).filter(|offset| *offset >= from));
+            crossed_out.extend(marked(&record.record).filter(|offset| *offset >= from));
             ControlFlow::Continue(())
         };
         self.read_letters(from, note).await?;
@@ -161,7 +162,7 @@ impl DeadLetters for Kafka {
         let mut found = None;
         let mut crossed_out = false;
         let note = |record: RecordAndOffset| {
-            crossed_out |= number(&record.record, REPLAYED) == Some(at);
+            crossed_out |= marked(&record.record) == Some(at);
             if record.offset == at {
                 found = Some(record.record);
             }
@@ -219,8 +220,9 @@ fn text(record: &Record, header: &str) -> Option<String> {
     record.headers.get(header).map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
-fn number(record: &Record, header: &str) -> Option<i64> {
-    text(record, header)?.parse().ok()
+/// The letter that a marker crosses out. What has a reason is a letter itself.
+fn marked(record: &Record) -> Option<i64> {
+    text(record, REPLAYED).filter(|_| !record.headers.contains_key(REASON))?.parse().ok()
 }
 
 /// Ids have a fixed length, so that they sort as numbers do.

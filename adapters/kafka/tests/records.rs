@@ -145,6 +145,31 @@ async fn topics_are_made_once_and_left_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_with_the_headers_of_a_marker_hides_no_letter() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    config.partitions = 1;
+    let (bus, producer) = (open(config.clone()), producer(broker).await);
+    let member = bus.subscribe("group").await.unwrap();
+    let record = |value: &'static str| Record::new(config.topics.requests.clone(), value);
+    // It would cross out the letter before it and its own, and have none of its bytes.
+    let poison = record("poison").header("dlq-replayed", "0").header("dlq-replayed", "1").header("dlq-cut", "1");
+    for record in [record("garbage"), poison] {
+        _ = producer.send(record).await.unwrap();
+        let held = next(&member).await;
+        assert_eq!(member.park(&held.id, "a test", 1).await.unwrap(), Acked::Done);
+    }
+    let list = async || bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
+    let letters = list().await;
+    let told: Vec<_> = letters.iter().map(|letter| (&*letter.raw, &*letter.reason)).collect();
+    assert_eq!(told, [(&b"garbage"[..], "a test"), (b"poison", "a test")]);
+    assert_eq!(bus.replay(&letters[1].id).await.unwrap(), Replay::Queued);
+    assert_eq!(list().await, letters[..1]);
+    assert!(next(&member).await.event.is_err(), "it comes again");
+    member.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn partitions_that_are_added_while_members_run_are_soon_read() {
     let Some(broker) = broker().await else { return };
     let (mut config, mut places) = (common::config(broker), BTreeSet::new());
