@@ -2,6 +2,7 @@
 
 mod fault;
 mod offsets;
+mod unreadable;
 
 use crate::config::{GroupProtocol, KafkaConfig, Mechanism, Sasl};
 use crate::lanes::Commit;
@@ -40,6 +41,7 @@ const STABLE: &str = "Stable";
 pub(crate) struct Group {
     id: String,
     config: Arc<KafkaConfig>,
+    kafka: Kafka,
     consumer: Consumer,
     admin: AdminClient,
     listener: Arc<Listener>,
@@ -87,7 +89,7 @@ impl Group {
         let consumer = consumer.build().await.map_err(failed)?;
         consumer.subscribe(Topic::ALL.map(|topic| config.topics.name(topic))).await.map_err(failed)?;
         let (ids, answered) = Default::default();
-        let group = Self { id, config, consumer, admin: kafka.admin(), listener, ids, answered };
+        let group = Self { id, config, consumer, admin: kafka.admin(), kafka, listener, ids, answered };
         _ = group.made_anew().await?;
         Ok(group)
     }
@@ -99,8 +101,10 @@ impl Group {
 
     /// The next records; none after a while without. Changes of the group happen within it. A dropped call loses nothing.
     pub(crate) async fn poll(&self) -> Result<Vec<Fetched>, BackendError> {
-        let records = self.consumer.poll(POLL).await.map_err(failed)?;
-        Ok(records.into_iter().filter_map(|record| fetched(&self.config, record)).collect())
+        match self.consumer.poll(POLL).await {
+            Ok(records) => Ok(records.into_iter().filter_map(|record| fetched(&self.config, record)).collect()),
+            Err(error) => self.pass(error).await,
+        }
     }
 
     /// Where each partition is read on: all before has been handed out.
@@ -245,7 +249,7 @@ fn part_of(config: &KafkaConfig, named: &TopicPartition) -> Option<Part> {
 fn fetched(config: &KafkaConfig, record: ConsumerRecord) -> Option<Fetched> {
     let part = Part { number: record.partition, topic: config.topics.topic(&record.topic)? };
     let ConsumerRecord { offset, timestamp: at, key, value, headers, .. } = record;
-    Some(Fetched { part, offset, life: 0, at, key, value, headers }.dated())
+    Some(Fetched { part, offset, life: 0, at, key, value, headers, unreadable: None }.dated())
 }
 
 fn security(config: &KafkaConfig) -> AuthConfig {

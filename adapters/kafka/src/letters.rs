@@ -26,8 +26,9 @@ const ATTEMPTS: &str = "dlq-attempts";
 const GROUP: &str = "dlq-group";
 /// A cut letter has no longer key and reason, which may hold parts of the record.
 const LONG: usize = 1000;
-/// On a letter without the record's bytes: how many they were.
+/// On a letter without the record's bytes: how many they were, or that it stands for a whole batch.
 const CUT: &str = "dlq-cut";
+const BATCH: &str = "batch";
 const REPLAYED: &str = "dlq-replayed";
 const OURS: [&str; 6] = [TOPIC, PARTITION, OFFSET, REASON, ATTEMPTS, GROUP];
 
@@ -60,6 +61,9 @@ impl Kafka {
         let mut headers: BTreeMap<String, Vec<u8>> = given.collect();
         // What we write there ourselves means something else on a record that another wrote.
         headers.retain(|name, _| ![REPLAY_FOR, REPLAYED, CUT].contains(&name.as_str()));
+        if record.unreadable.is_some() {
+            headers.insert(CUT.to_owned(), BATCH.into());
+        }
         let (partition, offset) = (record.part.number.to_string(), record.offset.to_string());
         let told = [topic, &partition, &offset, reason, &attempts.to_string(), group];
         headers.extend(OURS.iter().zip(told).map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
@@ -209,7 +213,10 @@ fn letter(RecordAndOffset { record, offset }: RecordAndOffset) -> Option<DeadLet
     let (group, mut reason) = (text(&record, GROUP).unwrap_or_default(), text(&record, REASON)?);
     if let Some(length) = text(&record, CUT) {
         let place = [TOPIC, PARTITION, OFFSET].map(|header| text(&record, header).unwrap_or_default()).join(" ");
-        reason += &format!("; its {length} bytes are too many for a dead letter, see {place}");
+        reason += &match length == BATCH {
+            true => format!("; see {place}"),
+            false => format!("; its {length} bytes are too many for a dead letter, see {place}"),
+        };
     }
     let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
     let raw = record.value.unwrap_or_default();

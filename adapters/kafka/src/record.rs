@@ -52,11 +52,16 @@ pub(crate) struct Fetched {
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Vec<(String, Option<Bytes>)>,
+    /// It stands for a whole batch, at the last offset of that, of which nothing can be read: why not.
+    pub(crate) unreadable: Option<String>,
 }
 
 impl Fetched {
     /// The event that it tells of.
     pub(crate) fn event(&self) -> Result<Event, Malformed> {
+        if let Some(why) = &self.unreadable {
+            return Err(Malformed::Other(why.clone()));
+        }
         let json = self.value.as_deref().ok_or_else(|| Malformed::Other("it has no value".to_owned()))?;
         let request_id = || self.header(REQUEST_ID).and_then(|id| RequestId::parse(id).ok());
         match Event::from_json(json, request_id()) {
@@ -127,6 +132,7 @@ mod tests {
             key: None,
             value: Some(value.to_owned().into()),
             headers: Vec::new(),
+            unreadable: None,
         }
     }
 

@@ -1,12 +1,14 @@
 //! What happens to a log, or to a member, that its reader cannot expect: nothing is lost without a word.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
-use chatcore::event::Event;
-use chatcore::port::EventBus;
+use chatcore::event::{Event, Malformed};
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Replay};
 use common::{Broker, broker, new_session, next, open, publish, question, take};
+use krafka::__private::util::crc32c;
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -70,4 +72,69 @@ async fn a_topic_that_was_made_again_with_more_in_it_is_read_from_its_start() {
     };
     assert!(timeout(Duration::from_secs(30), read).await.is_ok(), "of the new topic these were read: {seen:?}");
     member.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_cannot_be_read_is_a_dead_letter_and_its_partition_goes_on() {
+    let Some(broker) = broker().await else { return };
+    let (mut config, session) = (common::config(broker), new_session());
+    config.partitions = 1;
+    let (bus, topic) = (open(config.clone()), &*config.topics.requests);
+    let of = |seq: u64, text: &str| question(session, seq, text);
+    publish(&bus, &[of(1, "?")]).await;
+    publish(&bus, &[of(2, "first"), of(3, "damaged")]).await;
+    publish(&bus, &[of(4, "second"), of(5, "?")]).await;
+    publish(&bus, &[of(6, "?")]).await;
+    damage(broker, topic);
+    let member = bus.subscribe("group").await.unwrap();
+    let (mut read, mut unreadable) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let delivery = next(&member).await;
+        match delivery.event {
+            Ok(event) => {
+                read.push(event.seq);
+                assert_eq!(member.ack(&delivery.id).await.unwrap(), Acked::Done);
+            }
+            Err(Malformed::Other(why)) => {
+                assert_eq!(member.park(&delivery.id, &why, 1).await.unwrap(), Acked::Done);
+                unreadable.push((delivery.place.offset, why));
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(read, [1, 6]);
+    let letters = bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
+    assert_eq!((letters.len(), unreadable.len()), (2, 2));
+    for ((letter, (offset, why)), (first, last)) in letters.iter().zip(unreadable).zip([(1, 2), (3, 4)]) {
+        assert_eq!((offset, &*letter.raw), (last, &b""[..]));
+        assert!(why.starts_with(&format!("the batch from offset {first} to {last} cannot be read: ")), "{why}");
+        assert_eq!(letter.reason, format!("{why}; see {topic} 0 {last}"));
+        assert_eq!(bus.replay(&letter.id).await.unwrap(), Replay::NotFound, "there is nothing in it to give back");
+    }
+    member.close().await.unwrap();
+    // All of it is committed.
+    publish(&bus, &[of(7, "?")]).await;
+    let other = bus.subscribe("group").await.unwrap();
+    assert_eq!(take(&other).await.seq, 7);
+    other.close().await.unwrap();
+}
+
+/// The second batch of the log does not fit its checksum any more. The third does, and says that it is compressed.
+fn damage(broker: &Broker, topic: &str) {
+    let path = broker.dir.join(format!("data/{topic}-0/00000000000000000000.log"));
+    let mut log = fs::read(&path).unwrap();
+    let mut starts = vec![0];
+    while let Some(length) = log.get(starts[starts.len() - 1] + 8..).and_then(|rest| rest.first_chunk()) {
+        starts.push(starts[starts.len() - 1] + 12 + u32::from_be_bytes(*length) as usize);
+    }
+    let (second, third) = (starts[1], starts[2]);
+    log[third - 1] ^= 1;
+    let batch = &mut log[third..starts[3]];
+    batch[22] |= 1;
+    let checksum = crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&checksum.to_be_bytes());
+    assert!(second < third && starts.len() == 5, "four batches: {starts:?}");
+    // In its place, since the broker has it open.
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    std::io::Write::write_all(&mut file, &log).unwrap();
 }

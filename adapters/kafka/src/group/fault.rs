@@ -11,12 +11,12 @@ pub(super) fn failed(error: KrafkaError) -> BackendError {
     }
 }
 
-/// Whether somebody has to give a right, or mend a setting or what lies in a topic. The client calls more than that not
-/// retriable, also what the next rebalance mends.
+/// Whether somebody has to give a right, or mend a setting. The client calls more than that not retriable, also what the next
+/// rebalance mends.
 fn lasts(error: &KrafkaError) -> bool {
     match error {
         KrafkaError::Config { .. } => true,
-        // No version that both know; or a batch that cannot be read, at which its partition stands.
+        // No version that both know.
         KrafkaError::Protocol { kind, .. } => !kind.is_retriable(),
         KrafkaError::Broker { code, .. } => matches!(
             code,
@@ -43,9 +43,8 @@ mod tests {
     fn what_somebody_has_to_mend_is_told_from_what_passes() {
         let broker = |code| KrafkaError::broker(code, "");
         let no_version = KrafkaError::protocol_kind(ProtocolErrorKind::UnknownApiVersion, "");
-        let damaged = KrafkaError::protocol_kind(ProtocolErrorKind::CrcMismatch, "");
         let no_right = [ErrorCode::GroupAuthorizationFailed, ErrorCode::TopicAuthorizationFailed].map(broker);
-        for error in [no_version, damaged, broker(ErrorCode::UnsupportedVersion)].into_iter().chain(no_right) {
+        for error in [no_version, broker(ErrorCode::UnsupportedVersion)].into_iter().chain(no_right) {
             assert!(!failed(error.clone()).may_pass(), "{error}");
         }
         let rebalance = [ErrorCode::RebalanceInProgress, ErrorCode::IllegalGeneration, ErrorCode::UnknownMemberId];

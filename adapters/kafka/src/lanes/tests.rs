@@ -13,7 +13,7 @@ const ASKED: Topic = Topic::Requests;
 fn record(topic: Topic, offset: i64, key: &str, seq: u64) -> Fetched {
     let headers = vec![("event-id".to_owned(), Some(format!("{key}-{seq}").into()))];
     let (key, value) = (Some(key.to_owned().into()), Some("value".into()));
-    Fetched { part: part(topic), offset, life: 0, at: offset, key, value, headers }
+    Fetched { part: part(topic), offset, life: 0, at: offset, key, value, headers, unreadable: None }
 }
 
 fn with(topics: &[Topic]) -> Lanes {
