@@ -9,6 +9,7 @@ use crate::lanes::Commit;
 use crate::member::Member;
 use crate::record::Fetched;
 use crate::topic::{Part, Topic};
+use bytes::Bytes;
 use chatcore::error::BackendError;
 use fault::failed;
 use krafka::admin::{AdminClient, DescribeConsumerGroupsOptions, DescribeTopicsOptions};
@@ -249,7 +250,14 @@ fn part_of(config: &KafkaConfig, named: &TopicPartition) -> Option<Part> {
 fn fetched(config: &KafkaConfig, record: ConsumerRecord) -> Option<Fetched> {
     let part = Part { number: record.partition, topic: config.topics.topic(&record.topic)? };
     let ConsumerRecord { offset, timestamp: at, key, value, headers, .. } = record;
+    let (key, value) = (key.map(own), value.map(own));
+    let headers = headers.into_iter().map(|(name, value)| (name, value.map(own))).collect();
     Some(Fetched { part, offset, life: 0, at, key, value, headers, unreadable: None }.dated())
+}
+
+/// The client gives slices of all that a broker answered: a record that waits would keep megabytes.
+fn own(bytes: Bytes) -> Bytes {
+    Bytes::copy_from_slice(&bytes)
 }
 
 fn security(config: &KafkaConfig) -> AuthConfig {
@@ -271,5 +279,22 @@ fn security(config: &KafkaConfig) -> AuthConfig {
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_waits_keeps_nothing_of_those_that_were_fetched_with_it() {
+        let fetch = Bytes::from(vec![b'x'; 1 << 20]);
+        let slice = |at: usize| Some(fetch.slice(at..at + 10));
+        let config = KafkaConfig::new(Vec::new());
+        let mut record = ConsumerRecord::new(&*config.topics.requests, 0, 7, slice(0), slice(10));
+        record.headers.push(("name".to_owned(), slice(20)));
+        let waits = fetched(&config, record).unwrap();
+        assert_eq!((&waits.key, &waits.value, &waits.headers[0].1), (&slice(0), &slice(10), &slice(20)));
+        assert!(fetch.is_unique(), "{waits:?}");
     }
 }
