@@ -100,10 +100,20 @@ impl Member {
             commits: Turns::default(),
         });
         member.group.tell(&member);
-        runtime.spawn(Box::pin(member.clone().read()));
-        runtime.spawn(Box::pin(member.clone().commit()));
-        runtime.spawn(Box::pin(member.clone().watch()));
+        member.spawn("reads", member.clone().read());
+        member.spawn("commits", member.clone().commit());
+        member.spawn("watches", member.clone().watch());
         member
+    }
+
+    /// Starts a task, with which the member ends where it does not come to its end.
+    fn spawn(self: &Arc<Self>, does: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let member = self.clone();
+        self.runtime.spawn(Box::pin(async move {
+            let mut guard = Guard { member: &member, does, done: false };
+            task.await;
+            guard.done = true;
+        }));
     }
 
     pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -183,21 +193,20 @@ impl Member {
     }
 
     async fn read(self: Arc<Self>) {
-        let _guard = Guard(&self);
         let now = self.runtime.elapsed();
         let mut polls = Polls { looked: now, well: now, told: None };
         while !self.ended() {
             let ended = pin!(self.state.wait(|state| state.end));
             select(ended, pin!(self.step(&mut polls))).await;
         }
+        let mut left = Err(BackendError::later(NAME, "the member has ended; the log says why"));
         if self.state.read(|state| state.end) == Some(End::Closed) {
-            let left = self.leave().await;
+            left = self.leave().await;
             let mut lanes = self.lanes();
             let parts = lanes.assigned();
             _ = lanes.release(&parts);
-            drop(lanes);
-            self.state.update(|state| state.left = Some(left));
         }
+        self.state.update(|state| _ = state.left.get_or_insert(left));
     }
 
     async fn step(self: &Arc<Self>, polls: &mut Polls) {
@@ -312,13 +321,22 @@ impl Member {
     }
 }
 
-/// When the task that reads ends, also by a panic, nobody waits for it any longer.
-struct Guard<'a>(&'a Member);
+/// A task at work. Where it panics the member ends, and nobody waits for it any longer.
+struct Guard<'a> {
+    member: &'a Member,
+    does: &'static str,
+    done: bool,
+}
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        let ended = || Err(BackendError::later(NAME, "the task that reads has ended"));
-        self.0.end(End::Dropped);
-        self.0.state.update(|state| _ = state.left.get_or_insert_with(ended));
+        if self.done {
+            return;
+        }
+        let Self { member, does, .. } = self;
+        tracing::error!(group = member.name, "the member ends, since its task that {does} broke off");
+        let left = Err(BackendError::later(NAME, format!("the task that {does} broke off")));
+        member.state.update(|state| _ = state.left.get_or_insert(left));
+        member.end(End::Dropped);
     }
 }

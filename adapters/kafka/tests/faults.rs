@@ -4,13 +4,20 @@
 mod common;
 
 use chatcore::event::{Event, Malformed};
-use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Replay};
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Replay, Runtime};
+use chatcore_kafka::Kafka;
+use chatcore_ports::tokio::TokioRuntime;
 use common::{Broker, broker, new_session, next, open, publish, question, take};
+use futures_util::future::BoxFuture;
 use krafka::__private::util::crc32c;
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 /// Until it is gone: what a broker takes before that is gone with it.
 async fn delete(broker: &Broker, topic: &str) {
@@ -137,4 +144,54 @@ fn damage(broker: &Broker, topic: &str) {
     // In its place, since the broker has it open.
     let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
     std::io::Write::write_all(&mut file, &log).unwrap();
+}
+
+/// Once it is armed, whoever is to sleep for this long falls over.
+#[derive(Debug)]
+struct Trap {
+    real: TokioRuntime,
+    time: Duration,
+    armed: AtomicBool,
+}
+
+impl Runtime for Trap {
+    fn now(&self) -> OffsetDateTime {
+        self.real.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.real.elapsed()
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        assert!(time != self.time || !self.armed.load(Ordering::Relaxed), "it falls over");
+        self.real.sleep(time)
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.real.spawn(task);
+    }
+
+    fn new_id(&self) -> Uuid {
+        self.real.new_id()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_ends_when_one_of_its_tasks_falls_over() {
+    let Some(broker) = broker().await else { return };
+    // Before a commit, and between two looks around.
+    for time in [Duration::from_millis(20), Duration::from_secs(1)] {
+        let trap = Arc::new(Trap { real: TokioRuntime::current(), time, armed: AtomicBool::new(false) });
+        let bus = Kafka::open(common::config(broker), trap.clone()).unwrap();
+        let member = bus.subscribe("group").await.unwrap();
+        let events = [1, 2].map(|seq| question(new_session(), seq, "?"));
+        publish(&bus, &events[..1]).await;
+        let held = next(&member).await;
+        trap.armed.store(true, Ordering::Relaxed);
+        assert_eq!(member.ack(&held.id).await.unwrap(), Acked::Done);
+        let ended = timeout(Duration::from_secs(10), member.next()).await;
+        assert!(matches!(ended, Ok(Ok(None))), "{time:?}: {ended:?}");
+        assert!(member.close().await.is_err(), "{time:?}: it did not leave the group");
+    }
 }

@@ -47,7 +47,7 @@ impl Member {
         let ends = self.group.ends_soon(&asked).await;
         if self.silent.note(&asked, &ends) {
             tracing::debug!(group = self.name, "where some partitions end is not told in time, and is asked beside");
-            self.runtime.spawn(Box::pin(self.clone().listen()));
+            self.spawn("asks where partitions end", self.clone().listen());
         }
         ends
     }
