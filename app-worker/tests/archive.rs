@@ -1,14 +1,14 @@
 //! The archive: what stands in its files, and that it stands there once.
-#![expect(clippy::unwrap_used, reason = "a test may")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
-use app_worker::handlers::{Archive, ArchiveConfig};
+use app_worker::handlers::archive::{Archive, ArchiveConfig, REMEMBERED};
 use chatcore::consume::EventHandler;
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{SessionId, UserId};
 use chatcore::owner::Owner;
 use chatcore::port::{Place, Runtime};
 use chatcore_ports::tokio::TokioRuntime;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, Either, join_all, select};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -183,6 +183,20 @@ async fn workers_that_share_a_directory_write_each_event_once() {
     let mut offsets = offsets(dir.path());
     offsets.sort_unstable();
     assert_eq!(offsets, (1..=60).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_partition_whose_files_are_read_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |offset: usize| format!("{{\"offset\":{offset},\"event\":{{\"event_id\":\"x\"}}}}\n");
+    fs::write(dir.path().join(FIRST), (0..REMEMBERED).map(line).collect::<String>()).unwrap();
+    let archive = archive(dir.path(), 1 << 30, Calendar::new(DAY));
+    let other = Place { partition: 3, ..place(1) };
+    let (event, place) = (event(1), place(1 << 20));
+    match select(archive.handle(&event, &place), archive.handle(&event, &other)).await {
+        Either::Right((done, first)) => assert_eq!((done, first.await), (Ok(()), Ok(()))),
+        Either::Left(_) => panic!("it waited for {REMEMBERED} lines of another"),
+    }
 }
 
 #[tokio::test]

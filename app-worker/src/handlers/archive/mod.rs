@@ -30,10 +30,12 @@ use async_trait::async_trait;
 use chatcore::consume::EventHandler;
 use chatcore::event::Event;
 use chatcore::port::{Place, Runtime};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SendError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use writer::{Line, Writer};
@@ -50,31 +52,49 @@ pub struct ArchiveConfig {
     pub max_bytes: u64,
 }
 
-/// Keeps each event in files. One thread writes for all lanes, so that they share the waiting for the disk.
+/// Keeps each event in files. One thread writes for all lanes of a partition, so that they share the waiting for the disk, and
+/// no partition waits for what another has to read.
 #[derive(Debug)]
 pub struct Archive {
+    config: ArchiveConfig,
     runtime: Arc<dyn Runtime>,
-    lines: Sender<Line>,
+    writers: Mutex<BTreeMap<(String, u32), Sender<Line>>>,
 }
 
 impl Archive {
     /// Opens the directory. Blocks for a moment.
     ///
     /// # Errors
-    /// The directory cannot be made or has no locks, or the system gives no thread.
+    /// The directory cannot be made or has no locks.
     pub fn open(config: ArchiveConfig, runtime: Arc<dyn Runtime>) -> io::Result<Self> {
         files::prepare(&config.dir)?;
-        let (lines, to_write) = channel();
-        let writer = Writer::new(config, runtime.clone());
-        std::thread::Builder::new().name("archive".into()).spawn(move || writer.run(&to_write))?;
-        Ok(Self { runtime, lines })
+        Ok(Self { config, runtime, writers: Mutex::default() })
     }
 
     /// Is done when the line is on the disk.
     async fn write(&self, event: &Event, place: &Place) -> Result<(), String> {
         let (tell, told) = oneshot::channel();
-        self.lines.send(Line::new(event, place, tell)).map_err(|error| error.to_string())?;
+        self.send(place, Line::new(event, place, tell)).map_err(|error| error.to_string())?;
         told.await.map_err(|error| error.to_string())?
+    }
+
+    /// To the partition's thread, which begins with its first line, and anew where it broke off.
+    fn send(&self, place: &Place, line: Line) -> io::Result<()> {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (topic, partition) = (place.topic.clone(), place.partition);
+        let Err(SendError(line)) = (match writers.get(&(topic.clone(), partition)) {
+            Some(lines) => lines.send(line),
+            None => Err(SendError(line)),
+        }) else {
+            return Ok(());
+        };
+        let (lines, to_write) = channel();
+        let (config, runtime) = (self.config.clone(), self.runtime.clone());
+        let writer = Writer { config, runtime, topic: topic.clone(), partition, part: None };
+        thread::Builder::new().name("archive".into()).spawn(move || writer.run(&to_write))?;
+        lines.send(line).map_err(io::Error::other)?;
+        writers.insert((topic, partition), lines);
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The thread that writes for all lanes: what waits for one partition shares a write and a wait for the disk.
+//! The thread that writes for all lanes of a partition: what waits there shares a write and a wait for the disk.
 
 use super::ArchiveConfig;
 use super::files::Folder;
@@ -7,10 +7,7 @@ use super::remembered::Mark;
 use chatcore::event::Event;
 use chatcore::port::{Place, Runtime};
 use chatcore::stamp::rfc3339;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io;
-use std::mem::take;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -20,11 +17,12 @@ use tokio::sync::oneshot;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 /// From when on it says that it waits for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After so long without a line it forgets what stands in the files: the partition may be another worker's now.
+const IDLE: Duration = Duration::from_secs(600);
 
 /// A line, and who waits for it to be on the disk.
 #[derive(Debug)]
 pub(super) struct Line {
-    part: (String, u32),
     record: Record,
     tell: oneshot::Sender<Result<(), String>>,
 }
@@ -36,99 +34,115 @@ impl Line {
         let event_json = event.to_json();
         let text =
             format!("{{\"topic\":\"{topic}\",\"partition\":{partition},\"offset\":{offset},\"event\":{event_json}}}\n");
-        let record = Record { mark: Mark::new(*offset, &event.id().to_string()), text };
-        Self { part: (topic.clone(), *partition), record, tell }
+        Self { record: Record { mark: Mark::new(*offset, &event.id().to_string()), text }, tell }
     }
 }
 
 /// The thread's state.
 #[derive(Debug)]
 pub(super) struct Writer {
-    config: ArchiveConfig,
-    runtime: Arc<dyn Runtime>,
-    parts: BTreeMap<(String, u32), Part>,
-    waiting: BTreeMap<(String, u32), Waiting>,
-}
-
-/// Lines of one partition.
-#[derive(Debug)]
-struct Waiting {
-    lines: Vec<Line>,
-    since: Duration,
-    told: bool,
+    pub(super) config: ArchiveConfig,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) topic: String,
+    pub(super) partition: u32,
+    /// None before the first line, after an error, and after a while without a line.
+    pub(super) part: Option<Part>,
 }
 
 impl Writer {
-    pub(super) fn new(config: ArchiveConfig, runtime: Arc<dyn Runtime>) -> Self {
-        Self { config, runtime, parts: BTreeMap::new(), waiting: BTreeMap::new() }
-    }
-
     /// Works until nobody can send any more.
     pub(super) fn run(mut self, lines: &Receiver<Line>) {
-        while self.gather(lines) {
-            for (key, waiting) in take(&mut self.waiting) {
-                self.work_off(key, waiting);
-            }
-        }
+        while self.turn(lines, IDLE) {}
     }
 
-    /// Takes all lines that are there; waits for the first of them, but not long where others wait for a lock.
-    fn gather(&mut self, lines: &Receiver<Line>) -> bool {
-        let first = if self.waiting.is_empty() {
-            lines.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            lines.recv_timeout(LOCK_PAUSE)
-        };
-        match first {
-            Ok(line) => self.queue(line),
-            Err(RecvTimeoutError::Timeout) => {}
+    /// Writes all lines that are there; waits for the first of them. Answers whether there may be more.
+    fn turn(&mut self, lines: &Receiver<Line>, idle: Duration) -> bool {
+        let mut waiting = match lines.recv_timeout(idle) {
+            Ok(line) => vec![line],
+            Err(RecvTimeoutError::Timeout) => {
+                self.part = None;
+                return true;
+            }
             Err(RecvTimeoutError::Disconnected) => return false,
-        }
-        lines.try_iter().for_each(|line| self.queue(line));
-        true
-    }
-
-    fn queue(&mut self, line: Line) {
-        let since = self.runtime.elapsed();
-        let new = || Waiting { lines: Vec::new(), since, told: false };
-        self.waiting.entry(line.part.clone()).or_insert_with(new).lines.push(line);
-    }
-
-    fn work_off(&mut self, key: (String, u32), mut waiting: Waiting) {
-        match self.append(&key, &waiting.lines) {
-            Ok(Appended::Busy) => {
-                if !waiting.told && self.runtime.elapsed() > waiting.since + PATIENCE {
-                    tracing::warn!(topic = key.0, partition = key.1, "another worker holds the lock of the archive");
-                    waiting.told = true;
+        };
+        let (since, mut told) = (self.runtime.elapsed(), false);
+        loop {
+            waiting.extend(lines.try_iter());
+            match self.append(&waiting) {
+                Ok(Appended::Busy) => {
+                    if !told && self.runtime.elapsed() > since + PATIENCE {
+                        let Self { topic, partition, .. } = self;
+                        tracing::warn!(topic, partition, "another worker holds the lock of the archive");
+                        told = true;
+                    }
+                    match lines.recv_timeout(LOCK_PAUSE) {
+                        Ok(line) => waiting.push(line),
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => return false,
+                    }
                 }
-                self.waiting.insert(key, waiting);
-            }
-            Ok(Appended::Done) => answer(waiting.lines, &Ok(())),
-            Err(error) => {
-                self.parts.remove(&key);
-                answer(waiting.lines, &Err(error.to_string()));
+                Ok(Appended::Done) => return answer(waiting, &Ok(())),
+                Err(error) => {
+                    self.part = None;
+                    return answer(waiting, &Err(error.to_string()));
+                }
             }
         }
     }
 
-    fn append(&mut self, key: &(String, u32), lines: &[Line]) -> io::Result<Appended> {
+    fn append(&mut self, lines: &[Line]) -> io::Result<Appended> {
         let mut today = rfc3339(self.runtime.now());
         today.truncate("2025-01-31".len());
         let cut = Cut { today, max_bytes: self.config.max_bytes };
-        let part = match self.parts.entry(key.clone()) {
-            Entry::Occupied(part) => part.into_mut(),
-            Entry::Vacant(place) => {
-                let folder = Folder::new(&self.config.dir, &key.0, key.1);
-                place.insert(Part::open(folder, self.runtime.new_id().to_string())?)
+        let part = match &mut self.part {
+            Some(part) => part,
+            None => {
+                let folder = Folder::new(&self.config.dir, &self.topic, self.partition);
+                self.part.insert(Part::open(folder, self.runtime.new_id().to_string())?)
             }
         };
         part.append(lines.iter().map(|line| &line.record), &cut)
     }
 }
 
-fn answer(lines: Vec<Line>, done: &Result<(), String>) {
+fn answer(lines: Vec<Line>, done: &Result<(), String>) -> bool {
     for line in lines {
         // Who waited for it may have been told to stop.
         let _ = line.tell.send(done.clone());
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatcore::event::EventBody;
+    use chatcore::id::UserId;
+    use chatcore::owner::Owner;
+    use chatcore_ports::tokio::TokioRuntime;
+    use std::sync::mpsc::channel;
+
+    #[tokio::test]
+    async fn what_stands_in_the_files_is_forgotten_after_a_while_and_read_again() {
+        let (dir, runtime) = (tempfile::tempdir().unwrap(), Arc::new(TokioRuntime::current()));
+        let (session, owner) = (runtime.new_id().into(), Owner::User(UserId::parse("u").unwrap()));
+        let event =
+            Event { session, owner, seq: 1, at: runtime.now(), request_id: None, body: EventBody::SessionDeleted };
+        let place = Place { topic: "chat-sessions".into(), partition: 0, offset: 1 };
+        let config = ArchiveConfig { dir: dir.path().to_owned(), max_bytes: 1 << 20 };
+        let mut writer = Writer { config, runtime, topic: place.topic.clone(), partition: 0, part: None };
+        let (send, lines) = channel();
+        for _ in 0..2 {
+            let (tell, told) = oneshot::channel();
+            send.send(Line::new(&event, &place, tell)).unwrap();
+            assert!(writer.turn(&lines, Duration::ZERO) && writer.part.is_some());
+            assert_eq!(told.await.unwrap(), Ok(()));
+            assert!(writer.turn(&lines, Duration::ZERO) && writer.part.is_none(), "nobody knows that it comes again");
+        }
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()));
+        assert_eq!(
+            files.map(|text| text.unwrap().lines().filter(|line| line.contains("event_id")).count()).sum::<usize>(),
+            1
+        );
     }
 }
