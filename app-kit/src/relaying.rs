@@ -2,7 +2,9 @@
 
 use chatcore::port::{EventBus, Outbox, Runtime};
 use chatcore::relay::Relay;
+use futures_util::FutureExt;
 use futures_util::future::join;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +43,12 @@ impl Relaying {
 
     /// Moves events, for ever; it may be dropped at any point. What is left for later comes again.
     pub async fn run(self) {
-        let relay = Relay::new(self.outbox, self.bus.clone(), self.runtime, BATCH, WAIT);
-        join(ready(&*self.bus), run(relay)).await;
+        loop {
+            let relay = Relay::new(self.outbox.clone(), self.bus.clone(), self.runtime.clone(), BATCH, WAIT);
+            _ = AssertUnwindSafe(join(ready(&*self.bus), run(relay))).catch_unwind().await;
+            tracing::error!("the relay panicked, and begins anew");
+            tokio::time::sleep(Pauses::LONGEST).await;
+        }
     }
 }
 
@@ -65,5 +71,56 @@ async fn run(mut relay: Relay) {
                 pauses.next().await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use chatcore::error::BackendError;
+    use chatcore::event::Event;
+    use chatcore::port::{Backlog, Claimed, EntryId, Mark, Published, Settled, Subscription};
+    use chatcore_ports::tokio::TokioRuntime;
+    use futures_util::future::pending;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// It falls over when it is asked for the first time, and then has nothing.
+    #[derive(Debug, Default)]
+    struct Fragile(AtomicUsize);
+
+    #[async_trait]
+    impl Outbox for Fragile {
+        async fn claim_behind(&self, _: &Mark, _: usize, _: Duration) -> Result<Claimed, BackendError> {
+            assert_ne!(self.0.fetch_add(1, Ordering::SeqCst), 0, "it falls over");
+            pending().await
+        }
+
+        async fn settle(&self, _: &[(EntryId, Settled)]) -> Result<(), BackendError> {
+            Ok(())
+        }
+
+        async fn backlog(&self) -> Result<Backlog, BackendError> {
+            Ok(Backlog::default())
+        }
+    }
+
+    #[async_trait]
+    impl EventBus for Fragile {
+        async fn publish(&self, _: &[Event]) -> Result<Vec<Published>, BackendError> {
+            Ok(Vec::new())
+        }
+
+        async fn subscribe(&self, _: &str) -> Result<Arc<dyn Subscription>, BackendError> {
+            pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_that_panics_begins_anew() {
+        let (fragile, runtime) = (Arc::new(Fragile::default()), Arc::new(TokioRuntime::current()));
+        let relay = Relaying::between(fragile.clone(), fragile.clone(), runtime);
+        _ = tokio::time::timeout(Duration::from_secs(10), relay.run()).await;
+        assert_eq!(fragile.0.load(Ordering::SeqCst), 2);
     }
 }
