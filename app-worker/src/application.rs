@@ -59,8 +59,7 @@ impl Application {
         let metrics = Metrics::of_process();
         measured::describe();
         let listener = settings.port.map(|port| listen(&settings.host, port)).transpose()?;
-        let Parts { handlers, bus, group, relay, probes, runtime } = compose::compose(settings).await?;
-        let pulse = Arc::new(Pulse::new(runtime.clone()));
+        let Parts { handlers, pulse, bus, group, relay, probes, runtime } = compose::compose(settings).await?;
         let health = Health { probes, pulse: pulse.clone(), metrics: metrics.clone() };
         let server = listener.map(|listener| health::serve(listener, health)).transpose()?;
         let server = server.map(|server| {
@@ -88,7 +87,7 @@ impl Application {
         };
         let mut ended = Ok(());
         if let Some(subscription) = joined {
-            let sampler = tokio::spawn(sample(subscription.clone(), metrics));
+            let sampler = tokio::spawn(sample(subscription.clone(), pulse.clone(), metrics));
             ended = work.runner(subscription, pulse).run(stop).await;
             sampler.abort();
         }
@@ -136,8 +135,9 @@ fn listen(host: &str, port: u16) -> Result<TcpListener, String> {
 }
 
 /// Asks the bus how much waits, for ever. Not when `/metrics` is asked: who asks often would slow the bus down.
-async fn sample(subscription: Arc<dyn Subscription>, metrics: Option<Metrics>) {
+async fn sample(subscription: Arc<dyn Subscription>, pulse: Arc<Pulse>, metrics: Option<Metrics>) {
     loop {
+        measured::oldest_try(pulse.oldest_try());
         match subscription.lag().await {
             Ok(events) => measured::lag(events),
             Err(error) => tracing::debug!(%error, source = %error.source, "the lag is not known"),

@@ -3,6 +3,7 @@
 use crate::handlers::{Archive, Counters, Log, Webhook};
 use crate::letters::LettersCommand;
 use crate::measured::Measured;
+use crate::pulse::Pulse;
 use crate::settings::{HandlerKind, MongoDbPlace, Settings};
 use app_kit::compose;
 use app_kit::probing::Watched;
@@ -27,6 +28,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 pub struct Parts {
     /// What is done with an event.
     pub handlers: Vec<Arc<dyn EventHandler>>,
+    /// How the loops are, and the handlers.
+    pub pulse: Arc<Pulse>,
     /// Where events come from.
     pub bus: Arc<dyn EventBus>,
     /// The group to be a member of.
@@ -46,9 +49,10 @@ pub struct Parts {
 pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
     let (mut handlers, mut probes, mut relay) = (Vec::new(), Vec::new(), None);
+    let pulse = Arc::new(Pulse::new(runtime.clone()));
     for kind in &settings.handlers {
         let (handler, probe) = handler(kind, &runtime).await?;
-        handlers.push(handler);
+        handlers.push(Arc::new(Measured::new(kind.name(), handler, runtime.clone(), pulse.clone())) as _);
         probes.extend(probe);
     }
     let Bus { events: bus, probe, .. } = Bus::open(settings, &runtime).await?;
@@ -61,7 +65,7 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     let group = settings.store.kafka.as_ref().map_or(GROUP, |kafka| &kafka.group).to_owned();
     let watched = |probe| -> Arc<dyn Probe> { Arc::new(Watched::new(probe, runtime.clone())) };
     let probes = probes.into_iter().map(watched).collect();
-    Ok(Parts { handlers, bus, group, relay, probes, runtime })
+    Ok(Parts { handlers, pulse, bus, group, relay, probes, runtime })
 }
 
 /// What shows without a network of settings that cannot be right, and which ones they are. Called inside a tokio runtime.
@@ -168,7 +172,7 @@ impl Store {
 type Handling = (Arc<dyn EventHandler>, Option<Arc<dyn Probe>>);
 
 async fn handler(kind: &HandlerKind, runtime: &Arc<dyn Runtime>) -> Result<Handling, Failure> {
-    let (handler, probe): Handling = match kind {
+    Ok(match kind {
         HandlerKind::Log => (Arc::new(Log::new(runtime.clone())?), None),
         HandlerKind::Counters => (Arc::new(Counters::new()), None),
         HandlerKind::Archive(config) => {
@@ -178,8 +182,7 @@ async fn handler(kind: &HandlerKind, runtime: &Arc<dyn Runtime>) -> Result<Handl
         }
         HandlerKind::Webhook(config) => (Arc::new(Webhook::new(config.clone(), runtime.clone())?), None),
         HandlerKind::MongoDb(place) => mongodb(place, runtime.clone()).await?,
-    };
-    Ok((Arc::new(Measured::new(kind.name(), handler, runtime.clone())), probe))
+    })
 }
 
 #[cfg(feature = "mongodb")]

@@ -60,7 +60,10 @@ async fn readyz(health: Data<Health>) -> HttpResponse {
     let pulse = &health.pulse;
     let mut ready = !pulse.is_stopping() && pulse.is_well();
     let worker = if pulse.is_stopping() { "stopping" } else { "healthy" };
-    let consumer = if pulse.is_well() { "healthy" } else { "unhealthy" };
+    let mut consumer = if pulse.is_well() { "healthy" } else { "unhealthy" }.to_owned();
+    if let Some(what) = pulse.stalled() {
+        (ready, consumer) = (false, format!("unhealthy, {what}"));
+    }
     let mut text = format!("worker: {worker}\nconsumer: {consumer}\n");
     for (name, found) in look(&health.probes).await {
         ready &= found.serves();
@@ -82,4 +85,62 @@ async fn metrics(health: Data<Health>) -> HttpResponse {
 
 fn lines(status: StatusCode, text: String) -> HttpResponse {
     HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measured::Measured;
+    use actix_web::body::to_bytes;
+    use async_trait::async_trait;
+    use chatcore::consume::EventHandler;
+    use chatcore::event::{Event, EventBody};
+    use chatcore::id::UserId;
+    use chatcore::owner::Owner;
+    use chatcore::port::{Place, Runtime};
+    use chatcore_ports::tokio::TokioRuntime;
+    use futures_util::future::{Either, pending, select};
+    use std::pin::pin;
+    use std::time::Duration;
+    use tokio::time::sleep;
+
+    /// It comes back from no event.
+    #[derive(Debug)]
+    struct Stuck;
+
+    #[async_trait]
+    impl EventHandler for Stuck {
+        async fn handle(&self, _: &Event, _: &Place) -> Result<(), String> {
+            pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_stands_still_is_told_with_its_record() {
+        let runtime = Arc::new(TokioRuntime::current());
+        let pulse = Arc::new(Pulse::new(runtime.clone()));
+        let handler = Measured::new("archive", Arc::new(Stuck), runtime.clone(), pulse.clone());
+        let (session, owner) = (runtime.new_id().into(), Owner::User(UserId::parse("u").unwrap()));
+        let event =
+            Event { session, owner, seq: 1, at: runtime.now(), request_id: None, body: EventBody::SessionDeleted };
+        let place = Place { topic: "chat-sessions".into(), partition: 2, offset: 7 };
+        let told = async |after: u64| {
+            sleep(Duration::from_secs(after)).await;
+            readiness(&pulse).await
+        };
+        let healthy = (200, "worker: healthy\nconsumer: healthy\n".to_owned());
+        let stalled = "worker: healthy\nconsumer: unhealthy, archive stands at chat-sessions 2 7 for 61 s\n".to_owned();
+        match select(handler.handle(&event, &place), pin!(async { (told(59).await, told(2).await) })).await {
+            Either::Right((looks, _)) => assert_eq!(looks, (healthy.clone(), (503, stalled))),
+            Either::Left(_) => unreachable!("it never comes back"),
+        }
+        assert_eq!(told(0).await, healthy);
+    }
+
+    async fn readiness(pulse: &Arc<Pulse>) -> (u16, String) {
+        let health = Health { probes: Vec::new(), pulse: pulse.clone(), metrics: None };
+        let answer = readyz(Data::new(health)).await;
+        let status = answer.status().as_u16();
+        (status, String::from_utf8(to_bytes(answer.into_body()).await.unwrap().to_vec()).unwrap())
+    }
 }
