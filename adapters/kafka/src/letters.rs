@@ -14,6 +14,8 @@ use rskafka::record::{Record, RecordAndOffset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::MutexGuard;
 
 /// The only partition that holds letters.
 const PART: i32 = 0;
@@ -30,6 +32,8 @@ const LONG: usize = 1000;
 const CUT: &str = "dlq-cut";
 const BATCH: &str = "batch";
 const REPLAYED: &str = "dlq-replayed";
+/// So long it counts which letters are crossed out; only what was written since is read again. The topic may be made anew.
+const KNOWN: Duration = Duration::from_secs(60);
 const OURS: [&str; 6] = [TOPIC, PARTITION, OFFSET, REASON, ATTEMPTS, GROUP];
 
 /// Which letters are given back, and to whom.
@@ -41,6 +45,14 @@ pub(crate) enum Replays {
     Of(Arc<str>),
     /// All, to this group.
     To(Arc<str>),
+}
+
+/// Which letters are crossed out, up to an offset of their topic.
+#[derive(Debug, Default)]
+pub(crate) struct CrossedOut {
+    offsets: BTreeSet<i64>,
+    until: i64,
+    since: Duration,
 }
 
 /// What is told of a record that is parked.
@@ -125,15 +137,22 @@ impl Kafka {
         Ok(())
     }
 
-    /// The letters from an offset on that are crossed out.
-    async fn crossed_out(&self, from: i64) -> Result<BTreeSet<i64>, BackendError> {
-        let mut crossed_out = BTreeSet::new();
+    /// The letters that are crossed out. Who goes through them asks again and again, so it is remembered for a while.
+    async fn crossed_out(&self) -> Result<MutexGuard<'_, CrossedOut>, BackendError> {
+        let mut known = self.inner.crossed_out.lock().await;
+        let now = self.inner.runtime.elapsed();
+        if known.until == 0 || now.saturating_sub(known.since) >= KNOWN {
+            *known = CrossedOut { since: now, ..CrossedOut::default() };
+        }
+        let from = known.until;
+        let CrossedOut { offsets, until, .. } = &mut *known;
         let note = |record: RecordAndOffset| {
-            crossed_out.extend(marked(&record.record).filter(|offset| *offset >= from));
+            offsets.extend(marked(&record.record));
+            *until = record.offset + 1;
             ControlFlow::Continue(())
         };
         self.read_letters(from, note).await?;
-        Ok(crossed_out)
+        Ok(known)
     }
 
     fn now_millis(&self) -> i64 {
@@ -145,7 +164,7 @@ impl Kafka {
 impl DeadLetters for Kafka {
     async fn list(&self, page: &DeadLettersPage) -> Result<Vec<DeadLetter>, BackendError> {
         let from = page.after.as_ref().and_then(offset).map_or(0, |after| after.saturating_add(1));
-        let crossed_out = self.crossed_out(from).await?;
+        let crossed_out = self.crossed_out().await?.offsets.range(from..).copied().collect::<BTreeSet<_>>();
         let mut letters = Vec::new();
         if page.limit == 0 {
             return Ok(letters);
@@ -163,16 +182,11 @@ impl DeadLetters for Kafka {
     /// The marker is written last: a crash between the two leaves the letter, and it can be replayed again.
     async fn replay(&self, id: &DeadLetterId) -> Result<Replay, BackendError> {
         let Some(at) = offset(id) else { return Ok(Replay::NotFound) };
-        let mut found = None;
-        let mut crossed_out = false;
-        let note = |record: RecordAndOffset| {
-            crossed_out |= marked(&record.record) == Some(at);
-            if record.offset == at {
-                found = Some(record.record);
-            }
-            ControlFlow::Continue(())
+        let crossed_out = self.crossed_out().await?.offsets.contains(&at);
+        let found = match self.inner.link.fetch_one(&self.inner.config.topics.dlq, PART, at).await {
+            Err(Failed::OutOfRange) => None,
+            fetched => fetched?,
         };
-        self.read_letters(at, note).await?;
         let Some(letter) = found.filter(|_| !crossed_out) else { return Ok(Replay::NotFound) };
         let group = self.heir(&letter)?;
         let Some((topic, partition, record)) = revived(letter, group) else { return Ok(Replay::NotFound) };

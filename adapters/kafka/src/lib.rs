@@ -39,7 +39,7 @@ pub use error::OpenError;
 
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
-use letters::Replays;
+use letters::{CrossedOut, Replays};
 use link::Link;
 use slow::Slow;
 use std::fmt;
@@ -60,6 +60,7 @@ struct Inner {
     runtime: Arc<dyn Runtime>,
     counts: Mutex<Option<Counts>>,
     slow: Slow,
+    crossed_out: Mutex<CrossedOut>,
 }
 
 impl Kafka {
@@ -71,7 +72,8 @@ impl Kafka {
     pub fn open(config: KafkaConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
         config.check()?;
         let link = Link::new(&config, runtime.clone())?;
-        let inner = Inner { config: Arc::new(config), link, runtime, counts: Mutex::default(), slow: Slow::default() };
+        let (counts, slow, crossed_out) = Default::default();
+        let inner = Inner { config: Arc::new(config), link, runtime, counts, slow, crossed_out };
         Ok(Self { inner: Arc::new(inner), replays: Replays::Any })
     }
 

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex as Turns;
 
-/// How many bytes of dead letters are fetched at once.
+/// How many bytes of dead letters are fetched at once, where more than one is wanted.
 const FETCH: i32 = 1 << 20;
 
 /// The client that writes. It connects when it is first used.
@@ -118,8 +118,19 @@ impl Link {
 
     /// Some records from this offset on.
     pub(crate) async fn fetch(&self, topic: &str, number: i32, from: i64) -> Result<Vec<RecordAndOffset>, Failed> {
-        let work = async |client: &PartitionClient| Ok(client.fetch_records(from, 1..FETCH, 100).await?.0);
-        self.at((topic, number), work).await
+        self.fetch_bytes((topic, number), from, FETCH).await
+    }
+
+    /// The record at this offset, if it is there.
+    pub(crate) async fn fetch_one(&self, topic: &str, number: i32, at: i64) -> Result<Option<Record>, Failed> {
+        // A broker gives a whole batch, however large it is.
+        let records = self.fetch_bytes((topic, number), at, 2).await?;
+        Ok(records.into_iter().find(|record| record.offset == at).map(|record| record.record))
+    }
+
+    async fn fetch_bytes(&self, place: (&str, i32), from: i64, bytes: i32) -> Result<Vec<RecordAndOffset>, Failed> {
+        let work = async |client: &PartitionClient| Ok(client.fetch_records(from, 1..bytes, 100).await?.0);
+        self.at(place, work).await
     }
 
     /// Does something with a partition's client. One after the other, so that a partition has one batch in flight.

@@ -11,7 +11,7 @@ use chatcore::message::Role;
 use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Replay, Subscription};
 use chatcore_kafka::{Compression, Kafka, KafkaConfig, Mechanism, Sasl, Tls};
 use chatcore_ports::tokio::TokioRuntime;
-use common::{Broker, broker, either, new_session, next, open, publish, question, take};
+use common::{Broker, answered, broker, either, new_session, next, open, open_line, publish, question, take};
 use krafka::producer::{Producer, Record};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -167,6 +167,34 @@ async fn a_record_with_the_headers_of_a_marker_hides_no_letter() {
     assert_eq!(list().await, letters[..1]);
     assert!(next(&member).await.event.is_err(), "it comes again");
     member.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_letters_are_read_once_however_many_are_given_back() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    let bus = open(config.clone());
+    open_line(broker);
+    config.bootstrap_servers = vec![format!("127.0.0.1:{}", broker.line())];
+    let operator = open(config);
+    let member = bus.subscribe("group").await.unwrap();
+    let events: Vec<_> = (0..200).map(|_| question(new_session(), 1, "?")).collect();
+    publish(&bus, &events).await;
+    for _ in &events {
+        let held = next(&member).await;
+        assert_eq!(member.park(&held.id, "a test", 1).await.unwrap(), Acked::Done);
+    }
+    member.close().await.unwrap();
+    let start = answered();
+    let letters = operator.list(&DeadLettersPage { after: None, limit: 1000 }).await.unwrap();
+    let listed = answered() - start;
+    assert_eq!(letters.len(), events.len());
+    for letter in &letters {
+        assert_eq!(operator.replay(&letter.id).await.unwrap(), Replay::Queued);
+    }
+    let replayed = answered() - start - listed;
+    assert!(replayed < 5 * listed, "{listed} bytes were read to list them, {replayed} to give them back");
+    assert_eq!(operator.list(&DeadLettersPage { after: None, limit: 1 }).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,9 @@
 use super::Broker;
 use chatcore::id::SessionId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Result, Write, copy};
+use std::io::{Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::spawn;
 
@@ -44,6 +45,13 @@ pub(crate) fn lose_no_more(text: &str) {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).remove(text);
 }
 
+/// How many bytes of answers it has carried.
+static ANSWERED: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn answered() -> u64 {
+    ANSWERED.load(Ordering::Relaxed)
+}
+
 /// Opens the line: the broker itself names its end to whoever comes by it.
 pub(crate) fn open_line(broker: &Broker) {
     let (line, port) = (TcpListener::bind(("127.0.0.1", broker.line())).unwrap(), broker.line() - 1);
@@ -61,10 +69,22 @@ fn carry(client: &TcpStream, broker: &TcpStream) -> Result<()> {
     }
     let (mut from, mut to) = (broker.try_clone()?, client.try_clone()?);
     spawn(move || {
-        drop(copy(&mut from, &mut to));
+        drop(answers(&mut from, &mut to));
         to.shutdown(std::net::Shutdown::Both)
     });
     requests(client, broker).and(broker.shutdown(std::net::Shutdown::Both))
+}
+
+fn answers(broker: &mut TcpStream, client: &mut TcpStream) -> Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let length = broker.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        ANSWERED.fetch_add(length as u64, Ordering::Relaxed);
+        client.write_all(&buffer[..length])?;
+    }
 }
 
 /// A request is its length and so many bytes.
