@@ -1,5 +1,5 @@
 //! The archive: what stands in its files, and that it stands there once.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use app_worker::handlers::archive::{Archive, ArchiveConfig, REMEMBERED};
 use chatcore::consume::EventHandler;
