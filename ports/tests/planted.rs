@@ -32,6 +32,7 @@ const TABLE: [(Plant, &str); Plant::ALL.len()] = [
     (Plant::ListByBirth, "sessions_are_listed_newest_first"),
     (Plant::OutboxForgetsOrder, "the_outbox_keeps_each_sessions_order"),
     (Plant::ClaimForgetsMark, "a_claim_goes_on_behind_a_mark"),
+    (Plant::ClaimForgetsBytes, "a_claim_is_bounded_by_bytes_too"),
     (Plant::SettleDropsUnsettled, "nothing_claimed_is_lost"),
 ];
 

@@ -13,7 +13,7 @@ use crate::wakes::{LOOK, Wakes};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::OutboxFull;
-use chatcore::port::{Backlog, Claimed, Entry, EntryId, Mark, Outbox, Settled};
+use chatcore::port::{Backlog, CLAIM_BYTES, Claimed, Entry, EntryId, Mark, Outbox, Settled};
 use deadpool_redis::redis::cmd;
 use futures_util::future::{Either, join_all, select};
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ const LOOK_BEHIND: Duration = Duration::from_millis(100);
 type Places = BTreeMap<Partition, String>;
 
 static SETTLE: Script = Script::with(include_str!("lua/settle.lua"), include_str!("lua/bus/park.lua"));
+static OLDEST: Script = Script::new(include_str!("lua/oldest.lua"));
 static DROPPED: Script = Script::new(include_str!("lua/dropped.lua"));
 
 #[async_trait]
@@ -77,7 +78,7 @@ impl Outbox for Redis {
     async fn backlog(&self) -> Result<Backlog, BackendError> {
         let lengths = self.lengths().await?;
         let heads =
-            lengths.iter().filter(|(_, length)| *length > 0).map(|(partition, _)| self.run(*partition, None, 1));
+            lengths.iter().filter(|(_, length)| *length > 0).map(|(partition, _)| self.run(*partition, None, 1, 1));
         let heads = some(join_all(heads).await)?;
         let oldest = heads.iter().flat_map(|(_, head)| head).filter_map(|head| head.at().ok()).min();
         Ok(Backlog { events: lengths.iter().map(|(_, length)| length).sum(), oldest })
@@ -111,7 +112,8 @@ impl Redis {
         let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed) % lengths.len().max(1);
         lengths.rotate_left(turn);
         let shares = shares(max as u64, &lengths);
-        let heads = shares.iter().map(|(partition, share)| self.run(*partition, behind.get(partition), *share));
+        let bytes = CLAIM_BYTES / shares.len().max(1);
+        let heads = shares.iter().map(|(partition, share)| self.run(*partition, behind.get(partition), *share, bytes));
         let heads = some(join_all(heads).await)?;
         let (mut entries, mut unreadable, mut ends) = (Vec::new(), Vec::new(), behind.clone());
         for (partition, head) in heads {
@@ -141,11 +143,17 @@ impl Redis {
         some(join_all(self.inner.keys.partitions().map(length)).await)
     }
 
-    /// The first entries of a partition behind this one, or of all.
-    async fn run(&self, partition: Partition, behind: Option<&String>, count: u64) -> Read<(Partition, Vec<Record>)> {
-        let (mut range, from) = (cmd("XRANGE"), behind.map_or("-".to_owned(), |id| format!("({id}")));
-        range.arg(self.inner.keys.outbox(partition)).arg(from).arg("+").arg("COUNT").arg(count);
-        Ok((partition, Record::read_all(self.inner.client.command(&range).await?)?))
+    /// The first entries of a partition behind this one, or of all, up to that with which there are so many bytes.
+    async fn run(
+        &self,
+        partition: Partition,
+        behind: Option<&String>,
+        count: u64,
+        bytes: usize,
+    ) -> Read<(Partition, Vec<Record>)> {
+        let from = behind.map_or("-".to_owned(), |id| format!("({id}"));
+        let oldest = OLDEST.on(&[self.inner.keys.outbox(partition)]).arg(from).arg(count).arg(bytes);
+        Ok((partition, Record::read_all(self.inner.client.call(&oldest).await?)?))
     }
 
     fn settling(&self, partition: Partition, entries: &[(&str, &str)]) -> Call {

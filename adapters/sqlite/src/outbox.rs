@@ -8,7 +8,7 @@ use crate::tx::Tx;
 use crate::wake::Topics;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::port::{Backlog, Claimed, Entry, EntryId, Mark, Outbox, Settled};
+use chatcore::port::{Backlog, CLAIM_BYTES, Claimed, Entry, EntryId, Mark, Outbox, Settled};
 use rusqlite::{Row, params};
 use std::time::Duration;
 
@@ -33,7 +33,13 @@ impl Outbox for Sqlite {
     async fn claim_behind(&self, mark: &Mark, max: usize, wait: Duration) -> Result<Claimed, BackendError> {
         let last: i64 = mark.0.parse().unwrap_or_default();
         let read = |row: &Row<'_>| Ok((row.get(0)?, Record::read(row, 1)?));
-        let look = move |step: &Tx<'_>| step.all(OLDEST, params![last, rows(max)], read);
+        let look = move |step: &Tx<'_>| {
+            let mut bytes = 0;
+            step.all_while(OLDEST, params![last, rows(max)], read, |(_, record)| {
+                bytes += record.json.len();
+                bytes < CLAIM_BYTES
+            })
+        };
         let found: Vec<(i64, Record)> = self.watch((Topics::LOG, wait), look, |found| !found.is_empty()).await?;
         let end = Mark(found.last().map_or(last, |(no, _)| *no).to_string());
         let (mut entries, mut unreadable) = (Vec::new(), Vec::new());

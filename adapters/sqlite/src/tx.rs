@@ -75,6 +75,28 @@ impl<'c> Tx<'c> {
         self.with(sql, |statement| statement.query_map(params, read)?.collect())
     }
 
+    /// Rows up to the first behind which there are to be no more.
+    pub(crate) fn all_while<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut goes_on: impl FnMut(&T) -> bool,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.with(sql, |statement| {
+            let mut found = Vec::new();
+            for row in statement.query_map(params, read)? {
+                let row = row?;
+                let is_last = !goes_on(&row);
+                found.push(row);
+                if is_last {
+                    break;
+                }
+            }
+            Ok(found)
+        })
+    }
+
     /// Changes rows; answers how many.
     pub(crate) fn run(&self, sql: &'static str, params: impl Params) -> rusqlite::Result<usize> {
         self.with(sql, |statement| statement.execute(params))

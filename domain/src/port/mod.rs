@@ -21,7 +21,7 @@ mod user_directory;
 pub use ai_gateway::{AiChunk, AiError, AiGateway, Prompt};
 pub use dead_letters::{DeadLetter, DeadLetterId, DeadLetters, DeadLettersPage, Replay};
 pub use event_bus::{Acked, Delivery, DeliveryId, EventBus, Place, Published, Subscription};
-pub use outbox::{Backlog, Claimed, Entry, EntryId, Mark, Outbox, Settled};
+pub use outbox::{Backlog, CLAIM_BYTES, Claimed, Entry, EntryId, Mark, Outbox, Settled};
 pub use probe::{Health, Probe};
 pub use runtime::Runtime;
 pub use session_store::SessionStore;

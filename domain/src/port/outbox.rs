@@ -24,6 +24,9 @@ pub struct Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mark(pub String);
 
+/// How many bytes of events a claim gives at most, but for the last of each log that it takes from.
+pub const CLAIM_BYTES: usize = 4 << 20;
+
 /// What a claim saw.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claimed {
@@ -62,6 +65,8 @@ pub struct Backlog {
 /// - **a claim waits for the first**.
 /// - **a claim goes on behind a mark**: claim by claim, each from the end of the one before, every entry is seen, whatever is
 ///   left unsettled; and what is written meanwhile is seen behind the last.
+/// - **a claim is bounded by bytes too**: it ends behind the entry with which there are [`CLAIM_BYTES`], in a store with several logs
+///   behind that with which each has given its share. What was not given is behind the mark.
 /// - **a full queue refuses questions alone**: answers and deletions are still written; **a full log refuses nothing** and drops
 ///   its oldest.
 #[async_trait]

@@ -9,7 +9,7 @@ use chatcore::event::{Event, EventBody};
 use chatcore::id::{RequestId, SessionId};
 use chatcore::message::{Message, Role, Status};
 use chatcore::policy::OutboxFull;
-use chatcore::port::{Backlog, DeadLettersPage, Entry, EntryId, Mark, Outbox, Settled};
+use chatcore::port::{Backlog, CLAIM_BYTES, Claimed, DeadLettersPage, Entry, EntryId, Mark, Outbox, Settled};
 use chatcore::turn::{Refusal, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ laws! {
     a_refused_entry_is_parked,
     a_claim_waits_for_the_first,
     a_claim_goes_on_behind_a_mark,
+    a_claim_is_bounded_by_bytes_too,
     a_full_queue_refuses_questions_alone,
     a_full_log_refuses_nothing,
 }
@@ -285,6 +286,32 @@ pub async fn a_claim_goes_on_behind_a_mark(harness: &StoreHarness) {
     let entries = claimed.expect("claim answers").entries;
     let sessions: Vec<_> = entries.iter().map(|entry| entry.event.session).collect();
     assert_eq!(sessions, [asked.turn.id.session], "what is new");
+}
+
+/// However many may be given, and none is passed over.
+pub async fn a_claim_is_bounded_by_bytes_too(harness: &StoreHarness) {
+    let (open, text) = (queue(harness).await, "x".repeat(CLAIM_BYTES / 20));
+    let mut told = Vec::new();
+    for number in 0..45 {
+        let chat = Chat::new(&open.store, &format!("user{number}"));
+        let turn = chat.ask(Target::New, "k").await.turn;
+        chat.stored(&turn, &completed(&text)).await;
+        told.push(turn.id.session);
+    }
+    let (mut at, mut seen) = (Mark::default(), Vec::new());
+    while seen.len() < told.len() {
+        let Claimed { entries, end } =
+            open.outbox.claim_behind(&at, 1000, Duration::ZERO).await.expect("claim answers");
+        assert!(!entries.is_empty(), "some were passed over");
+        let long = |entry: &&Entry| matches!(entry.event.body, EventBody::ChatResponded(_));
+        let bytes = entries.iter().filter(long).count() * text.len();
+        assert!(bytes < 2 * CLAIM_BYTES, "a claim gave {bytes} bytes");
+        seen.extend(entries.iter().filter(long).map(|entry| entry.event.session));
+        at = end;
+    }
+    told.sort_unstable();
+    seen.sort_unstable();
+    assert_eq!(seen, told, "claim by claim all are seen");
 }
 
 /// A new question is refused until there is room; answers, replays, closes and deletions never are.

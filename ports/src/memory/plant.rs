@@ -54,6 +54,8 @@ pub enum Plant {
     OutboxForgetsOrder,
     /// `claim` begins at the head, whatever the mark.
     ClaimForgetsMark,
+    /// `claim` gives any number of bytes.
+    ClaimForgetsBytes,
     /// `settle` takes out everything up to the last entry it is given.
     SettleDropsUnsettled,
 }
@@ -61,7 +63,7 @@ pub enum Plant {
 impl Plant {
     /// All bugs.
     #[cfg(feature = "plant")]
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ExtendIgnoresFence,
         Self::FinishIgnoresFence,
         Self::CloseKeepsFence,
@@ -84,6 +86,7 @@ impl Plant {
         Self::ListByBirth,
         Self::OutboxForgetsOrder,
         Self::ClaimForgetsMark,
+        Self::ClaimForgetsBytes,
         Self::SettleDropsUnsettled,
     ];
 

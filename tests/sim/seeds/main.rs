@@ -85,8 +85,9 @@ fn a_seed_replays_exactly() {
 }
 
 /// These are the conformance suite's: nothing expires here, all leases are as long, no clock jumps, no client lists sessions, reads along in one or
-/// sends another body under a key, neither a refusal too many nor which one it is is a violation, and what a mark would go past is looked at again.
-const NOT_SEEN_HERE: [Plant; 10] = [
+/// sends another body under a key, neither a refusal too many nor which one it is is a violation, what a mark would go past is looked at again, and no message is
+/// large.
+const NOT_SEEN_HERE: [Plant; 11] = [
     Plant::NewerForgetsQuestions,
     Plant::ExpiredStillAnswers,
     Plant::CloseIgnoresGrace,
@@ -97,6 +98,7 @@ const NOT_SEEN_HERE: [Plant; 10] = [
     Plant::QuotaCountsReplays,
     Plant::BusyComesFirst,
     Plant::ClaimForgetsMark,
+    Plant::ClaimForgetsBytes,
 ];
 
 /// How long it may take to find a planted bug.

@@ -6,7 +6,7 @@ mod letters;
 use super::plant::Plant;
 use chatcore::event::{Event, EventBody};
 use chatcore::policy::{OutboxFull, StoreLimits};
-use chatcore::port::{Backlog, Entry, EntryId, Settled};
+use chatcore::port::{Backlog, CLAIM_BYTES, Entry, EntryId, Settled};
 use group::Group;
 pub(super) use group::Take;
 use letters::Letter;
@@ -108,7 +108,14 @@ impl Log {
             self.records.get(id).map(|event| Entry { id: EntryId(id.to_string()), event: Event::clone(event) })
         };
         let first = if self.plant.is(Plant::ClaimForgetsMark) { 0 } else { last + 1 };
-        let mut entries: Vec<Entry> = self.queued.range(first..).take(max).filter_map(entry).collect();
+        let mut bytes = 0;
+        let is_room = |entry: &Entry| {
+            let is_room = bytes < CLAIM_BYTES || self.plant.is(Plant::ClaimForgetsBytes);
+            bytes += size(&entry.event);
+            is_room
+        };
+        let queued = self.queued.range(first..).take(max).filter_map(entry);
+        let mut entries: Vec<Entry> = queued.take_while(is_room).collect();
         if self.plant.is(Plant::OutboxForgetsOrder) {
             entries.sort_by_key(|entry| !matches!(entry.event.body, EventBody::ChatRequested(_)));
         }
@@ -131,4 +138,9 @@ impl Log {
         let oldest = self.queued.first().and_then(|id| self.records.get(id));
         Backlog { events: self.queued.len() as u64, oldest: oldest.map(|event| event.at) }
     }
+}
+
+/// About how many bytes it takes.
+fn size(event: &Event) -> usize {
+    event.message().map_or(0, |message| message.content.len() + message.reply.products.as_json().len())
 }
