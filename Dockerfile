@@ -14,7 +14,8 @@ FROM debian:bookworm-slim AS runtime
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin --no-log-init chatcore \
     && install -d -o chatcore -g chatcore /data
-ENV HOST=0.0.0.0 DATA_DIR=/data
+# Open to everybody, so nothing is eased: `-e DEBUG=true` is for a try.
+ENV HOST=0.0.0.0 DATA_DIR=/data DEBUG=false
 WORKDIR /data
 VOLUME /data
 USER 10001:10001
