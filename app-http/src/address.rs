@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
 use std::net::IpAddr;
+use std::sync::Once;
 
 const FORWARDED: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -11,7 +12,12 @@ const PROTO: &str = "x-forwarded-proto";
 /// The address that quotas count by. Somebody with an IPv6 address has its whole network of 64 bits, so that counts as one.
 pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> String {
     let Some(peer) = request.peer_addr() else { return String::new() };
-    match client(peer.ip(), request.headers(), trusted) {
+    name(client(peer.ip(), request.headers(), trusted))
+}
+
+/// What an address counts as.
+pub(crate) fn name(address: IpAddr) -> String {
+    match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => IpNet::new(address.into(), 64).map_or(String::new(), |net| net.trunc().to_string()),
     }
@@ -25,8 +31,30 @@ pub fn is_over_tls(request: &HttpRequest, trusted: &[IpNet]) -> bool {
     says_so && peer.is_some_and(|peer| is_trusted(&peer, trusted))
 }
 
-fn is_trusted(address: &IpAddr, trusted: &[IpNet]) -> bool {
-    trusted.iter().any(|net| net.contains(address))
+/// Warns once where a proxy seems to stand in front that is not believed: all its clients count as one then.
+pub fn look_for_proxy(request: &HttpRequest, trusted: &[IpNet]) {
+    static TOLD: Once = Once::new();
+    let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return };
+    let names_client = [FORWARDED, "forwarded"].iter().any(|name| request.headers().contains_key(*name));
+    // From elsewhere anybody may send that.
+    if names_client && is_near(&peer) && !is_trusted(&peer, trusted) {
+        TOLD.call_once(|| {
+            let told = "all that this proxy forwards counts as one address for quotas, logins and connections; name it in TRUSTED_PROXIES";
+            tracing::warn!(%peer, "{told}");
+        });
+    }
+}
+
+/// Of this machine or of a private network.
+fn is_near(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
+
+pub(crate) fn is_trusted(address: &IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&address.to_canonical()))
 }
 
 /// The last address, from the nearest on, that no believed proxy has. What stands before it anybody may have written.

@@ -24,9 +24,11 @@ const TELL_OF_FAILURES: u32 = 120;
 /// How often numbers are read from the store, and dependencies looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// What is kept of the grace for what comes after open turns have had theirs: 1 s in which those that are ended then store
-/// their text (`ChatPolicy::patience`), 1.5 s in which their answers go out (`startup::LAST_ANSWERS`, which is looked at once
-/// a second), and [`EXIT`]. Where the grace is too short for that, turns get a quarter of it.
+/// their text (`ChatPolicy::patience`), and [`CLOSING`]. Where the grace is too short for that, turns get a quarter of it.
 const LAST_WORDS: Duration = Duration::from_millis(3500);
+/// What is kept of it once every request is answered, or has had its time: 1.5 s in which answers go out
+/// (`startup::LAST_ANSWERS`, which is looked at once a second), and [`EXIT`]. Where that is too much, half of the grace.
+const CLOSING: Duration = Duration::from_millis(2500);
 /// What is kept of the grace for the process to end and the last lines of its log, at most an eighth of it. Whatever is still
 /// open then is cut.
 const EXIT: Duration = Duration::from_secs(1);
@@ -90,9 +92,12 @@ impl Application {
                 tokio::time::sleep(self.delay).await;
             }
             self.state.stage.send_replace(Stage::Stopping);
-            let rest = self.grace - self.delay;
+            let (rest, since) = (self.grace - self.delay, self.state.runtime.elapsed());
             self.state.chat.drain(rest.saturating_sub(LAST_WORDS).max(rest / 4)).await;
             self.state.stage.send_replace(Stage::Drained);
+            let taken = self.state.runtime.elapsed().saturating_sub(since);
+            let left = (rest - CLOSING.min(rest / 2)).saturating_sub(taken);
+            let _ = tokio::time::timeout(left, self.state.stage.closed()).await;
             handle.stop(true).await;
         };
         if tokio::time::timeout(self.grace - EXIT.min(self.grace / 8), drained).await.is_err() {

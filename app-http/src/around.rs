@@ -1,7 +1,7 @@
 //! What is done around every request: its id, its log line, errors in one shape, headers that protect the caller, and bodies
 //! that nobody read.
 
-use crate::address::is_over_tls;
+use crate::address::{is_over_tls, look_for_proxy};
 use crate::connection::{Connection, Sent};
 use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
@@ -65,15 +65,17 @@ pub async fn around(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Sent>, Error> {
     let connection = request.conn_data::<Rc<Connection>>().cloned();
-    let sent = |body| Sent::new(body, connection.clone());
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
-        return Ok(next.call(request).await?.map_into_boxed_body().map_body(|_, body| sent(body)));
+        let response = next.call(request).await?.map_into_boxed_body();
+        return Ok(response.map_body(|_, body| Sent::new(body, connection, None)));
     };
+    let awaited = state.awaited();
     connection.iter().for_each(|connection| connection.is_served());
     let (id, since) = (request_id(&request, &state), state.runtime.elapsed());
     let (method, version) = (request.method().clone(), request.version());
     request.extensions_mut().insert(id.clone());
     let over_tls = is_over_tls(request.request(), &state.trusted);
+    look_for_proxy(request.request(), &state.trusted);
     let is_refused_upgrade = upgrade::refuse(&mut request);
     let unread = share_body(&mut request);
     let trace = trace(&request, &id);
@@ -110,7 +112,7 @@ pub async fn around(
     } else {
         tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
     }
-    Ok(response.map_body(|_, body| sent(body)))
+    Ok(response.map_body(|_, body| Sent::new(body, connection, awaited)))
 }
 
 /// The caller's, if it is one; else a new one.

@@ -53,6 +53,7 @@ pub fn good_for(request: &HttpRequest) -> Result<Option<Duration>, Problem> {
 /// Whose token the request carries, and how long it is good; `None` where it carries none, and guests may call.
 fn user(request: &HttpRequest) -> Result<Option<(UserId, Duration)>, Problem> {
     let state = request.app_data::<Data<State>>().ok_or_else(|| Problem::new(Kind::Internal))?;
+    state.check_open()?;
     if state.guests.is_some() && !request.headers().contains_key(AUTHORIZATION) {
         return Ok(None);
     }

@@ -5,6 +5,8 @@
 //! a watch beside it, which cuts it off when its client was waited for too long. Of an answer that comes bit by bit, with pauses,
 //! that begins once the system has no room for more, which is seen with the next bit: after a heartbeat at the latest.
 
+use crate::places::Place;
+use crate::startup::Stage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::spawn;
@@ -15,12 +17,13 @@ use socket2::{SockRef, Socket};
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
 use std::error::Error;
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long a client is waited for: until its request is there, or until it has taken the next piece of its answer. Between an
@@ -45,20 +48,29 @@ pub struct Connection {
     /// While the system takes no more of an answer that comes bit by bit: how much of it has been handed over since.
     behind: Cell<Option<usize>>,
     watch: OnceCell<JoinHandle<()>>,
+    _place: Place,
 }
 
 impl Connection {
-    /// Begins to watch a connection that has just come; `None` where that is none, or has no second handle any more, and is
-    /// closed.
-    pub fn watched(io: &dyn Any, runtime: &Arc<dyn Runtime>, keep_alive: Duration) -> Option<Rc<Self>> {
-        let stream = SockRef::from(io.downcast_ref::<TcpStream>()?);
-        let Ok(socket) = stream.try_clone() else {
+    /// Begins to watch a connection that has just come; `None` where that is none, or has no second handle any more or no
+    /// place for where it comes from, and is closed.
+    pub fn watched(
+        io: &dyn Any,
+        runtime: &Arc<dyn Runtime>,
+        keep_alive: Duration,
+        place: impl FnOnce(IpAddr) -> Option<Place>,
+    ) -> Option<Rc<Self>> {
+        let stream = io.downcast_ref::<TcpStream>()?;
+        let place = stream.peer_addr().ok().and_then(|peer| place(peer.ip()));
+        let stream = SockRef::from(stream);
+        let (Ok(socket), Some(place)) = (stream.try_clone(), place) else {
             let _ = stream.shutdown(Shutdown::Both);
             return None;
         };
         let (cut_at, watch) = (Cell::new(Some(runtime.elapsed() + PATIENCE)), OnceCell::new());
         let (runtime, behind) = (runtime.clone(), Cell::new(None));
-        let connection = Rc::new(Self { socket, runtime: runtime.clone(), keep_alive, cut_at, behind, watch });
+        let connection =
+            Rc::new(Self { socket, runtime: runtime.clone(), keep_alive, cut_at, behind, watch, _place: place });
         let _ = connection.watch.set(spawn(watch_over(Rc::downgrade(&connection), runtime)));
         Some(connection)
     }
@@ -149,13 +161,15 @@ pub struct Sent {
     body: BoxBody,
     rest: Bytes,
     connection: Option<Rc<Connection>>,
+    /// Held as long as the server waits for the answer to be given before it ends.
+    _awaited: Option<watch::Receiver<Stage>>,
 }
 
 impl Sent {
     /// A body on its way to the client of this connection.
     #[must_use]
-    pub fn new(body: BoxBody, connection: Option<Rc<Connection>>) -> Self {
-        Self { body, rest: Bytes::new(), connection }
+    pub fn new(body: BoxBody, connection: Option<Rc<Connection>>, awaited: Option<watch::Receiver<Stage>>) -> Self {
+        Self { body, rest: Bytes::new(), connection, _awaited: awaited }
     }
 }
 

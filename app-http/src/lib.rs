@@ -8,7 +8,7 @@
 //! | [`Application`] | built from settings, bound to a port, run until told to stop |
 //! | [`startup`], [`around`], [`connection`] | the HTTP server, what is done around every request, and how long clients are waited for |
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
-//! | [`address`], [`rate_limit`] | where a request comes from, and what is left of quotas |
+//! | [`address`], [`rate_limit`], [`places`] | where a request comes from, what is left of quotas, and what one may hold at once |
 //! | `open_files` | how many the system allows |
 //! | `measured` | numbers for Prometheus |
 //! | [`sse`] | streams of events |
@@ -31,6 +31,7 @@ mod measured;
 pub mod members;
 mod open_files;
 pub mod openapi;
+pub mod places;
 pub mod problem;
 mod protect;
 pub mod rate_limit;

@@ -1,8 +1,11 @@
 //! The HTTP server: its state, what stands around its routes, and its listener.
 
+use crate::address::{self, is_trusted};
 use crate::around::around;
 use crate::compose::{Dependency, Parts};
 use crate::connection::Connection;
+use crate::places::{Place, Places};
+use crate::problem::{Kind, Problem};
 use crate::settings::{self, Settings};
 use crate::{open_files, openapi, routes};
 use actix_cors::Cors;
@@ -19,6 +22,7 @@ use chatcore::login::LoginService;
 use chatcore::port::Runtime;
 use ipnet::IpNet;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -39,7 +43,7 @@ pub enum Stage {
     Leaving,
     /// It takes no more work.
     Stopping,
-    /// Its turns have ended.
+    /// Its turns have ended. Who has come is answered, who comes now has to go elsewhere.
     Drained,
 }
 
@@ -70,7 +74,13 @@ pub struct State {
     pub document: Bytes,
     /// What a message does while another of its session is being answered, unless it says so itself.
     pub on_busy: OnBusy,
-    /// How far its end is.
+    /// How many connections there may be at once.
+    pub room: usize,
+    /// Those that there are, by where they come from.
+    pub connections: Places,
+    /// Streams that somebody reads along, by whose they are and by where they go.
+    pub streams: Places,
+    /// How far its end is. Each request that is to be answered before that holds a receiver.
     pub stage: watch::Sender<Stage>,
 }
 
@@ -81,11 +91,39 @@ impl State {
         *self.stage.borrow() != Stage::Serving
     }
 
+    /// What a request holds that is to be answered before the end; `None` for one that comes too late.
+    #[must_use]
+    pub fn awaited(&self) -> Option<watch::Receiver<Stage>> {
+        let stage = self.stage.subscribe();
+        self.check_open().is_ok().then_some(stage)
+    }
+
+    /// Looks whether work that comes now is done.
+    ///
+    /// # Errors
+    /// It has to go elsewhere.
+    pub fn check_open(&self) -> Result<(), Problem> {
+        if *self.stage.borrow() == Stage::Drained { Err(Problem::new(Kind::Stopping)) } else { Ok(()) }
+    }
+
+    /// How many connections, and streams, one address may have. The rest is for others, and for those who look whether the
+    /// server is well.
+    #[must_use]
+    pub fn share(&self) -> usize {
+        self.room.div_ceil(2)
+    }
+
+    /// A place for a connection from there, if there is one. A proxy brings everybody's.
+    fn place(&self, peer: IpAddr) -> Option<Place> {
+        let most = if is_trusted(&peer, &self.trusted) { usize::MAX } else { self.share() };
+        self.connections.take(address::name(peer), most)
+    }
+
     /// The state of a server over these parts.
     #[must_use]
     pub fn new(parts: Parts, settings: &Settings) -> Self {
         let Parts { chat, login, guests, dependencies, runtime, .. } = parts;
-        let settings::Server { name, version, max_body, trusted, .. } = settings.server.clone();
+        let settings::Server { name, version, max_body, max_connections, trusted, .. } = settings.server.clone();
         let (metrics, stage) = (Metrics::of_process(), watch::Sender::new(Stage::Serving));
         Self {
             chat,
@@ -100,6 +138,9 @@ impl State {
             max_body,
             document: openapi::json(settings).into(),
             on_busy: settings.chat.on_busy,
+            room: open_files::connections(max_connections),
+            connections: Places::default(),
+            streams: Places::default(),
             stage,
         }
     }
@@ -110,7 +151,8 @@ impl State {
 /// # Errors
 /// The address cannot be listened on.
 pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Server, u16)> {
-    let (origins, runtime, keep_alive) = (settings.origins.clone(), state.runtime.clone(), settings.keep_alive);
+    let (origins, keep_alive, room, of_all) =
+        (settings.origins.clone(), settings.keep_alive, state.room, state.clone());
     let factory = move || {
         App::new()
             .app_data(state.clone())
@@ -128,9 +170,9 @@ pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Se
         .tcp_nodelay(true)
         .keep_alive(keep_alive)
         .workers(workers)
-        .max_connections(open_files::connections(settings.max_connections).div_ceil(workers))
+        .max_connections(room.div_ceil(workers))
         .on_connect(move |io, data| {
-            let connection = Connection::watched(io, &runtime, keep_alive);
+            let connection = Connection::watched(io, &of_all.runtime, keep_alive, |peer| of_all.place(peer));
             connection.into_iter().for_each(|connection| drop(data.insert(connection)));
         })
         .bind((settings.host.as_str(), settings.port))?;

@@ -112,7 +112,8 @@ async fn many(streams: u32, reader: &Reader, server: &Server, redis: Option<&Red
     let (before, commands) = (memory(server), redis.map(commands));
     let readers: Vec<_> = (0..streams)
         .map(|number| {
-            let reader = reader.clone();
+            // A server lets nobody read along more than a few at once.
+            let reader = Reader { token: token(SECRET, &format!("user_{}", number / 50)), ..reader.clone() };
             tokio::spawn(async move {
                 // Nobody begins at the same instant.
                 sleep(GAP * 20 * number / streams).await;

@@ -108,6 +108,7 @@ pub(super) fn turn(guests: bool) -> Described {
         .parameters(last_event_id(|| text().pattern(Some(MARK))))
         .streams("The answer.", streams::turn())
         .empty(204, "That event was the last.")
+        .problems(problems::READER)
 }
 
 pub(super) fn live(guests: bool) -> Described {
@@ -117,6 +118,7 @@ pub(super) fn live(guests: bool) -> Described {
         .streams("The answer.", streams::turn())
         .empty(204, "No turn runs.")
         .problems([Kind::TurnNotFound])
+        .problems(problems::READER)
 }
 
 pub(super) fn newer(guests: bool) -> Described {
@@ -126,6 +128,7 @@ pub(super) fn newer(guests: bool) -> Described {
         .parameter(parameter("after", ParameterIn::Query, whole().minimum(Some(0)), after))
         .parameters(last_event_id(|| whole().minimum(Some(0))))
         .streams("The messages.", streams::session())
+        .problems(problems::READER)
 }
 
 pub(super) fn stop(guests: bool) -> Described {

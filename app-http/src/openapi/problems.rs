@@ -24,8 +24,8 @@ pub(super) const BODY: [Kind; 6] = [
     Kind::ValidationFailed,
 ];
 /// What can be wrong with who calls.
-pub(super) const CALLER: [Kind; 4] =
-    [Kind::NotAuthenticated, Kind::InvalidToken, Kind::TokenExpired, Kind::ValidationFailed];
+pub(super) const CALLER: [Kind; 5] =
+    [Kind::NotAuthenticated, Kind::InvalidToken, Kind::TokenExpired, Kind::ValidationFailed, Kind::Stopping];
 /// What can be wrong with a session that is asked for.
 pub(super) const SESSION: [Kind; 4] =
     [Kind::ValidationFailed, Kind::SessionNotFound, Kind::AccessDenied, Kind::StoreUnavailable];
@@ -33,7 +33,7 @@ pub(super) const SESSION: [Kind; 4] =
 pub(super) const TURN: [Kind; 4] =
     [Kind::ValidationFailed, Kind::TurnNotFound, Kind::AccessDenied, Kind::StoreUnavailable];
 /// Beside those of a session, what a message can get.
-pub(super) const MESSAGE: [Kind; 9] = [
+pub(super) const MESSAGE: [Kind; 8] = [
     Kind::UserIdMismatch,
     Kind::TurnInProgress,
     Kind::SessionFull,
@@ -42,11 +42,12 @@ pub(super) const MESSAGE: [Kind; 9] = [
     Kind::QuotaExceeded,
     Kind::OutboxFull,
     Kind::Overloaded,
-    Kind::Stopping,
 ];
 /// Beside those of a body, what a login can get.
-pub(super) const LOGIN: [Kind; 4] =
-    [Kind::WrongCredentials, Kind::TooManyLogins, Kind::StoreUnavailable, Kind::Overloaded];
+pub(super) const LOGIN: [Kind; 5] =
+    [Kind::WrongCredentials, Kind::TooManyLogins, Kind::StoreUnavailable, Kind::Overloaded, Kind::Stopping];
+/// What who reads along can get besides.
+pub(super) const READER: [Kind; 1] = [Kind::TooManyStreams];
 
 /// The responses for these kinds, one for each status.
 pub(super) fn responses(kinds: impl IntoIterator<Item = Kind>) -> BTreeMap<u16, ResponseBuilder> {
@@ -83,7 +84,7 @@ fn response(status: u16, kinds: &[Kind]) -> ResponseBuilder {
 
 /// Whether it comes with a time to try again at.
 fn says_when(kind: Kind) -> bool {
-    kind.retry().is_some() || matches!(kind, Kind::TurnInProgress | Kind::QuotaExceeded | Kind::TooManyLogins)
+    kind.retry().is_some() || kind.status() == 429 || kind == Kind::TurnInProgress
 }
 
 fn example(kind: Kind) -> Example {
@@ -108,7 +109,7 @@ fn example(kind: Kind) -> Example {
 
 /// All kinds, by their codes.
 fn all() -> BTreeMap<&'static str, Kind> {
-    let all = [&BODY[..], &CALLER, &SESSION, &TURN, &MESSAGE, &LOGIN, &ELSEWHERE].concat();
+    let all = [&BODY[..], &CALLER, &SESSION, &TURN, &MESSAGE, &LOGIN, &READER, &ELSEWHERE].concat();
     all.into_iter().map(|kind| (kind.code(), kind)).collect()
 }
 

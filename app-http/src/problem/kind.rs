@@ -29,6 +29,7 @@ pub enum Kind {
     IdempotencyKeyReused,
     QuotaExceeded,
     TooManyLogins,
+    TooManyStreams,
     Internal,
     StoreUnavailable,
     OutboxFull,
@@ -114,6 +115,9 @@ impl Kind {
             }
             Self::QuotaExceeded => (429, "quota_exceeded", "Quota exceeded", "Too many messages"),
             Self::TooManyLogins => (429, "too_many_logins", "Too many logins", "Too many wrong passwords"),
+            Self::TooManyStreams => {
+                (429, "too_many_streams", "Too many streams", "You read as many streams at once as one may")
+            }
             Self::Internal => (500, "internal_error", "Internal error", "Something went wrong here"),
             Self::StoreUnavailable => {
                 (503, "store_unavailable", "Store unavailable", "The store is not available; try again")

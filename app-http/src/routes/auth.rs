@@ -15,6 +15,7 @@ pub(super) async fn login(
     request: HttpRequest,
     Body(LoginIn { credentials, device_id }): Body<LoginIn>,
 ) -> Result<HttpResponse, Problem> {
+    state.check_open()?;
     let logged_in = state.login.login(&credentials, &address(&request, &state.trusted)).await?;
     if let Some(guest) = device_id {
         // A login that fails here is made again, and goes on where this one was.

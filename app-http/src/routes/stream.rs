@@ -4,8 +4,10 @@
 //! behind it, on whatever server and as long as the session lives.
 
 use super::query::{Mark, Query, SessionPath, TurnPath, last_event_id};
+use crate::address::address;
 use crate::auth::{Caller, good_for};
 use crate::dto::{AnswerOut, MessageOut};
+use crate::places::Place;
 use crate::problem::{Kind, Problem};
 use crate::sse::{self, Event};
 use crate::startup::{Stage, State};
@@ -20,6 +22,12 @@ use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream, PollNext, select, select_with_strategy, unfold};
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde_json::json;
+use std::time::Duration;
+
+/// Streams that an owner may read along at once, at one server: each tab takes one.
+const OF_OWNER: usize = 64;
+/// After this time all are seen whose reader is gone: they fail at the second heartbeat.
+const SEEN: Duration = Duration::from_secs(20);
 
 /// `GET /chat/session/{id}/turns/{message_id}/stream`
 pub(super) async fn turn(
@@ -32,11 +40,12 @@ pub(super) async fn turn(
     let mark = last_event_id(&request, query, Mark::parse)?;
     let held = mark.map(|mark| mark.position);
     let from = held.unwrap_or_default();
+    let places = places(&state, &owner, &request)?;
     let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from }).await.map_err(of_turn)?;
     if mark.is_some_and(|mark| mark.is_end) {
         return Ok(HttpResponse::NoContent().finish());
     }
-    read_along(&state, &owner, begun, events, held).await
+    read_along(&state, &owner, begun, holding(events, places), held).await
 }
 
 /// `GET /chat/session/{id}/stream`: the turn that runs, if one does.
@@ -48,6 +57,7 @@ pub(super) async fn live(
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let mark = last_event_id(&request, query, Mark::parse)?;
+    let places = places(&state, &owner, &request)?;
     let Some(message) = state.chat.session(&owner, &session).await?.open else {
         return Ok(HttpResponse::NoContent().finish());
     };
@@ -57,7 +67,7 @@ pub(super) async fn live(
     let (begun, events) = state.chat.follow(owner.clone(), Cursor { turn, from }).await.map_err(of_turn)?;
     // Who has read another turn, or another attempt, is told which this is, and that its text begins anew.
     let held = held.filter(|held| held.fence == begun.fence);
-    read_along(&state, &owner, begun, events, held).await
+    read_along(&state, &owner, begun, holding(events, places), held).await
 }
 
 /// `POST /chat/session/{id}/turns/{message_id}/stop`
@@ -85,7 +95,9 @@ pub(super) async fn newer(
 ) -> Result<HttpResponse, Problem> {
     let after = query.after();
     let mut last = last_event_id(&request, query, |text| text.parse().ok())?.or(after).unwrap_or(0_u64);
+    let places = places(&state, &owner, &request)?;
     let messages = state.chat.newer(owner, session, last).await?.map(|item| item.map_err(Problem::from));
+    let messages = holding(messages, places);
     let stopped = stopped(&state, Stage::Stopping).map(|()| Problem::from(ChatError::Stopping { turn: None }));
     let expired = match good_for(&request)? {
         Some(time) => state.runtime.sleep(time).map(|()| Problem::new(Kind::TokenExpired)).into_stream().boxed(),
@@ -99,6 +111,22 @@ pub(super) async fn newer(
         Err(problem) => (Event::new("error", last.to_string(), &problem), true),
     });
     Ok(sse::answer(until_last(events), &state))
+}
+
+/// Places for one more stream of this owner to this address.
+///
+/// # Errors
+/// One of the two has as many as it may.
+fn places(state: &State, owner: &Owner, request: &HttpRequest) -> Result<[Place; 2], Problem> {
+    let of_owner = state.streams.take(owner.to_string(), OF_OWNER);
+    let of_address = state.streams.take(address(request, &state.trusted), state.share());
+    let both = of_owner.zip(of_address).map(<[Place; 2]>::from);
+    both.ok_or_else(|| Problem::new(Kind::TooManyStreams).with_retry(SEEN))
+}
+
+/// The same, and the places are held until it is dropped.
+fn holding<T>(stream: impl Stream<Item = T> + Send + 'static, places: [Place; 2]) -> BoxStream<'static, T> {
+    stream.inspect(move |_| _ = &places).boxed()
 }
 
 /// A turn that is read along by somebody who did not ask: the question is looked up, and a server that stops sends its reader

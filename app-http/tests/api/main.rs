@@ -7,6 +7,7 @@ mod bad_input;
 mod canaries;
 mod check_config;
 mod contract;
+mod crowd;
 mod doctor;
 mod errors;
 mod guests;

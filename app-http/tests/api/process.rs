@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::app::send;
+use futures_util::future::join_all;
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,6 +11,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub(crate) fn command(directory: &Path, pairs: &[(&str, &str)]) -> Command {
@@ -175,6 +178,41 @@ async fn sigterm_lets_the_open_turn_end_and_exits_with_0() {
     let (code, log) = server.end();
     assert_eq!(code, Some(0), "{log}");
     assert!(since.elapsed() < Duration::from_secs(8));
+}
+
+/// Each login takes a while, and only a few are worked at at once.
+#[tokio::test]
+async fn every_request_that_was_taken_is_answered_before_the_end_and_an_idle_connection_holds_nothing_up() {
+    const LOGINS: usize = 200;
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = [("STORE", "memory"), ("LOGIN_QUOTA", "off"), ("SHUTDOWN_GRACE", "60s")];
+    let server = Running::start(directory.path(), &pairs);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let sent = async |request: &str| {
+        let mut connection = TcpStream::connect(&address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        connection
+    };
+    let mut idle = sent("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(idle.read(&mut [0; 1024]).await.unwrap() > 0);
+    let body = json!({ "username": "testuser", "password": "testpass" }).to_string();
+    let login = format!("POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let open = join_all((0..LOGINS).map(|_| sent(&login))).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    server.signal("TERM");
+    let answers = join_all(open.into_iter().map(async |mut connection| {
+        let mut answer = String::new();
+        let read = connection.read_to_string(&mut answer).await;
+        read.map(|_| answer.chars().take(12).collect::<String>()).unwrap_or_else(|error| error.to_string())
+    }));
+    let answers = answers.await;
+    let answered = Instant::now();
+    assert_eq!(server.end().0, Some(0));
+    let count = |begin: &str| answers.iter().filter(|answer| *answer == begin).count();
+    let (done, refused) = (count("HTTP/1.1 200"), count("HTTP/1.1 503"));
+    println!("{done} logged in, {refused} told to go elsewhere");
+    assert!(done > 0 && done + refused == LOGINS, "{done} and {refused} were answered: {answers:?}");
+    assert!(answered.elapsed() < Duration::from_secs(10), "then it ends: {:?}", answered.elapsed());
 }
 
 #[tokio::test]
