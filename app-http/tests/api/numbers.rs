@@ -5,8 +5,6 @@ use crate::process::Running;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const BOARD: &str = include_str!("../../../observability/grafana/chatcore.json");
-
 async fn told(server: &Running) -> String {
     server.client.get(format!("{}/metrics", server.url)).send().await.unwrap().text().await.unwrap()
 }
@@ -18,7 +16,7 @@ fn number(told: &str, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers_and_the_boards_labels_are_there() {
+async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers() {
     let directory = tempfile::tempdir().unwrap();
     let pairs = [("AI_API_URL", "http://127.0.0.1:9/chat"), ("MESSAGE_QUOTA", "off")];
     let server = Running::start(directory.path(), &pairs);
@@ -69,17 +67,6 @@ async fn a_dead_ai_and_a_locked_store_are_seen_in_the_numbers_and_the_boards_lab
     let locked = told(&server).await;
     assert_eq!(number(&locked, unavailable), before + 1.0, "a guest's message is one, too: {locked}");
     assert_eq!(number(&locked, &failures.replace("delete", "take")), 2.0, "of the guest and of the login: {locked}");
-    let mut looked_at = 0;
-    for (name, labels) in queries() {
-        let mut lines = locked.lines().filter(|line| line.split(['{', ' ']).next() == Some(&name)).peekable();
-        // The others are the worker's.
-        if lines.peek().is_some() {
-            looked_at += labels.len();
-            let has = |line: &str| labels.iter().all(|label| line.contains(&format!("{label}=\"")));
-            assert!(lines.all(has), "{name} by {labels:?}: {locked}");
-        }
-    }
-    assert!(looked_at > 8, "{looked_at}");
 }
 
 #[tokio::test]
@@ -103,19 +90,4 @@ async fn an_answer_that_nobody_waits_for_any_more_is_in_the_numbers() {
     let session = server.asked(&token).await;
     let _second = ask(json!({ "message": "stop", "session_id": session, "on_busy": "cancel" }));
     while number(&told(&server).await, "chatcore_ai_seconds_count{outcome=\"dropped\"}") < 1.0 {}
-}
-
-/// Of each query of the board: the number, and the labels by which it is summed.
-fn queries() -> Vec<(String, Vec<String>)> {
-    let board: Value = serde_json::from_str(BOARD).unwrap();
-    let panels = board["panels"].as_array().unwrap().iter();
-    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
-    let by = regex::Regex::new(r"by \(([a-z_, ]+)\)").unwrap();
-    let name = regex::Regex::new("chatcore_[a-z_]+").unwrap();
-    let query = |target: &Value| {
-        let text = target["expr"].as_str().unwrap();
-        let labels = by.captures(text).map(|found| found[1].split(", ").map(str::to_owned).collect());
-        (name.find(text).unwrap().as_str().to_owned(), labels.unwrap_or_default())
-    };
-    targets.map(query).collect()
 }
