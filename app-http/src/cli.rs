@@ -51,7 +51,7 @@ impl Cli {
         if self.did_without_settings()? {
             return Ok(None);
         }
-        let settings = Settings::load()?;
+        let settings = Settings::load(self.config.looks_at_parts(), compose::check)?;
         Ok((!self.did_with_settings(&settings).await?).then_some(settings))
     }
 
@@ -84,8 +84,7 @@ impl Cli {
             return is_well.then_some(true).ok_or_else(|| "there is something to mend".into());
         }
         let Server { host, port, .. } = &settings.server;
-        let look = || compose::check(settings);
-        Ok(self.config.answer(&settings.printed, &settings.warnings, look, Some((host, *port)))?)
+        Ok(self.config.answer(&settings.printed, &settings.warnings, Some((host, *port)))?)
     }
 }
 

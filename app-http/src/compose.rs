@@ -2,10 +2,10 @@
 
 use crate::measured::{AiNumbers, MeasuredAi, MeasuredStore, MeasuredThrottle, Sampled};
 use crate::secret_file;
-use crate::settings::{self, AiKind, Logins, Settings};
+use crate::settings::{self, AiKind, Chat, Logins, Sections, Settings};
 use app_kit::probing::Watched;
 use app_kit::relaying::Relaying;
-use app_kit::settings::StoreKind;
+use app_kit::settings::{Faults, StoreKind};
 use app_kit::{compose, traces};
 use chatcore::ChatService;
 use chatcore::guests::GuestGate;
@@ -80,16 +80,24 @@ pub(crate) fn bus_alone(settings: &Settings) -> Option<Opened<Dependency>> {
 /// The AI alone. It may be away.
 pub(crate) fn ai_alone(settings: &Settings) -> Opened<Dependency> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
-    Ok(Dependency { probe: ai(settings, &runtime)?.probe, required: false })
+    Ok(Dependency { probe: ai(&settings.ai, &settings.chat, &runtime)?.probe, required: false })
 }
 
 /// What shows without a network of settings that cannot be right, and which ones they are. Called inside a tokio runtime.
-pub(crate) fn check(settings: &Settings) -> Vec<String> {
+pub(crate) fn check(read: Sections<'_>) -> Vec<String> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
-    let mut faults = compose::check(&settings.store, runtime.clone());
-    faults.extend(ai(settings, &runtime).err().map(|error| compose::fault("ai", error)));
-    faults.extend(users(&settings.logins).err().map(|error| format!("{error}; see USERS_FILE")));
-    faults
+    let store = read.store.map(|store| compose::check(store, runtime.clone()));
+    let ai = read.ai.zip(read.chat).and_then(|(ai, chat)| usable_ai(ai, chat, &runtime).err());
+    let users = read.logins.and_then(|logins| usable_users(logins).err());
+    store.unwrap_or_default().into_iter().chain(ai).chain(users).collect()
+}
+
+fn usable_ai(settings: &settings::Ai, chat: &Chat, runtime: &Arc<dyn Runtime>) -> Result<Ai, String> {
+    ai(settings, chat, runtime).map_err(|error| compose::fault("ai", error))
+}
+
+fn usable_users(settings: &Logins) -> Result<Arc<dyn UserDirectory>, String> {
+    users(settings).map_err(|error| format!("{error}; see USERS_FILE"))
 }
 
 /// Puts everything together. Called inside a tokio runtime, where all runs but what a
@@ -99,10 +107,15 @@ pub(crate) fn check(settings: &Settings) -> Vec<String> {
 /// An adapter cannot be made; the error says what to mend.
 pub async fn compose(settings: &Settings) -> Opened<Parts> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
+    // Whatever can be wrong without a network is told at once, before anything is made.
+    let mut faults = compose::check(&settings.store, runtime.clone());
+    let ai = usable_ai(&settings.ai, &settings.chat, &runtime).map_err(|fault| faults.push(fault));
+    let users = usable_users(&settings.logins).map_err(|fault| faults.push(fault));
+    let (true, Ok(Ai { gateway, probe: ai_probe, numbers }), Ok(users)) = (faults.is_empty(), ai, users) else {
+        return Err(Faults { of_parts: faults, ..Faults::default() }.into());
+    };
     let store = Store::open(settings, &runtime).await?;
-    let Ai { gateway, probe: ai_probe, numbers } = ai(settings, &runtime)?;
-    let (users, tokens) =
-        (users(&settings.logins)?, tokens(&settings.logins, store.secrets.secret(&settings.logins).await?));
+    let tokens = tokens(&settings.logins, store.secrets.secret(&settings.logins).await?);
     let dependency = |probe: Arc<dyn Probe>, required| Dependency {
         probe: Arc::new(Watched::new(probe, runtime.clone())),
         required,
@@ -206,8 +219,7 @@ struct Ai {
     numbers: Arc<dyn Fn() -> AiNumbers + Send + Sync>,
 }
 
-fn ai(settings: &Settings, runtime: &Arc<dyn Runtime>) -> Opened<Ai> {
-    let (settings, chat) = (&settings.ai, &settings.chat);
+fn ai(settings: &settings::Ai, chat: &Chat, runtime: &Arc<dyn Runtime>) -> Opened<Ai> {
     let (Some(wire), Some(url)) = (wire(settings), &settings.url) else {
         let ai = Arc::new(DemoAi::new(settings.demo_delay, runtime.clone()));
         return Ok(Ai { gateway: ai.clone(), probe: ai, numbers: Arc::new(AiNumbers::default) });
@@ -251,7 +263,13 @@ fn wire(settings: &settings::Ai) -> Option<Wire> {
 /// The file of users cannot be read, or has faults; the error tells all of them.
 pub(crate) fn users(settings: &Logins) -> Opened<Arc<dyn UserDirectory>> {
     Ok(match &settings.users {
-        Some(path) => Arc::new(UsersFile::open(path)?),
+        Some(path) => {
+            let users = UsersFile::open(path)?;
+            if users.is_empty() {
+                tracing::warn!("nobody can log in: USERS_FILE names no user");
+            }
+            Arc::new(users)
+        }
         None if settings.demo_user => Arc::new(UsersFile::demo()),
         None => Arc::new(MemoryUsers::default()),
     })

@@ -18,26 +18,22 @@ pub struct ConfigFlags {
 }
 
 impl ConfigFlags {
-    /// Does what was asked; `true` if anything was. Settings without faults have come so far; `look` tells those that show
-    /// once parts are made of them. `listens` is where the program that runs with them answers, if it does.
+    /// Whether what no part can be made of is to be told.
+    #[must_use]
+    pub fn looks_at_parts(self) -> bool {
+        self.check_config
+    }
+
+    /// Does what was asked; `true` if anything was. Settings without faults have come so far. `listens` is where the program
+    /// that runs with them answers, if it does.
     ///
     /// # Errors
-    /// Stdout or stderr is closed; parts cannot be made of the settings; the program is not alive.
-    pub fn answer(
-        self,
-        printed: &str,
-        warnings: &[String],
-        look: impl FnOnce() -> Vec<String>,
-        listens: Option<(&str, u16)>,
-    ) -> io::Result<bool> {
+    /// Stdout or stderr is closed; the program is not alive.
+    pub fn answer(self, printed: &str, warnings: &[String], listens: Option<(&str, u16)>) -> io::Result<bool> {
         if self.print_config {
             write!(stdout(), "{printed}")?;
         }
         if self.check_config {
-            let faults = look();
-            if !faults.is_empty() {
-                return Err(io::Error::other(format!("the settings cannot be used:\n  {}", faults.join("\n  "))));
-            }
             warnings.iter().try_for_each(|warning| writeln!(stderr(), "warning: {warning}"))?;
             writeln!(stderr(), "the settings are good")?;
         }

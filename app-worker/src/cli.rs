@@ -4,7 +4,7 @@ use crate::compose;
 use crate::letters::{self, LettersCommand};
 use crate::settings::Settings;
 use app_kit::flags::ConfigFlags;
-use app_kit::settings::help;
+use app_kit::settings::{Faults, help};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
 use std::io::{self, Write};
@@ -40,6 +40,14 @@ impl Cli {
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
+    /// What the worker is told. Called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn settings(&self) -> Result<Settings, Faults> {
+        Settings::load(self.config.looks_at_parts(), compose::check)
+    }
+
     /// Does what is no work; `true` if that was all. Settings without faults have come so far.
     ///
     /// # Errors
@@ -48,8 +56,7 @@ impl Cli {
         match &self.command {
             None => {
                 let listens = settings.port.map(|port| (&*settings.host, port));
-                let look = || compose::check(settings);
-                return Ok(self.config.answer(&settings.printed, &settings.warnings, look, listens)?);
+                return Ok(self.config.answer(&settings.printed, &settings.warnings, listens)?);
             }
             Some(Command::DeadLetters(command)) => {
                 let letters = compose::dead_letters(settings, command).await?;

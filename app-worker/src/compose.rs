@@ -8,7 +8,7 @@ use crate::settings::{HandlerKind, MongoDbPlace, Settings};
 use app_kit::compose;
 use app_kit::probing::Watched;
 use app_kit::relaying::Relaying;
-use app_kit::settings::{self, StoreKind};
+use app_kit::settings::{self, Faults, StoreKind};
 use chatcore::consume::EventHandler;
 use chatcore::port::{DeadLetters, EventBus, Outbox, Probe, Runtime};
 use chatcore_ports::tokio::TokioRuntime;
@@ -48,6 +48,7 @@ pub struct Parts {
 /// The bus or a handler's place cannot be opened; the error says what to mend.
 pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
+    Faults::unless_none(check(&settings.store))?;
     let (mut handlers, mut probes, mut relay) = (Vec::new(), Vec::new(), None);
     let pulse = Arc::new(Pulse::new(runtime.clone()));
     for kind in &settings.handlers {
@@ -69,8 +70,8 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
 }
 
 /// What shows without a network of settings that cannot be right, and which ones they are. Called inside a tokio runtime.
-pub(crate) fn check(settings: &Settings) -> Vec<String> {
-    compose::check(&settings.store, Arc::new(TokioRuntime::current()))
+pub(crate) fn check(store: &settings::Store) -> Vec<String> {
+    compose::check(store, Arc::new(TokioRuntime::current()))
 }
 
 /// Makes the topics that are missing; answers their names. Called inside a tokio runtime.

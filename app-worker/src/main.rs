@@ -2,7 +2,7 @@
 
 use app_kit::telemetry::{self, Console};
 use app_kit::{program, stop};
-use app_worker::{Application, Cli, Settings};
+use app_worker::{Application, Cli};
 use std::error::Error;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let settings = Settings::load()?;
+    let settings = cli.settings()?;
     if cli.did_with_settings(&settings).await? {
         return Ok(());
     }

@@ -66,6 +66,12 @@ impl UsersFile {
         Self::of(file::parse(DEMO.as_bytes()).unwrap_or_default())
     }
 
+    /// Whether it lets nobody in.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
     fn of(users: BTreeMap<String, Entry>) -> Self {
         Self { users, gate: Gate::new() }
     }

@@ -85,7 +85,7 @@ impl From<LoginError> for Problem {
             LoginError::Throttled { retry_after } => Self::new(Kind::TooManyLogins).with_retry(retry_after),
             LoginError::Users(error) => {
                 tracing::warn!(%error, source = %error.source, "a password could not be checked");
-                Self::new(Kind::Overloaded)
+                Self::new(Kind::Overloaded).with_detail("Too many logins at once; try again")
             }
             LoginError::Backend(error) => Self::from(error),
             _ => Self::new(Kind::Overloaded),
@@ -116,4 +116,16 @@ fn exceeded(policy: &'static str, retry_after: Duration) -> Problem {
 fn in_progress() -> Problem {
     let jitter = getrandom::u32().unwrap_or_default() % 81;
     Problem::new(Kind::TurnInProgress).with_retry(Duration::from_millis(u64::from(20 + jitter)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_log_in_for_now_is_told_nothing_of_messages() {
+        let busy = LoginError::Users(BackendError::later("users", "too many logins at once"));
+        let problem = Problem::from(busy);
+        assert_eq!((problem.kind(), &*problem.to_string()), (Kind::Overloaded, "Too many logins at once; try again"));
+    }
 }

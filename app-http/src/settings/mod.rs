@@ -39,13 +39,29 @@ pub struct Settings {
     pub printed: String,
 }
 
+/// What parts are made of; `None` for what could not be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Sections<'a> {
+    /// Where sessions live.
+    pub store: Option<&'a Store>,
+    /// Who may log in.
+    pub logins: Option<&'a Logins>,
+    /// Who answers.
+    pub ai: Option<&'a Ai>,
+    /// The numbers that the chat goes by.
+    pub chat: Option<&'a Chat>,
+}
+
 impl Settings {
-    /// Reads the environment and `.env`.
+    /// Reads the environment and `.env`. What no part can be made of, `look` tells, where `always` or something else is wrong,
+    /// too.
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub fn load() -> Result<Self, Faults> {
-        Self::read(Reader::of_process())
+    pub fn load(always: bool, look: impl FnOnce(Sections<'_>) -> Vec<String>) -> Result<Self, Faults> {
+        let mut reader = Reader::of_process();
+        let settings = Self::read(&mut reader, always, look);
+        reader.finish(settings)
     }
 
     /// Reads these pairs as if they were all that stands in the environment: for tests and embedders.
@@ -61,16 +77,13 @@ impl Settings {
     /// # Ok::<_, app_kit::settings::Faults>(())
     /// ```
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Faults> {
-        Self::read(Reader::of_pairs(pairs))
-    }
-
-    fn read(mut reader: Reader) -> Result<Self, Faults> {
-        let settings = Self::read_all(&mut reader);
+        let mut reader = Reader::of_pairs(pairs);
+        let settings = Self::read(&mut reader, false, |_| Vec::new());
         reader.finish(settings)
     }
 
     /// `None` where something is missing; then the reader has a fault. Every section is read before any is missed.
-    fn read_all(reader: &mut Reader) -> Option<Self> {
+    fn read(reader: &mut Reader, always: bool, look: impl FnOnce(Sections<'_>) -> Vec<String>) -> Option<Self> {
         // By itself: whatever else is wrong, production asks for more.
         let debug = reader.get(&t::DEBUG, parse::boolean);
         let (server, logs, store) = (Server::read(reader, debug), Logs::read(reader), Store::read(reader, true));
@@ -93,6 +106,8 @@ impl Settings {
                 format!("must be at least {REST_OF_BODY} more than MESSAGE_MAX_BYTES, or a message does not fit in");
             reader.fault(&t::BODY_MAX_BYTES, rule);
         }
+        let read = Sections { store: store.as_ref(), logins: logins.as_ref(), ai: ai.as_ref(), chat: chat.as_ref() };
+        reader.look(always, || look(read));
         let mut settings = Self {
             server: server?,
             logs: logs?,

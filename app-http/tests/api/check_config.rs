@@ -95,3 +95,21 @@ fn check_config_tells_what_no_part_can_be_made_of() {
     let (code, stderr) = told(&away);
     assert_eq!((code, stderr.as_str()), (Some(0), "the settings are good\n"));
 }
+
+#[test]
+fn a_start_tells_all_faults_at_once_each_with_its_name_and_makes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("users"), "ann").unwrap();
+    let of_parts = [("AI_API_URL", "http://ai:99999/"), ("USERS_FILE", "users")];
+    let of_settings = [("PORT", "http"), ("REDIS_PORT", "tcp://10.0.0.1:6379")];
+    for (settings, arguments) in [(&of_settings[..], &[][..]), (&of_settings, &["--check-config"]), (&[], &[])] {
+        let (bad, _, stderr) = output(directory.path(), &[&of_parts, settings].concat(), arguments);
+        assert_eq!(bad.status.code(), Some(1), "{stderr}");
+        let count = of_parts.len() + settings.len();
+        assert!(stderr.starts_with(&format!("the settings have {count} faults:\n")), "{stderr}");
+        assert!(of_parts.iter().all(|(name, _)| stderr.contains(&format!("see {name}"))), "{stderr}");
+        assert!(settings.iter().all(|(name, _)| stderr.contains(&format!("  {name} (environment): must be a port"))));
+        assert_eq!(stderr.contains("`enableServiceLinks: false`"), !settings.is_empty(), "{stderr}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "something was made");
+}

@@ -56,6 +56,33 @@ async fn what_a_turn_logs_has_the_id_of_its_request() {
     assert_eq!(spans, [&of("request-8"), &of("request-9")], "{failed:?}");
 }
 
+#[tokio::test]
+async fn a_file_of_users_that_names_nobody_is_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("users"), "# nobody yet\n").unwrap();
+    let secret = ("JWT_SECRET_KEY", crate::app::SECRET);
+    let pairs = [("STORE", "memory"), ("DEBUG", "false"), ("USERS_FILE", "users"), secret];
+    let server = Running::start(directory.path(), &pairs);
+    server.signal("TERM");
+    let (code, log) = server.end();
+    assert!(code == Some(0) && log.contains("nobody can log in: USERS_FILE names no user"), "{log}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_believed_is_told_of_once() {
+    let warnings = async |settings: &[(&str, &str)]| {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Running::start(directory.path(), &[&[("STORE", "memory")], settings].concat());
+        for name in ["x-forwarded-for", "forwarded", "x-forwarded-for"] {
+            send(server.client.get(format!("{}/livez", server.url)).header(name, "for=9.9.9.9")).await;
+        }
+        server.signal("TERM");
+        server.end().1.lines().filter(|line| line.contains("TRUSTED_PROXIES")).count()
+    };
+    assert_eq!(warnings(&[]).await, 1);
+    assert_eq!(warnings(&[("TRUSTED_PROXIES", "127.0.0.1")]).await, 0);
+}
+
 /// Anybody can send nonsense, so it is nothing that an operator should be woken for.
 #[tokio::test]
 async fn what_is_no_request_is_no_error_in_the_log() {

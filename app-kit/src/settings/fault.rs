@@ -21,18 +21,32 @@ impl fmt::Display for Fault {
 }
 
 /// Everything that is wrong, a line each; and what may be, which is perhaps why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
     /// What is wrong.
     pub all: Vec<Fault>,
+    /// What no part can be made of, a sentence each that names the settings.
+    pub of_parts: Vec<String>,
     /// A sentence for each name that is none but looks like one.
     pub warnings: Vec<String>,
 }
 
+impl Faults {
+    /// Nothing, unless there is something that no part can be made of.
+    ///
+    /// # Errors
+    /// There is.
+    pub fn unless_none(of_parts: Vec<String>) -> Result<(), Self> {
+        if of_parts.is_empty() { Ok(()) } else { Err(Self { of_parts, ..Self::default() }) }
+    }
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings have {} fault{}:", self.all.len(), if self.all.len() == 1 { "" } else { "s" })?;
+        let count = self.all.len() + self.of_parts.len();
+        write!(f, "the settings have {count} fault{}:", if count == 1 { "" } else { "s" })?;
         self.all.iter().try_for_each(|fault| write!(f, "\n  {fault}"))?;
+        self.of_parts.iter().try_for_each(|fault| write!(f, "\n  {fault}"))?;
         self.warnings.iter().try_for_each(|warning| write!(f, "\n  {warning}"))
     }
 }

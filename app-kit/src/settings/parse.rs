@@ -62,7 +62,14 @@ pub fn host(text: &str) -> Parsed<String> {
 
 /// A TCP port; 0 for any free one.
 pub fn port(text: &str) -> Parsed<u16> {
-    text.trim().parse().map_err(|_| "a port, 0 to 65535")
+    text.trim().parse().map_err(|_| port_rule(text, "a port, 0 to 65535"))
+}
+
+/// This rule for a port, unless Kubernetes has set what was given, for a Service that is called as the setting begins.
+pub fn port_rule(text: &str, rule: &'static str) -> &'static str {
+    let of_kubernetes =
+        "a port; Kubernetes sets this for a Service of that name, unless the Pod has `enableServiceLinks: false`";
+    if text.starts_with("tcp://") { of_kubernetes } else { rule }
 }
 
 /// Bare seconds (also with a point), or a number with `ms`, `s`, `m`, `h` or `d`; at most a hundred years.

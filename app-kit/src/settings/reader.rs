@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub struct Reader {
     sources: Sources,
     faults: Vec<Fault>,
+    of_parts: Vec<String>,
     read: BTreeMap<&'static str, Given>,
 }
 
@@ -27,7 +28,7 @@ impl Reader {
     }
 
     fn new(sources: Sources) -> Self {
-        Self { sources, faults: Vec::new(), read: BTreeMap::new() }
+        Self { sources, faults: Vec::new(), of_parts: Vec::new(), read: BTreeMap::new() }
     }
 
     /// The value of a setting, or of its default.
@@ -67,6 +68,14 @@ impl Reader {
         self.faults.push(Fault { name: spec.name.into(), origin, what: what.into() });
     }
 
+    /// Looks for what no part can be made of, where `always`; else only where something is wrong already, so that all of it
+    /// is told: a program that can start looks when it makes its parts.
+    pub fn look(&mut self, always: bool, look: impl FnOnce() -> Vec<String>) {
+        if always || !self.faults.is_empty() || !self.sources.faults.is_empty() {
+            self.of_parts = look();
+        }
+    }
+
     /// A sentence for each name that is none but looks like one.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -89,8 +98,8 @@ impl Reader {
     pub fn finish<T>(mut self, settings: Option<T>) -> Result<T, Faults> {
         let warnings = self.warnings();
         self.sources.faults.append(&mut self.faults);
-        let faults = Faults { all: self.sources.faults, warnings };
-        settings.filter(|_| faults.all.is_empty()).ok_or(faults)
+        let faults = Faults { all: self.sources.faults, of_parts: self.of_parts, warnings };
+        settings.filter(|_| faults.all.is_empty() && faults.of_parts.is_empty()).ok_or(faults)
     }
 }
 

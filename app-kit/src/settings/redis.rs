@@ -66,7 +66,8 @@ fn host_name(text: &str) -> Parsed<String> {
 }
 
 fn port(text: &str) -> Parsed<u16> {
-    parse::port(text).ok().filter(|port| *port > 0).ok_or("a port, 1 to 65535")
+    let rule = parse::port_rule(text, "a port, 1 to 65535");
+    parse::port(text).ok().filter(|port| *port > 0).ok_or(rule)
 }
 
 fn db(text: &str) -> Parsed<u32> {

@@ -37,12 +37,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the environment and `.env`.
+    /// Reads the environment and `.env`. What is wrong with the store's parts, `look` tells, where `always` or something else is
+    /// wrong, too.
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub fn load() -> Result<Self, Faults> {
-        Self::read(Reader::of_process())
+    pub fn load(always: bool, look: impl FnOnce(&Store) -> Vec<String>) -> Result<Self, Faults> {
+        let mut reader = Reader::of_process();
+        let settings = Self::read(&mut reader, always, look);
+        reader.finish(settings)
     }
 
     /// Reads these pairs as if they were all that stands in the environment: for tests.
@@ -50,16 +53,13 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Faults> {
-        Self::read(Reader::of_pairs(pairs))
-    }
-
-    fn read(mut reader: Reader) -> Result<Self, Faults> {
-        let settings = Self::read_all(&mut reader);
+        let mut reader = Reader::of_pairs(pairs);
+        let settings = Self::read(&mut reader, false, |_| Vec::new());
         reader.finish(settings)
     }
 
     /// `None` where something is missing; then the reader has a fault. Everything is read before anything is missed.
-    fn read_all(reader: &mut Reader) -> Option<Self> {
+    fn read(reader: &mut Reader, always: bool, look: impl FnOnce(&Store) -> Vec<String>) -> Option<Self> {
         let (logs, store) = (Logs::read(reader), Store::read(reader, false));
         // On Kafka a worker reads the store only where it relays.
         let reads = |store: &Store| store.kafka.as_ref().is_none_or(|kafka| kafka.relay);
@@ -71,6 +71,7 @@ impl Settings {
         let (host, port) = (reader.get(&t::HOST, parse::host), reader.get(&t::WORKER_PORT, port));
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
         let traces = Traces::read(reader, env!("CARGO_PKG_NAME"), grace);
+        reader.look(always, || store.as_ref().map(look).unwrap_or_default());
         let mut settings = Self {
             logs: logs?,
             traces: traces?,
@@ -101,5 +102,5 @@ fn port(text: &str) -> parse::Parsed<Option<u16>> {
     if text.trim().eq_ignore_ascii_case("off") {
         return Ok(None);
     }
-    parse::port(text).map(Some).map_err(|_| "a port, 0 to 65535, or off")
+    parse::port(text).map(Some).map_err(|_| parse::port_rule(text, "a port, 0 to 65535, or off"))
 }
