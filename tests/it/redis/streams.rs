@@ -57,7 +57,7 @@ async fn a_stream_that_is_cut_after_any_byte_goes_on_elsewhere() {
         let cut_there = |cut: usize| {
             let here = &guests[cut / 2 % guests.len()];
             let (here, there) = (here.clone(), here.at(&two));
-            let (here, there) = if cut % 2 == 0 { (here, there) } else { (there, here) };
+            let (here, there) = if cut.is_multiple_of(2) { (here, there) } else { (there, here) };
             tokio::spawn(surely_resumed(here, there, cut))
         };
         let ended = join_all((cuts..cuts + AT_ONCE).map(cut_there)).await;
