@@ -79,7 +79,9 @@ impl Server {
             // Another test may have found the same port free, and its server may be the one that answers.
             let own = format!("process_id:{}\r", self.pid);
             let answer = self.try_ask(&["INFO", "server"]);
-            let up = answer.is_some_and(|answer| answer.contains(&own) || answer.starts_with("NOAUTH"));
+            let own = answer.is_some_and(|answer| answer.contains(&own) || answer.starts_with("NOAUTH"));
+            // It tells about itself before it has read what is on its disk.
+            let up = own && self.try_ask(&["PING"]).is_some_and(|answer| !answer.starts_with("LOADING"));
             if !up {
                 std::thread::sleep(Duration::from_millis(10));
             }
