@@ -5,6 +5,7 @@
 use crate::error::{NAME, failed};
 use crate::heard::Heard;
 use crate::known::Known;
+use crate::node::Node;
 use crate::nodes::Nodes;
 use chatcore::error::BackendError;
 use chatcore::port::Runtime;
@@ -277,20 +278,23 @@ impl Ear {
     }
 
     async fn connect_once(&self) -> Result<Line, BackendError> {
-        let listener = self.in_time(self.nodes.listener()).await?;
+        let (node, listener) = self.in_time(self.nodes.listener()).await?;
         let (sink, stream) = listener.split();
-        let mut line = Line { sink, stream };
+        let mut line = Line { node, sink, stream };
         self.in_time(line.listen(&self.desk, &self.desk.all())).await?;
         Ok(line)
     }
 
-    /// Listens on one connection, until it breaks or nobody waits any more.
+    /// Listens on one connection, until it breaks, its node leaves the cluster, or nobody waits any more.
     async fn listen(&self, mut line: Line) {
         let (mut asked, mut tidied) = (0, self.desk.runtime.elapsed());
         loop {
             let (now, asks) = (self.desk.runtime.elapsed(), self.desk.asked.read(|asked| *asked));
             if asks != asked || now >= tidied + QUIET {
                 (asked, tidied) = (asks, now);
+                if self.nodes.is_out(&line.node) {
+                    return;
+                }
                 if self.desk.is_closed() || self.in_time(line.adjust(&self.desk)).await.is_err() {
                     return;
                 }
@@ -336,6 +340,7 @@ enum Next {
 
 /// A connection.
 struct Line {
+    node: Arc<Node>,
     sink: PubSubSink,
     stream: PubSubStream,
 }

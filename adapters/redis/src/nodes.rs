@@ -182,14 +182,22 @@ impl Nodes {
         if ranges.is_empty() { Err(nobody()) } else { Ok(ranges) }
     }
 
-    /// A connection that only listens. A message reaches every node of a cluster, so any of them will do.
-    pub(crate) async fn listener(&self) -> Read<PubSub> {
-        self.common.maker.listener(&self.some().server).await.map_err(failed)
+    /// A connection that only listens, and to which node. A message reaches every node of a cluster, so any of them will do.
+    pub(crate) async fn listener(&self) -> Read<(Arc<Node>, PubSub)> {
+        let node = self.some();
+        let listener = self.common.maker.listener(&node.server).await.map_err(failed)?;
+        Ok((node, listener))
     }
 
-    /// Another one each time, if there is one that answers its callers.
+    /// Whether a node has no slot any more. It may have left the cluster, and hears no message then.
+    pub(crate) fn is_out(&self, node: &Arc<Node>) -> bool {
+        self.known(|known| !known.ranges.is_empty() && !known.has_some(node))
+    }
+
+    /// Another one each time, if there is one that answers its callers; one that has slots, as far as that is known.
     fn some(&self) -> Arc<Node> {
-        let nodes = self.known(|known| known.nodes.clone());
+        let mut nodes = self.known(|known| known.nodes.clone());
+        nodes.retain(|node| !self.is_out(node));
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let mut turn = (0..nodes.len()).map(|ahead| &nodes[(start + ahead) % nodes.len()]);
         turn.find(|node| node.breaker.is_closed()).unwrap_or(&self.first).clone()
@@ -254,12 +262,16 @@ impl Known {
         let ranges = owners.into_iter().map(|(first, last, server)| (first, last, self.node(common, server)));
         self.ranges = ranges.collect::<Vec<_>>();
         self.moved.clear();
-        let (ranges, named) = (&self.ranges, common.maker.servers());
-        let is_of_use = |node: &Arc<Node>| {
-            let is_named = named.iter().any(|server| server.addr() == node.server.addr());
-            is_named || ranges.iter().any(|(_, _, owner)| Arc::ptr_eq(owner, node))
-        };
-        self.nodes.retain(is_of_use);
+        let named = common.maker.servers();
+        let is_named = |node: &Node| named.iter().any(|server| server.addr() == node.server.addr());
+        let mut nodes = std::mem::take(&mut self.nodes);
+        nodes.retain(|node| is_named(node) || self.has_some(node));
+        self.nodes = nodes;
+    }
+
+    /// Whether a node has slots.
+    fn has_some(&self, node: &Arc<Node>) -> bool {
+        self.ranges.iter().map(|(_, _, owner)| owner).chain(self.moved.values()).any(|owner| Arc::ptr_eq(owner, node))
     }
 }
 

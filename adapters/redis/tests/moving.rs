@@ -8,14 +8,15 @@ use chatcore::message::MessagesPage;
 use chatcore::owner::Owner;
 use chatcore::port::{Outbox, SessionStore};
 use chatcore::session::SessionsPage;
-use chatcore::turn::{Began, Finished, NewTurn, Piece, Refusal, Target};
+use chatcore::turn::{Began, Cursor, Finished, NewTurn, Piece, Position, Refusal, Target};
 use chatcore_redis::Redis;
 use common::chat::{answer, finish, question, start};
 use common::faults::{config, goes_on, is_back_soon, patiently};
-use common::{Cluster, open};
+use common::{Cluster, NODE, Server, open};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 async fn on_a_cluster() -> (Cluster, Arc<Redis>) {
     let cluster = Cluster::start();
@@ -120,4 +121,71 @@ async fn a_slot_moved_away_from_under_its_indexes() {
     let of_ann = patiently(async || listed(&ann).await).await;
     assert_eq!(of_ann.iter().map(|session| session.id).collect::<BTreeSet<_>>(), all);
     assert_eq!(patiently(async || listed(&guest).await).await, []);
+}
+
+/// A node that has left the cluster answers, and takes who listens; but what is told in the cluster is not told there.
+#[tokio::test]
+async fn nobody_listens_to_a_node_that_is_no_part_of_the_cluster() {
+    let (cluster, left) = (Cluster::start(), Server::with(NODE));
+    let mut config = config(left.url());
+    config.urls.extend(cluster.urls());
+    let (here, elsewhere) = (open(&config).await, open(&config).await);
+    let (first, asker) = (start(&*here, &question(Target::New, "k")).await, question(Target::New, "k").owner);
+    for number in 0..4 {
+        let cursor = Cursor { turn: first.turn.id, from: Position { fence: first.turn.fence, offset: number } };
+        let (elsewhere, asker) = (elsewhere.clone(), asker.clone());
+        let follower = tokio::spawn(async move { elsewhere.follow(&asker, &cursor, Duration::from_secs(20)).await });
+        let listens = async {
+            while cluster.nodes.iter().all(|node| node.ask(&["PUBSUB", "CHANNELS"]).is_empty()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), listens).await.expect("a node of the cluster is listened to");
+        let piece = Piece { offset: number, text: "a".into() };
+        here.extend_turn(&first.turn, &piece, Duration::from_secs(60)).await.unwrap();
+        let told = timeout(Duration::from_secs(5), follower).await.expect("it is told").unwrap().unwrap();
+        assert_eq!((told.text.as_str(), told.restarted), ("a", false));
+    }
+}
+
+/// All slots of the node that is listened to get to another one, as before it leaves: it is listened to no longer.
+#[tokio::test]
+async fn a_node_that_gives_up_its_slots_is_listened_to_no_longer() {
+    let cluster = Cluster::start();
+    let mut config = config(cluster.nodes[0].url());
+    let here = open(&config).await;
+    let (first, asker) = (start(&*here, &question(Target::New, "k")).await, question(Target::New, "k").owner);
+    let (_, has) = cluster.slot_of(&first.turn.id.session.to_string());
+    let (leaves, heir) = ((has + 1) % 3, (has + 2) % 3);
+    // The first that is named is listened to.
+    config.urls = [leaves, heir, has].map(|node| cluster.nodes[node].url()).into();
+    let elsewhere = open(&config).await;
+    let cursor = Cursor { turn: first.turn.id, from: Position { fence: first.turn.fence, offset: 0 } };
+    let reader = elsewhere.clone();
+    let follower = tokio::spawn(async move { reader.follow(&asker, &cursor, Duration::from_secs(60)).await });
+    let is_heard = |node: usize| !cluster.nodes[node].ask(&["PUBSUB", "CHANNELS"]).is_empty();
+    let moment = || tokio::time::sleep(Duration::from_millis(20));
+    let listens = async {
+        while !is_heard(leaves) {
+            moment().await
+        }
+    };
+    timeout(Duration::from_secs(5), listens).await.expect("a reader listens");
+    cluster.give_all(leaves, heir);
+    let listens = async {
+        for number in 0_u64.. {
+            // Calls find out that the slots are elsewhere.
+            let guest = Owner::Guest(DeviceId::parse(format!("device {number}")).unwrap());
+            drop(elsewhere.sessions(&guest, &SessionsPage { after: None, limit: 1 }).await);
+            moment().await;
+            if is_heard(has) || is_heard(heir) {
+                break;
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), listens).await.expect("it listens to another node");
+    let piece = Piece { offset: 0, text: "a".into() };
+    here.extend_turn(&first.turn, &piece, Duration::from_secs(60)).await.unwrap();
+    let told = timeout(Duration::from_secs(5), follower).await.expect("it is told").unwrap().unwrap();
+    assert_eq!((told.text.as_str(), told.restarted), ("a", false));
 }

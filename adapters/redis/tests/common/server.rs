@@ -321,6 +321,17 @@ impl Cluster {
         })
     }
 
+    /// All slots of a node are another one's from now on, without their keys.
+    pub(crate) fn give_all(&self, from: usize, to: usize) {
+        let (first, after) = (from * SLOTS / 3, (from + 1) * SLOTS / 3);
+        let (first, last) = (first.to_string(), (after - 1).to_string());
+        for node in [from, to] {
+            assert_eq!(self.nodes[node].ask(&["CLUSTER", "DELSLOTSRANGE", &first, &last]), "OK");
+        }
+        assert_eq!(self.nodes[to].ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]), "OK");
+        self.nodes[to].ask(&["CLUSTER", "BUMPEPOCH"]);
+    }
+
     /// Waits until all nodes say the same of who has which slot: before that a slot that moved may not move again.
     pub(crate) fn agrees(&self) {
         let told = |node: &Server| {
