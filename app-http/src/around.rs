@@ -15,7 +15,7 @@ use actix_web::http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, Heade
 use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, HttpMessage, HttpRequest};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use app_kit::traces;
 use chatcore::TRACES;
 use chatcore::id::RequestId;
@@ -65,6 +65,11 @@ pub async fn around(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Sent>, Error> {
     let connection = request.conn_data::<Rc<Connection>>().cloned();
+    if connection.is_none() && request.peer_addr().is_some() {
+        // It was closed as it came. Nobody reads an answer, so what it asks for is not done.
+        let response = request.into_response(HttpResponse::ServiceUnavailable().finish());
+        return Ok(response.map_body(|_, body| Sent::new(body, None, None)));
+    }
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
         let response = next.call(request).await?.map_into_boxed_body();
         return Ok(response.map_body(|_, body| Sent::new(body, connection, None)));

@@ -30,6 +30,10 @@ use tokio::task::JoinHandle;
 /// answer and the next request this comes on top of the time for which an idle connection is kept: whether some of that request
 /// is there already, only the framework knows, and who sends it byte by byte holds no more than who sends nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the system waits for a client to say that it has what was sent to it. One that is away without a word would else be sent
+/// heartbeats for a quarter of an hour. It is longer than it takes to cut off who is there and does not read: the system tells nobody.
+#[cfg(target_os = "linux")]
+const GONE: Duration = Duration::from_secs(60);
 /// The pieces in which an answer goes out. Who takes less in the time above takes its answer too slowly.
 const PIECE: usize = 32 << 10;
 /// How much of an answer the framework holds at most before it takes no more of it.
@@ -67,6 +71,8 @@ impl Connection {
             let _ = stream.shutdown(Shutdown::Both);
             return None;
         };
+        #[cfg(target_os = "linux")]
+        let _ = stream.set_tcp_user_timeout(Some(GONE));
         let (cut_at, watch) = (Cell::new(Some(runtime.elapsed() + PATIENCE)), OnceCell::new());
         let (runtime, behind) = (runtime.clone(), Cell::new(None));
         let connection =
@@ -200,5 +206,25 @@ impl MessageBody for Sent {
 impl Drop for Sent {
     fn drop(&mut self) {
         self.connection.iter().for_each(|connection| connection.is_idle());
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::places::Places;
+    use actix_web::rt::net::TcpListener;
+    use chatcore_ports::tokio::TokioRuntime;
+
+    #[actix_web::test]
+    async fn a_client_that_is_away_without_a_word_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
+        let place = |address: IpAddr| Places::default().take(address.to_string(), 1);
+        let connection = Connection::watched(&stream, &runtime, Duration::ZERO, place).unwrap();
+        assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(GONE));
+        drop(connection);
     }
 }

@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::places::{Place, Places};
 use crate::problem::{Kind, Problem};
 use crate::settings::{self, Settings};
-use crate::{open_files, openapi, routes};
+use crate::{measured, open_files, openapi, routes};
 use actix_cors::Cors;
 use actix_web::dev::Server;
 use actix_web::http::header::HeaderName;
@@ -25,6 +25,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -78,6 +79,8 @@ pub struct State {
     pub room: usize,
     /// Those that there are, by where they come from.
     pub connections: Places,
+    /// In which minute, counted from 1, it was told last that one was refused.
+    pub told_refused: AtomicU64,
     /// Streams that somebody reads along, by whose they are and by where they go.
     pub streams: Places,
     /// How far its end is. Each request that is to be answered before that holds a receiver.
@@ -116,7 +119,15 @@ impl State {
     /// A place for a connection from there, if there is one. A proxy brings everybody's.
     fn place(&self, peer: IpAddr) -> Option<Place> {
         let most = if is_trusted(&peer, &self.trusted) { usize::MAX } else { self.share() };
-        self.connections.take(address::name(peer), most)
+        let place = self.connections.take(address::name(peer), most);
+        if place.is_none() {
+            measured::connection_refused();
+            let minute = self.runtime.elapsed().as_secs() / 60 + 1;
+            if self.told_refused.swap(minute, Ordering::Relaxed) != minute {
+                tracing::warn!(%peer, most, "connections of an address are closed as they come; is it a proxy for TRUSTED_PROXIES?");
+            }
+        }
+        place
     }
 
     /// The state of a server over these parts.
@@ -140,6 +151,7 @@ impl State {
             on_busy: settings.chat.on_busy,
             room: open_files::connections(max_connections),
             connections: Places::default(),
+            told_refused: AtomicU64::new(0),
             streams: Places::default(),
             stage,
         }

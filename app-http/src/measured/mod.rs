@@ -27,6 +27,7 @@ const AI_SECONDS: &str = "chatcore_ai_seconds";
 const AI_FIRST_SECONDS: &str = "chatcore_ai_first_text_seconds";
 const AI_BREAKER: &str = "chatcore_ai_breaker_open";
 const AI_TOKENS: &str = "chatcore_ai_tokens_total";
+const REFUSED: &str = "chatcore_http_connections_refused_total";
 const STORE_SECONDS: &str = "chatcore_store_seconds";
 const STORE_FAILURES: &str = "chatcore_store_failures_total";
 const OUTBOX: &str = "chatcore_outbox_events";
@@ -37,6 +38,7 @@ const UP: &str = "chatcore_dependency_up";
 pub(crate) fn describe() {
     describe_counter!(REQUESTS, "Requests, by method, route and status");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "How long a request took until its answer began, by route");
+    describe_counter!(REFUSED, "Connections that were closed as they came, since their address had as many as it may");
     describe_counter!(
         TURNS,
         "Messages, by what became of them: the status of the answer, or replayed, refused, unavailable, deleted"
@@ -57,6 +59,11 @@ pub(crate) fn describe() {
     for outcome in ["completed", "fallback", "failed", "cancelled", "replayed", "refused", "unavailable", "deleted"] {
         counter!(TURNS, "outcome" => outcome).increment(0);
     }
+}
+
+/// A connection was closed as it came.
+pub(crate) fn connection_refused() {
+    counter!(REFUSED).increment(1);
 }
 
 /// A request was answered.

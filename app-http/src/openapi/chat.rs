@@ -44,6 +44,7 @@ pub(super) fn message(max_body: usize, guests: bool) -> Described {
         .with_headers(&[headers::ALLOWED, headers::LEFT])
         .problems(problems::SESSION)
         .problems(problems::MESSAGE)
+        .problems(problems::READER)
 }
 
 pub(super) fn sessions(guests: bool) -> Described {
@@ -113,10 +114,10 @@ pub(super) fn turn(guests: bool) -> Described {
 
 pub(super) fn live(guests: bool) -> Described {
     of_one(guests, "streamSession", "Read the turn that runs")
-        .about("An answer as it comes; with the id of an event of the same turn, what comes behind that.")
+        .about("An answer as it comes; with the id of an event of the same turn, what comes behind that. Where no turn runs, who names an event that was no end gets the last one.")
         .parameters(last_event_id(|| text().pattern(Some(MARK))))
         .streams("The answer.", streams::turn())
-        .empty(204, "No turn runs.")
+        .empty(204, "No turn runs, and no event was named, or an end.")
         .problems([Kind::TurnNotFound])
         .problems(problems::READER)
 }

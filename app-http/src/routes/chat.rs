@@ -53,6 +53,7 @@ async fn answer(
     let on_busy = body.on_busy.unwrap_or(state.on_busy);
     let gate = state.guests.as_ref().filter(|_| owner.device_id().is_some());
     let text = body.message.clone();
+    let reader = owner.clone();
     let message = SendMessage { owner, target, key, text, request_id, on_busy, only_known: false };
     let (chat, in_pieces) = (state.chat.clone(), sse::is_wanted(request));
     let ask = move |message| ask(chat, message, in_pieces);
@@ -74,6 +75,11 @@ async fn answer(
     let (found, said) = asked?;
     let mut response = match said {
         Said::Whole(answered) => HttpResponse::Ok().json(AnswerOut::new(&body.message, &answered)),
+        Said::InPieces(begun, events) if begun.found == Found::Running => {
+            // It was not begun by this message, but is read along.
+            let events = stream::holding(events, stream::places(state, &reader, request)?);
+            stream::answer(state, body.message, begun, events, None)
+        }
         Said::InPieces(begun, events) => stream::answer(state, body.message, begun, events, None),
     };
     if found == Found::Answer {

@@ -15,6 +15,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chatcore::ChatError;
 use chatcore::chat::{Begun, TurnEvent};
+use chatcore::id::{MessageId, SessionId};
 use chatcore::message::MessagesPage;
 use chatcore::owner::Owner;
 use chatcore::turn::{Cursor, Position, Stopping, TurnId};
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 /// Streams that an owner may read along at once, at one server: each tab takes one.
 const OF_OWNER: usize = 64;
-/// After this time all are seen whose reader is gone: they fail at the second heartbeat.
+/// After this time it is seen whose reader has hung up: they fail at the second heartbeat. Who is away without a word is given up
+/// a minute later.
 const SEEN: Duration = Duration::from_secs(20);
 
 /// `GET /chat/session/{id}/turns/{message_id}/stream`
@@ -48,7 +50,7 @@ pub(super) async fn turn(
     read_along(&state, &owner, begun, holding(events, places), held).await
 }
 
-/// `GET /chat/session/{id}/stream`: the turn that runs, if one does.
+/// `GET /chat/session/{id}/stream`: the turn that runs, if one does; else the last one, for who comes back amid a turn.
 pub(super) async fn live(
     Caller(owner): Caller,
     SessionPath(session): SessionPath,
@@ -58,9 +60,12 @@ pub(super) async fn live(
 ) -> Result<HttpResponse, Problem> {
     let mark = last_event_id(&request, query, Mark::parse)?;
     let places = places(&state, &owner, &request)?;
-    let Some(message) = state.chat.session(&owner, &session).await?.open else {
-        return Ok(HttpResponse::NoContent().finish());
+    let open = state.chat.session(&owner, &session).await?.open;
+    let message = match (open, mark) {
+        (None, Some(Mark { is_end: false, .. })) => last(&state, &owner, &session).await?,
+        _ => open,
     };
+    let Some(message) = message else { return Ok(HttpResponse::NoContent().finish()) };
     let turn = TurnId { session, message };
     let held = mark.map(|mark| mark.position);
     let from = held.unwrap_or_default();
@@ -68,6 +73,12 @@ pub(super) async fn live(
     // Who has read another turn, or another attempt, is told which this is, and that its text begins anew.
     let held = held.filter(|held| held.fence == begun.fence);
     read_along(&state, &owner, begun, holding(events, places), held).await
+}
+
+/// The turn of the session's last message.
+async fn last(state: &State, owner: &Owner, session: &SessionId) -> Result<Option<MessageId>, Problem> {
+    let page = MessagesPage { before: None, limit: 1 };
+    Ok(state.chat.history(owner, session, &page).await?.pop().map(|message| message.turn))
 }
 
 /// `POST /chat/session/{id}/turns/{message_id}/stop`
@@ -117,7 +128,7 @@ pub(super) async fn newer(
 ///
 /// # Errors
 /// One of the two has as many as it may.
-fn places(state: &State, owner: &Owner, request: &HttpRequest) -> Result<[Place; 2], Problem> {
+pub(super) fn places(state: &State, owner: &Owner, request: &HttpRequest) -> Result<[Place; 2], Problem> {
     let of_owner = state.streams.take(owner.to_string(), OF_OWNER);
     let of_address = state.streams.take(address(request, &state.trusted), state.share());
     let both = of_owner.zip(of_address).map(<[Place; 2]>::from);
@@ -125,7 +136,7 @@ fn places(state: &State, owner: &Owner, request: &HttpRequest) -> Result<[Place;
 }
 
 /// The same, and the places are held until it is dropped.
-fn holding<T>(stream: impl Stream<Item = T> + Send + 'static, places: [Place; 2]) -> BoxStream<'static, T> {
+pub(super) fn holding<T>(stream: impl Stream<Item = T> + Send + 'static, places: [Place; 2]) -> BoxStream<'static, T> {
     stream.inspect(move |_| _ = &places).boxed()
 }
 

@@ -44,6 +44,19 @@ async fn crowd(app: &TestApp, from: &str, session: &str, header: &str) -> Vec<Tc
     tried.into_iter().filter_map(begun).map(|(_, connection)| connection).collect()
 }
 
+/// Asks at once on a connection for which there is no place; what comes back.
+async fn ask_in_vain(app: &TestApp, from: &str, device: &str) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+    let mut connection = socket.connect(app.url.trim_start_matches("http://").parse().unwrap()).await.unwrap();
+    let body = json!({ "message": "hi", "device_id": device }).to_string();
+    let head = "POST /chat/message HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length";
+    let _ = connection.write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+    let mut told = Vec::new();
+    let _ = timeout(SOON, connection.read_to_end(&mut told)).await.unwrap();
+    String::from_utf8_lossy(&told).into_owned()
+}
+
 async fn is_alive(app: &TestApp) -> bool {
     let asked = app.request(Method::GET, "/livez").timeout(SOON).send().await;
     asked.is_ok_and(|answer| answer.status() == 200)
@@ -58,6 +71,13 @@ async fn an_address_that_holds_all_it_can_leaves_room_for_others() {
     let held = crowd(&app, "127.0.0.2", &session, "").await;
     assert_eq!(held.len(), ROOM / 2, "half of all connections");
     assert!(is_alive(&app).await, "one address has taken all");
+    // What comes on a connection that is closed as it comes is not done: nobody would know.
+    for number in 0..20 {
+        let device = format!("refused-{number:04}");
+        assert_eq!(ask_in_vain(&app, "127.0.0.2", &device).await, "");
+        let sessions = send(app.request(Method::GET, "/chat/sessions").header("x-device-id", &device)).await;
+        assert_eq!(sessions.json(), json!([]), "{device}");
+    }
     drop(app);
 
     // A proxy brings many, of whom each may have as many streams.
@@ -72,7 +92,7 @@ async fn an_address_that_holds_all_it_can_leaves_room_for_others() {
 
 #[tokio::test]
 async fn an_owner_reads_so_many_streams_at_once_and_one_more_when_one_ends() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("AI_DEMO_DELAY", "2s")]).await;
     let said = app.say("hi").await;
     let of = |name: &str| said[name].as_str().unwrap().to_owned();
     let session = format!("/chat/session/{}", of("session_id"));
@@ -88,6 +108,14 @@ async fn an_owner_reads_so_many_streams_at_once_and_one_more_when_one_ends() {
         refused.is_problem(429, "too_many_streams");
         assert_eq!(refused.header("retry-after"), Some("20"));
     }
+    // Who asks is no reader; who asks again under the key of a turn that runs is one.
+    let ask = async || {
+        let body = json!({ "message": "once", "client_message_id": "once" });
+        let asked = app.authed(Method::POST, "/chat/message").header("accept", "text/event-stream").json(&body);
+        asked.send().await.unwrap()
+    };
+    let first = ask().await;
+    assert_eq!([first.status(), ask().await.status()].map(|status| status.as_u16()), [200, 429]);
     let guest = guests_session(&app).await;
     let guest = app.request(Method::GET, &format!("/chat/session/{guest}/events")).header("x-device-id", DEVICE);
     assert_eq!(guest.send().await.unwrap().status(), 200, "somebody else");

@@ -173,6 +173,18 @@ async fn a_stream_is_resumed_from_every_byte() {
             None => assert_eq!((names(&events), text(&events).as_str()), (vec!["restart", "delta", "done"], whole)),
         }
     }
+    // Who read along with whatever ran comes back to the same place, or is told all of what came after.
+    let live = session_path(&done, "stream");
+    let marks = [
+        (format!("{fence}-3"), vec!["delta", "done"], &whole[3..]),
+        ("999-3".into(), vec!["turn", "restart", "delta", "done"], whole),
+    ];
+    for (mark, told, rest) in marks {
+        let events = Events::of(app.authed(Method::GET, &live).header("last-event-id", &mark)).await.rest().await;
+        assert_eq!((names(&events), text(&events).as_str()), (told, rest), "{mark}");
+    }
+    let ended = send(app.authed(Method::GET, &live).header("last-event-id", format!("{fence}-end"))).await;
+    assert_eq!(ended.status, 204);
     let ended = send(app.authed(Method::GET, &path).header("last-event-id", format!("{fence}-end"))).await;
     assert_eq!((ended.status, ended.text.as_str()), (204, ""));
     let another = app.authed(Method::GET, &path).header("last-event-id", "999-3");
