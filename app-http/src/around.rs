@@ -2,7 +2,7 @@
 //! that nobody read.
 
 use crate::address::{is_over_tls, look_for_proxy};
-use crate::connection::{Connection, Sent};
+use crate::connection::{Connection, Refused, Sent};
 use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::protect::protect;
@@ -64,12 +64,12 @@ pub async fn around(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Sent>, Error> {
-    let connection = request.conn_data::<Rc<Connection>>().cloned();
-    if connection.is_none() && request.peer_addr().is_some() {
-        // It was closed as it came. Nobody reads an answer, so what it asks for is not done.
+    if request.conn_data::<Refused>().is_some() {
+        // Nobody reads an answer, so what it asks for is not done.
         let response = request.into_response(HttpResponse::ServiceUnavailable().finish());
         return Ok(response.map_body(|_, body| Sent::new(body, None, None)));
     }
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
         let response = next.call(request).await?.map_into_boxed_body();
         return Ok(response.map_body(|_, body| Sent::new(body, connection, None)));

@@ -55,6 +55,10 @@ pub struct Connection {
     _place: Place,
 }
 
+/// Among the data of a connection that was closed as it came.
+#[derive(Debug)]
+pub struct Refused;
+
 impl Connection {
     /// Begins to watch a connection that has just come; `None` where that is none, or has no second handle any more or no
     /// place for where it comes from, and is closed.

@@ -3,7 +3,7 @@
 use crate::address::{self, is_trusted};
 use crate::around::around;
 use crate::compose::{Dependency, Parts};
-use crate::connection::Connection;
+use crate::connection::{Connection, Refused};
 use crate::places::{Place, Places};
 use crate::problem::{Kind, Problem};
 use crate::settings::{self, Settings};
@@ -184,8 +184,10 @@ pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Se
         .workers(workers)
         .max_connections(room.div_ceil(workers))
         .on_connect(move |io, data| {
-            let connection = Connection::watched(io, &of_all.runtime, keep_alive, |peer| of_all.place(peer));
-            connection.into_iter().for_each(|connection| drop(data.insert(connection)));
+            match Connection::watched(io, &of_all.runtime, keep_alive, |peer| of_all.place(peer)) {
+                Some(connection) => drop(data.insert(connection)),
+                None => _ = data.insert(Refused),
+            }
         })
         .bind((settings.host.as_str(), settings.port))?;
     let port = server.addrs().first().map_or(settings.port, std::net::SocketAddr::port);

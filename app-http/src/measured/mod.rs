@@ -34,7 +34,7 @@ const OUTBOX: &str = "chatcore_outbox_events";
 const OUTBOX_AGE: &str = "chatcore_outbox_oldest_seconds";
 const UP: &str = "chatcore_dependency_up";
 
-/// Says what the numbers mean, and begins those of turns with nought.
+/// Says what the numbers mean, and begins those that alarms look at with nought.
 pub(crate) fn describe() {
     describe_counter!(REQUESTS, "Requests, by method, route and status");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "How long a request took until its answer began, by route");
@@ -56,6 +56,7 @@ pub(crate) fn describe() {
     describe_gauge!(OUTBOX, "Events that the store holds: those that wait for the bus, or its own log");
     describe_gauge!(OUTBOX_AGE, Unit::Seconds, "How long the oldest of them has been there");
     describe_gauge!(UP, "1 where a dependency can be worked with");
+    counter!(REFUSED).increment(0);
     for outcome in ["completed", "fallback", "failed", "cancelled", "replayed", "refused", "unavailable", "deleted"] {
         counter!(TURNS, "outcome" => outcome).increment(0);
     }

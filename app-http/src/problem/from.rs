@@ -85,7 +85,7 @@ impl From<LoginError> for Problem {
             LoginError::Throttled { retry_after } => Self::new(Kind::TooManyLogins).with_retry(retry_after),
             LoginError::Users(error) => {
                 tracing::warn!(%error, source = %error.source, "a password could not be checked");
-                Self::new(Kind::Overloaded).with_detail("Too many logins at once; try again")
+                Self::new(Kind::Overloaded)
             }
             LoginError::Backend(error) => Self::from(error),
             _ => Self::new(Kind::Overloaded),
@@ -126,6 +126,6 @@ mod tests {
     fn who_cannot_log_in_for_now_is_told_nothing_of_messages() {
         let busy = LoginError::Users(BackendError::later("users", "too many logins at once"));
         let problem = Problem::from(busy);
-        assert_eq!((problem.kind(), &*problem.to_string()), (Kind::Overloaded, "Too many logins at once; try again"));
+        assert_eq!((problem.kind(), &*problem.to_string()), (Kind::Overloaded, "Too much is asked at once; try again"));
     }
 }

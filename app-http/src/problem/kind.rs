@@ -125,7 +125,7 @@ impl Kind {
             Self::OutboxFull => {
                 (503, "outbox_full", "Outbox full", "Too many events wait for the bus; try again later")
             }
-            Self::Overloaded => (503, "overloaded", "Overloaded", "Too many messages are being answered; try again"),
+            Self::Overloaded => (503, "overloaded", "Overloaded", "Too much is asked at once; try again"),
             Self::Stopping => (503, "stopping", "Stopping", "The server is stopping; try again"),
         }
     }

@@ -85,6 +85,31 @@ async fn a_proxy_that_is_not_believed_is_told_of_once() {
 
 /// Anybody can send nonsense, so it is nothing that an operator should be woken for.
 #[tokio::test]
+async fn connections_that_are_closed_as_they_come_are_counted_and_told_of_once_a_minute() {
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = [("STORE", "memory"), ("HTTP_WORKERS", "1"), ("HTTP_MAX_CONNECTIONS", "8")];
+    let server = Running::start(directory.path(), &pairs);
+    let refused = async || {
+        let numbers = send(server.client.get(format!("{}/metrics", server.url))).await.text;
+        let line = numbers.lines().find_map(|line| line.strip_prefix("chatcore_http_connections_refused_total "));
+        line.unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(refused().await, 0);
+    let address = server.url.trim_start_matches("http://").parse().unwrap();
+    let mut connections = Vec::new();
+    for _ in 0..7 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        connections.push(socket.connect(address).await.unwrap());
+    }
+    let three = async { while refused().await < 3 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), three).await.expect("half of eight are let in");
+    server.signal("TERM");
+    let (_, log) = server.end();
+    assert_eq!(log.lines().filter(|line| line.contains("closed as they come")).count(), 1, "{log}");
+}
+
+#[tokio::test]
 async fn what_is_no_request_is_no_error_in_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let server = Running::start(directory.path(), &[("STORE", "memory"), ("SHUTDOWN_GRACE", "4s")]);

@@ -16,7 +16,7 @@ const SCRIPT: &str = "<!-- walk: browser -->\n```js\n";
 /// How long the browser may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What calls the script. To its first question a proxy says that it has no answer, though the server has it. Its first streams
-/// break off, each after so many bytes; a number below 0 is so many behind the begin of the last event. The second just says no
+/// break off, each after so many bytes; a number below 0 is so many behind the begin of the last event. The last just says no
 /// more. At the end it tells what it has shown.
 const CALLER: &str = r#"
 const api = 'http://localhost:API', real = fetch, shown = [], places = PLACES
@@ -30,7 +30,7 @@ globalThis.fetch = async (...request) => {
   let left = place < 0 ? Infinity : place
   const cut = {
     async pull(out) {
-      if (left <= 0) return ++broken === 2 ? new Promise(() => {}) : out.error(`cut ${broken}`)
+      if (left <= 0) return ++broken === places.length ? new Promise(() => {}) : out.error(`cut ${broken}`)
       const { value, done } = await reader.read()
       if (done) return out.close()
       const last = new TextDecoder('latin1').decode(value).indexOf('event: done')
