@@ -31,7 +31,7 @@ use std::time::Duration;
 /// How many rounds there are, and how many sessions and turns in each a round has.
 const ROUNDS: usize = 5;
 const SESSIONS: usize = 500;
-const TURNS: u64 = 20;
+const TURNS: u64 = 60;
 /// What a relay and a worker of the programs take at once.
 const BATCH: usize = 1000;
 const LANES: usize = 64;

@@ -9,7 +9,7 @@ use crate::lanes::Commit;
 use crate::member::Member;
 use crate::record::Fetched;
 use crate::topic::{Part, Topic};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chatcore::error::BackendError;
 use fault::failed;
 use krafka::admin::{AdminClient, DescribeConsumerGroupsOptions, DescribeTopicsOptions};
@@ -250,14 +250,15 @@ fn part_of(config: &KafkaConfig, named: &TopicPartition) -> Option<Part> {
 fn fetched(config: &KafkaConfig, record: ConsumerRecord) -> Option<Fetched> {
     let part = Part { number: record.partition, topic: config.topics.topic(&record.topic)? };
     let ConsumerRecord { offset, timestamp: at, key, value, headers, .. } = record;
-    let (key, value) = (key.map(own), value.map(own));
-    let headers = headers.into_iter().map(|(name, value)| (name, value.map(own))).collect();
+    // The client gives slices of all that a broker answered: a record that waits would keep megabytes.
+    let given = || [&key, &value].into_iter().chain(headers.iter().map(|(_, value)| value)).flatten();
+    let mut copy = BytesMut::with_capacity(given().map(Bytes::len).sum());
+    given().for_each(|bytes| copy.extend_from_slice(bytes));
+    let mut copy = copy.freeze();
+    let mut own = |bytes: Option<Bytes>| bytes.map(|bytes| copy.split_to(bytes.len()));
+    let (key, value) = (own(key), own(value));
+    let headers = headers.into_iter().map(|(name, value)| (name, own(value))).collect();
     Some(Fetched { part, offset, life: 0, at, key, value, headers, unreadable: None }.dated())
-}
-
-/// The client gives slices of all that a broker answered: a record that waits would keep megabytes.
-fn own(bytes: Bytes) -> Bytes {
-    Bytes::copy_from_slice(&bytes)
 }
 
 fn security(config: &KafkaConfig) -> AuthConfig {
