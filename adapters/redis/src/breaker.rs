@@ -43,7 +43,7 @@ impl Breaker {
 
     /// Whether calls are let through.
     pub(crate) fn is_closed(&self) -> bool {
-        self.why().is_none()
+        self.lock().is_none()
     }
 
     /// Why calls are refused, if they are.

@@ -191,13 +191,13 @@ impl Nodes {
 
     /// Whether a node has no slot any more. It may have left the cluster, and hears no message then.
     pub(crate) fn is_out(&self, node: &Arc<Node>) -> bool {
-        self.known(|known| !known.ranges.is_empty() && !known.has_some(node))
+        self.known(|known| known.is_out(node))
     }
 
     /// Another one each time, if there is one that answers its callers; one that has slots, as far as that is known.
     fn some(&self) -> Arc<Node> {
-        let mut nodes = self.known(|known| known.nodes.clone());
-        nodes.retain(|node| !self.is_out(node));
+        let nodes: Vec<_> =
+            self.known(|known| known.nodes.iter().filter(|node| !known.is_out(node)).cloned().collect());
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let mut turn = (0..nodes.len()).map(|ahead| &nodes[(start + ahead) % nodes.len()]);
         turn.find(|node| node.breaker.is_closed()).unwrap_or(&self.first).clone()
@@ -267,6 +267,11 @@ impl Known {
         let mut nodes = std::mem::take(&mut self.nodes);
         nodes.retain(|node| is_named(node) || self.has_some(node));
         self.nodes = nodes;
+    }
+
+    /// Where nothing is known of slots, no node is out.
+    fn is_out(&self, node: &Arc<Node>) -> bool {
+        !self.ranges.is_empty() && !self.has_some(node)
     }
 
     /// Whether a node has slots.
