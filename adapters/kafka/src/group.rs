@@ -25,11 +25,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// The broker answers a fetch after this time at the latest, and a poll ends.
-const POLL: Duration = Duration::from_millis(100);
+pub(crate) const POLL: Duration = Duration::from_millis(100);
 /// After this time without a word of a partition it is looked whether something waits there.
 const QUIET: Duration = Duration::from_secs(2);
 /// As much is handed out by one poll.
-pub(crate) const POLL_RECORDS: u16 = 500;
+pub(crate) const POLL_RECORDS: u16 = 2000;
 /// So old may be what the client knows of the topics.
 const KNOWN: Duration = Duration::from_secs(5);
 /// So much longer than it may take to give records back, and no less than this, the group waits for a member.
@@ -100,9 +100,9 @@ impl Group {
         _ = self.listener.member.set(Arc::downgrade(member));
     }
 
-    /// The next records; none after a while without. Changes of the group happen within it. A dropped call loses nothing.
-    pub(crate) async fn poll(&self) -> Result<Vec<Fetched>, BackendError> {
-        match self.consumer.poll(POLL).await {
+    /// The next records; none after so long without. Changes of the group happen within it. A dropped call loses nothing.
+    pub(crate) async fn poll(&self, wait: Duration) -> Result<Vec<Fetched>, BackendError> {
+        match self.consumer.poll(wait).await {
             Ok(records) => Ok(records.into_iter().filter_map(|record| fetched(&self.config, record)).collect()),
             Err(error) => self.pass(error).await,
         }

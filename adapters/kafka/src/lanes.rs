@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A partition with so many records that are not done is not fetched from, until there are half as many.
-const FULL: usize = 1000;
+const FULL: usize = 4000;
 /// Nor is one with so many bytes of them.
 const FULL_BYTES: usize = 4 << 20;
 /// Nor is one whose oldest record that is not done is so far behind: as much comes again after a crash.
@@ -318,6 +318,11 @@ impl Lanes {
             (std::mem::replace(&mut tenure.paused, full) != full).then_some((*part, full))
         };
         self.parts.iter_mut().filter_map(changed).collect()
+    }
+
+    /// Whether records wait for those of another partition, or partitions for room.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.parts.values().any(|tenure| tenure.paused || !tenure.queue.is_empty())
     }
 
     /// How many records of a partition are not done, where the log ends there; `None` where the member does not know.

@@ -6,7 +6,7 @@ mod watch;
 
 use crate::deadline::within;
 use crate::error::NAME;
-use crate::group::{Group, POLL_RECORDS};
+use crate::group::{Group, POLL, POLL_RECORDS};
 use crate::lanes::{Lanes, Taken};
 use crate::merge;
 use crate::record::{Fetched, REPLAY_FOR};
@@ -25,6 +25,8 @@ use watch::Asked;
 
 /// As long as acknowledgements gather before they are committed together.
 const GATHER: Duration = Duration::from_millis(20);
+/// As long a poll waits at most while there are records that may go on, or be fetched, as soon as hands are free.
+const SHORT: Duration = Duration::from_millis(20);
 /// Between a failure and the next try.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks whether all partitions are answered.
@@ -212,7 +214,8 @@ impl Member {
     async fn step(self: &Arc<Self>, polls: &mut Polls) {
         let now = self.runtime.elapsed();
         let mut has_more = false;
-        match self.group.poll().await {
+        let is_held_up = self.lanes().is_held_up();
+        match self.group.poll(if is_held_up { SHORT } else { POLL }).await {
             Ok(records) => {
                 has_more = records.len() >= usize::from(POLL_RECORDS);
                 if self.lanes().fetched(records, |record| self.is_for_others(record)) {
@@ -291,7 +294,7 @@ impl Member {
 
     /// A member that leaves while it is joining would be waited for by the group: so it joins first, if that is soon.
     async fn leave(&self) -> Result<(), BackendError> {
-        let joined = async { while !self.state.read(|state| state.settled) && self.group.poll().await.is_ok() {} };
+        let joined = async { while !self.state.read(|state| state.settled) && self.group.poll(POLL).await.is_ok() {} };
         select(pin!(joined), self.runtime.sleep(self.call_timeout)).await;
         self.group.leave().await
     }

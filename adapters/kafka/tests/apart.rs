@@ -206,7 +206,7 @@ async fn an_answer_waits_for_a_question_that_there_is_no_room_for() {
     config.partitions = 1;
     let bus = open(config);
     let member = bus.subscribe("group").await.unwrap();
-    let others: Vec<_> = (0..1000).map(|_| question(new_session(), 1, "?")).collect();
+    let others: Vec<_> = (0..4000).map(|_| question(new_session(), 1, "?")).collect();
     publish(&bus, &others).await;
     let mut hands = Vec::new();
     for _ in &others {
