@@ -3,6 +3,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 /// The root of the project.
 pub(crate) fn root() -> PathBuf {
@@ -30,10 +32,15 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a step and names it when it fails.
+/// When the first step began.
+#[expect(clippy::disallowed_methods, reason = "it has no runtime")]
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Runs a step, and names it with the minutes that the steps before it took, and when it fails.
 pub(crate) fn step(command: &mut Command) -> Result<(), String> {
     let shown = shown(command);
-    println!("\n==> {shown}");
+    let since = START.elapsed().as_secs();
+    println!("\n==> {}:{:02} {shown}", since / 60, since % 60);
     let status = command.stdin(Stdio::null()).status().map_err(|error| format!("`{shown}` did not start: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed: {status}")) }
 }

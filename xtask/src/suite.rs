@@ -28,7 +28,7 @@ pub(crate) fn test() -> Result<(), String> {
     }
     let beside = tests::run()?;
     // One test after the other: the seeds have a time to keep, and want all cores.
-    let simulation = ["test", "--release", "--package", "chat-sim", "--test", "sim", "--", "--nocapture"];
+    let simulation = ["test", "--profile", "sim", "--package", "chat-sim", "--test", "sim", "--", "--nocapture"];
     step(cargo(&simulation).arg("--test-threads=1").env("SIM_SEEDS", "20000"))?;
     for words in storm::IN_THE_SUITE {
         storm::storm(words)?;

@@ -27,7 +27,7 @@ use chatcore::id::Fence;
 use chatcore::message::{AiReply, Message, Products, Role};
 use chatcore::stamp::from_micros;
 use deadpool_redis::redis::Value;
-use std::str::{FromStr, SplitN};
+use std::str::FromStr;
 use time::OffsetDateTime;
 
 /// A record, read.
@@ -60,7 +60,7 @@ struct Beside<'a> {
 
 impl<'a> Record<'a> {
     pub(crate) fn read(record: &'a str) -> Result<Self, Malformed> {
-        let mut words = Words(record.splitn(11, ' '));
+        let mut words = Words(record);
         let seq = words.parsed("seq")?;
         let kind = match words.next("kind")? {
             "u" => Kind::Question,
@@ -72,7 +72,7 @@ impl<'a> Record<'a> {
         let (at, fence) = (from_micros(words.parsed("time")?), Fence(words.parsed("fence")?));
         let confidence = words.optional("confidence")?;
         let (products, intent) = (words.optional("products")?, words.optional("intent")?);
-        let mut rest = words.next("text")?;
+        let mut rest = words.0;
         let mut take = |length: Option<usize>, name| {
             let Some(length) = length else { return Ok(None) };
             let (taken, left) = rest.split_at_checked(length).ok_or_else(|| other(name, "is cut off"))?;
@@ -108,12 +108,16 @@ impl Beside<'_> {
     }
 }
 
-/// The words that are not read yet.
-struct Words<'a>(SplitN<'a, char>);
+/// What is not read yet.
+struct Words<'a>(&'a str);
 
 impl<'a> Words<'a> {
     fn next(&mut self, name: &str) -> Result<&'a str, Malformed> {
-        self.0.next().ok_or_else(|| other(name, "is missing"))
+        // Words are short: to look for each end with what is made for long texts takes twice as long.
+        let end = self.0.bytes().position(|byte| byte == b' ').ok_or_else(|| other(name, "is missing"))?;
+        let (word, rest) = self.0.split_at(end);
+        self.0 = &rest[1..];
+        Ok(word)
     }
 
     /// What its type parses.

@@ -106,7 +106,7 @@ const PLANTED: Duration = Duration::from_secs(60);
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "measures the simulation itself")]
-#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation: run it with --release")]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation: run it with --profile sim")]
 fn each_planted_bug_is_found() {
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = Vec::new();
