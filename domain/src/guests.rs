@@ -31,7 +31,8 @@ pub enum GuestError {
 /// Counts the questions of guests by address, over all processes. Cheap to clone.
 ///
 /// # Laws
-/// - **Only questions that were stored count**, each once: what was refused or stored before is given back.
+/// - **Only questions that were stored count**, each once: what was refused or stored before is given back, and what the store
+///   did not tell of.
 /// - **What was stored before is answered** although the quota is used up.
 /// - **A question is a task**: a caller who goes away changes nothing of what counts.
 #[derive(Debug, Clone)]
@@ -125,14 +126,16 @@ impl GuestGate {
     }
 }
 
-/// Whether no question was stored: it was refused, or had been stored before.
+/// Whether no question was stored: it was refused, or had been stored before. Nor does one count of which that is not known: an
+/// outage of the store would use up the quota of those who try again.
 fn is_nothing_new(told: Result<Found, &ChatError>) -> bool {
-    use ChatError::{Invalid, Overloaded, Refused, Running, Stopping};
+    use ChatError::{Invalid, Overloaded, Refused, Running, Stopping, Unavailable};
     match told {
         Ok(found) => found != Found::Nobody,
         Err(error) => {
             let is_anothers = |error: &_| matches!(error, Running { begun, .. } if begun.found != Found::Nobody);
-            matches!(error, Invalid(_) | Refused(_) | Overloaded | Stopping { turn: None }) || is_anothers(error)
+            let is_unknown = matches!(error, Stopping { turn: None } | Unavailable { turn: None, .. });
+            matches!(error, Invalid(_) | Refused(_) | Overloaded) || is_unknown || is_anothers(error)
         }
     }
 }

@@ -37,6 +37,7 @@ fn only_questions_that_were_stored_count() {
             Err(Refusal::NotFound.into()),
             Err(ChatError::Overloaded),
             Err(ChatError::Stopping { turn: None }),
+            Err(ChatError::Unavailable { turn: None, source: None }),
         ];
         for told in nothing {
             assert_eq!(left(&gate, told.clone()).await, 2, "{told:?}");

@@ -4,15 +4,16 @@
 
 mod common;
 
-use chatcore::id::{DeviceId, UserId};
-use chatcore::policy::Quota;
+use chatcore::id::{DeviceId, SessionId, UserId};
+use chatcore::policy::{Left, Quota};
 use chatcore::port::SessionStore;
 use chatcore::session::{Adopted, AdoptionRest};
 use chatcore::turn::{Refusal, Target};
 use chatcore_redis::{Redis, RedisConfig};
 use common::adopted::{adopt, adopted, give_up_waiting, listed, new, refused, talk};
 use common::chat::{finish, start};
-use common::{Monitor, Ran, Server, Wire, config, open};
+use common::faults::{self, now};
+use common::{Cluster, Monitor, Ran, Server, Wire, config, open};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -125,5 +126,39 @@ async fn calls_about_a_quota_elsewhere_that_come_late_change_nothing() {
     for late in [&give_back, &take, &give_back] {
         server.ask(&late.words);
         assert_eq!(used().await, 2, "a later try of the attempt has it");
+    }
+}
+
+/// A client tries again and again; each request is an attempt of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_silent_node_did_not_take_uses_up_no_quota() {
+    const QUOTA: Quota = Quota { limit: 3, window: Duration::from_secs(60) };
+    let cluster = Cluster::start();
+    let store = open(&faults::config(cluster.nodes[0].url())).await;
+    let node = |session: SessionId| cluster.slot_of(&session.to_string()).1;
+    let home = node(talk(&store, "user:ann", Target::New, "own").await);
+    let mut number = 0;
+    let session = loop {
+        number += 1;
+        let session = talk(&store, &format!("guest:phone{number}"), Target::New, "k").await;
+        adopt(&store, &format!("phone{number}")).await;
+        if node(session) != home {
+            break session;
+        }
+    };
+    let ann = "user:ann".parse().unwrap();
+    for away in [node(session), home] {
+        cluster.nodes[away].signal("STOP");
+        for number in 0..8 {
+            let key = format!("{away}-{number}");
+            let again = new("user:ann", Target::Existing(session), &key, Some(QUOTA.limit));
+            assert!(store.begin_turn(&again).await.is_err(), "no node answered for it");
+        }
+        cluster.nodes[away].signal("CONT");
+        let began = now();
+        while !matches!(store.left(&ann, &QUOTA).await, Ok(Left { remaining: 3, .. })) {
+            assert!(began.elapsed() < Duration::from_secs(8), "{:?}", store.left(&ann, &QUOTA).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }

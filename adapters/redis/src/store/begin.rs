@@ -5,7 +5,7 @@ use crate::Redis;
 use crate::error::unreadable;
 use crate::keys::Partition;
 use crate::record::{message_of, messages_of};
-use crate::script::Script;
+use crate::script::{Call, Script};
 use crate::value::{Read, first, fixed, items, micros, number, parsed, span, worded};
 use chatcore::id::{Fence, SessionId};
 use chatcore::message::Message;
@@ -21,6 +21,10 @@ static GIVE_BACK: Script = script!("give_back");
 
 /// Limit and window for a question that no quota counts.
 const NO_QUOTA: (i64, i64) = (-1, 0);
+
+/// What comes before each try to give back.
+const PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// What the quota of an adopted session's owner says.
 enum Taken {
@@ -72,24 +76,45 @@ impl Redis {
         began(self.ask(&Asked { exact: true, ..asked }).await?, None)
     }
 
-    /// A session in another slot than its owner's quota. A call that fails keeps what it took: the question may have been
-    /// stored.
+    /// A session in another slot than its owner's quota. What was taken for a question that was not stored then, or may not have
+    /// been, is given back: where this attempt is tried again it is taken again, and where nobody knows, nobody pays.
     async fn begin_adopted(&self, new: &NewTurn, session: SessionId, home: Partition) -> Read<Began> {
         // A later try of the same attempt has a greater number.
         let tried = micros(self.inner.runtime.elapsed()) + 1;
-        let taken = self.take(new, home, tried).await?;
+        let taken = self.take(new, home, tried).await.inspect_err(|_| self.give_back_later(new, home, tried))?;
         let throttled = if let Taken::Wait(wait) = &taken { *wait } else { Duration::ZERO };
-        let answer = self.ask(&Asked { new, session, counts: false, throttled, exact: true }).await?;
-        match taken {
-            Taken::One(left) if answer.is_new()? => began(answer, Some(left)),
-            Taken::One(_) => {
-                let keys = [format!("q:{}", new.owner), format!("a:{}", new.attempt)];
-                let call = self.at(home, &GIVE_BACK, &keys).arg(new.owner.to_string()).arg(new.attempt.to_string());
-                self.say(&call.arg(tried)).await?;
-                began(answer, None)
-            }
-            Taken::Free | Taken::Wait(_) => began(answer, None),
+        let asked = self.ask(&Asked { new, session, counts: false, throttled, exact: true }).await;
+        let Taken::One(left) = taken else { return began(asked?, None) };
+        let answer = asked.inspect_err(|_| self.give_back_later(new, home, tried))?;
+        if answer.is_new()? {
+            return began(answer, Some(left));
         }
+        if self.say(&self.giving_back(new, home, tried)).await.is_err() {
+            self.give_back_later(new, home, tried);
+        }
+        began(answer, None)
+    }
+
+    fn giving_back(&self, new: &NewTurn, home: Partition, tried: i64) -> Call {
+        let keys = [format!("q:{}", new.owner), format!("a:{}", new.attempt)];
+        self.at(home, &GIVE_BACK, &keys).arg(new.owner.to_string()).arg(new.attempt.to_string()).arg(tried)
+    }
+
+    /// Whoever waits is told meanwhile, for the node of the quota may be silent. Where all tries fail the quota is a little
+    /// stricter for a while, and nothing worse.
+    fn give_back_later(&self, new: &NewTurn, home: Partition, tried: i64) {
+        let (redis, call) = (self.clone(), self.giving_back(new, home, tried));
+        self.inner.runtime.spawn(Box::pin(async move {
+            for pause in PAUSES {
+                redis.inner.runtime.sleep(pause).await;
+                match redis.say(&call).await {
+                    Ok(_) => return,
+                    Err(error) => {
+                        tracing::debug!(%error, source = %error.source, "a question was not given back to its quota")
+                    }
+                }
+            }
+        }));
     }
 
     async fn take(&self, new: &NewTurn, home: Partition, tried: i64) -> Read<Taken> {
