@@ -130,6 +130,14 @@ impl Client {
         Ok(self.http.get(url).send().await?.status())
     }
 
+    /// One try of what is not a message: the status, and whether it is told when to come again.
+    pub(crate) async fn try_call(&self, method: Method, path: &str, body: &Value) -> (StatusCode, bool) {
+        let request = self.request(method, path);
+        let request = if body.is_null() { request } else { request.json(body) };
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.headers().contains_key("retry-after"))
+    }
+
     pub(crate) async fn delete(&self, session: &str) -> StatusCode {
         let request = self.request(Method::DELETE, &format!("/chat/session/{session}"));
         request.send().await.unwrap().status()
