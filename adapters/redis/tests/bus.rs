@@ -66,7 +66,8 @@ fn store(servers: Servers) -> StoreHarness {
             let mut config = config(&servers.urls());
             config.limits = limits;
             let (store, elsewhere) = two(&config).await;
-            OpenStore { store: store.clone(), elsewhere, outbox: store.clone(), letters: Some(store) }
+            let (outbox, outbox_elsewhere) = (store.clone(), elsewhere.clone());
+            OpenStore { store: store.clone(), elsewhere, outbox, outbox_elsewhere, letters: Some(store) }
         }
     })
 }

@@ -15,7 +15,8 @@ fn store(urls: Vec<String>) -> StoreHarness {
         config.limits = limits;
         async move {
             let (store, elsewhere) = (open(&config).await, open(&config).await);
-            OpenStore { store: store.clone(), elsewhere, outbox: store.clone(), letters: Some(store) }
+            let (outbox, outbox_elsewhere) = (store.clone(), elsewhere.clone());
+            OpenStore { store: store.clone(), elsewhere, outbox, outbox_elsewhere, letters: Some(store) }
         }
     })
 }

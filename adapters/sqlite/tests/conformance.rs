@@ -32,7 +32,8 @@ fn inject(path: &Path, session: SessionId, raw: &[u8]) {
 fn store() -> StoreHarness {
     StoreHarness::new(|limits| async move {
         let (store, elsewhere) = two(&SqliteConfig { path: file(), limits, ..SqliteConfig::default() });
-        OpenStore { store: store.clone(), elsewhere, outbox: store.clone(), letters: Some(store) }
+        let (outbox, outbox_elsewhere) = (store.clone(), elsewhere.clone());
+        OpenStore { store: store.clone(), elsewhere, outbox, outbox_elsewhere, letters: Some(store) }
     })
 }
 

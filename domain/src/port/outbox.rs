@@ -61,6 +61,9 @@ pub struct Backlog {
 /// - **the outbox keeps each session's order**.
 /// - **nothing claimed is lost**: a claim is a look, not a lock, so two relays may see the same entries, and what is not
 ///   settled is claimed again.
+/// - **what one relay leaves another gets**: an outbox that several processes share may give what it holds to one of them at a
+///   time, so that they do not all publish the same. It is another's within 5 s once that one comes no more, and at once where
+///   it has left.
 /// - **a refused entry is parked** and those behind it go on.
 /// - **a claim waits for the first**.
 /// - **a claim goes on behind a mark**: claim by claim, each from the end of the one before, every entry is seen, whatever is
@@ -84,4 +87,16 @@ pub trait Outbox: Debug + Send + Sync + 'static {
 
     /// How much waits.
     async fn backlog(&self) -> Result<Backlog, BackendError>;
+
+    /// What this process has claimed is still in its hands: said twice a second while the bus takes its time. Nothing, unless the
+    /// outbox gives what it holds to one process at a time.
+    async fn keep(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// Lets other processes have at once what this one was given: it ends, or cannot publish it now. It may come again.
+    /// Nothing, unless the outbox gives what it holds to one process at a time.
+    async fn leave(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
 }

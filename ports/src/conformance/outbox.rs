@@ -23,6 +23,7 @@ laws! {
     a_message_and_its_event_are_written_together,
     the_outbox_keeps_each_sessions_order,
     nothing_claimed_is_lost,
+    what_one_relay_leaves_another_gets,
     a_refused_entry_is_parked,
     a_claim_waits_for_the_first,
     a_claim_goes_on_behind_a_mark,
@@ -30,6 +31,9 @@ laws! {
     a_full_queue_refuses_questions_alone,
     a_full_log_refuses_nothing,
 }
+
+/// How often it is looked for what another relay has.
+const LOOK: Duration = Duration::from_millis(50);
 
 async fn queue(harness: &StoreHarness) -> OpenStore {
     harness.limited(|limits| limits.outbox_full = OutboxFull::Refuse).await
@@ -210,6 +214,33 @@ async fn two_relays(open: &OpenStore) {
     let (mut seen, two) = (one.await.expect("a relay"), two.await.expect("a relay"));
     seen.extend(two);
     assert_eq!(seen, before, "two relays saw every event");
+}
+
+/// What one has claimed another sees soon, if it does not see it now; and what another has the one sees at once where that leaves.
+pub async fn what_one_relay_leaves_another_gets(harness: &StoreHarness) {
+    let open = queue(harness).await;
+    let chat = Chat::new(&open.store, "ann");
+    for number in 0..5 {
+        chat.talk(Target::New, &format!("k{number}")).await;
+    }
+    let all: BTreeSet<_> = claim(&open.outbox, 100).await.into_iter().map(|entry| entry.id).collect();
+    assert_eq!(all.len(), 10, "five turns");
+    let sees = async |outbox: &Arc<dyn Outbox>, time: Duration| {
+        let mut seen = BTreeSet::new();
+        for _ in 0..time.as_millis() / LOOK.as_millis() {
+            seen.extend(claim(outbox, 100).await.into_iter().map(|entry| entry.id));
+            if seen == all {
+                return;
+            }
+            harness.wait(LOOK).await;
+        }
+        assert_eq!(seen, all, "what is seen after {time:?}");
+    };
+    sees(&open.outbox_elsewhere, Duration::from_secs(5)).await;
+    claim(&open.outbox, 100).await;
+    open.outbox_elsewhere.keep().await.expect("keep answers");
+    open.outbox_elsewhere.leave().await.expect("leave answers");
+    sees(&open.outbox, Duration::from_millis(800)).await;
 }
 
 /// It goes to the dead letters of the group `relay`, and those behind it go on, those of its session too.

@@ -26,6 +26,8 @@ pub struct OpenStore {
     pub elsewhere: Arc<dyn SessionStore>,
     /// Its events.
     pub outbox: Arc<dyn Outbox>,
+    /// The same events in another process.
+    pub outbox_elsewhere: Arc<dyn Outbox>,
     /// Where refused events go; `None` for a store whose outbox parks them at a place of its own.
     pub letters: Option<Arc<dyn DeadLetters>>,
 }
@@ -33,8 +35,14 @@ pub struct OpenStore {
 impl OpenStore {
     /// A store of one type that holds all three ports and whose clones share one state.
     pub fn of<S: SessionStore + Outbox + Clone>(store: S) -> Self {
-        let (elsewhere, outbox) = (Arc::new(store.clone()), Arc::new(store.clone()));
-        Self { store: Arc::new(store), elsewhere, outbox, letters: None }
+        let (store, elsewhere) = (Arc::new(store.clone()), Arc::new(store));
+        Self {
+            store: store.clone(),
+            elsewhere: elsewhere.clone(),
+            outbox: store,
+            outbox_elsewhere: elsewhere,
+            letters: None,
+        }
     }
 }
 
