@@ -66,6 +66,8 @@ impl Servers {
         config.limits = limits;
         config.call_timeout = Duration::from_secs(5);
         config.connect_timeout = Duration::from_secs(5);
+        // A process that claims and dies would keep what it saw from the next one.
+        config.relay_lease = Duration::ZERO;
         if limits.outbox_full == OutboxFull::Refuse {
             config.partitions = 1;
         }

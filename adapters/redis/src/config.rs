@@ -38,6 +38,8 @@ pub struct RedisConfig {
     pub may_evict: bool,
     /// How long after its holder died a delivery comes back.
     pub come_back: Duration,
+    /// How long after its last claim a relay that died keeps others from what it had. With none, all relays publish all events.
+    pub relay_lease: Duration,
 }
 
 impl RedisConfig {
@@ -61,6 +63,7 @@ impl RedisConfig {
             partitions: MOST_PARTITIONS,
             may_evict: true,
             come_back: Duration::from_secs(5),
+            relay_lease: Duration::from_secs(3),
         }
     }
 
@@ -93,6 +96,7 @@ impl fmt::Debug for RedisConfig {
             .field("partitions", &self.partitions)
             .field("may_evict", &self.may_evict)
             .field("come_back", &self.come_back)
+            .field("relay_lease", &self.relay_lease)
             .finish()
     }
 }

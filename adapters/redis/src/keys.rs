@@ -65,6 +65,16 @@ impl Keys {
         format!("{}{{p{}}}:ox", self.prefix, partition.0)
     }
 
+    /// Which relay has a partition's outbox.
+    pub(crate) fn lease(&self, partition: Partition) -> String {
+        format!("{}ol", self.slot(partition))
+    }
+
+    /// The channel on which is told that a relay has given back what it had.
+    pub(crate) fn left_channel(&self) -> String {
+        self.plain("wake:left")
+    }
+
     /// A key or channel outside of all partitions. Whoever needs several in one script puts a slot into the name.
     pub(crate) fn plain(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)

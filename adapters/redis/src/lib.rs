@@ -48,6 +48,7 @@ use client::Client;
 use config::OUTBOX_SHARE;
 use hub::Hub;
 use keys::Keys;
+use outbox::Leases;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -71,6 +72,7 @@ struct Inner {
     runtime: Arc<dyn Runtime>,
     /// Which partition a claim begins with.
     turn: AtomicUsize,
+    leases: Leases,
     sweeps: Sweeps,
     begun: Begun,
 }
@@ -87,8 +89,9 @@ impl Redis {
         let hub = Hub::new(client.nodes().clone(), runtime.clone());
         let keys = Keys::new(config.key_prefix, config.partitions);
         let (limits, come_back) = (config.limits, config.come_back);
+        let leases = Leases::new(runtime.new_id().simple().to_string(), config.relay_lease);
         let (turn, sweeps, begun) = (AtomicUsize::new(0), Sweeps::default(), Begun::default());
-        let inner = Inner { client, hub, keys, limits, come_back, runtime, turn, sweeps, begun };
+        let inner = Inner { client, hub, keys, limits, come_back, runtime, turn, leases, sweeps, begun };
         let redis = Self { inner: Arc::new(inner) };
         redis.look().await.map(|()| redis)
     }

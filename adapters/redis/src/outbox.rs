@@ -1,7 +1,11 @@
 //! The `Outbox`: one stream in each partition, as the relay sees them.
 //!
 //! A session's events are all in one partition, so the order of each stream is the order of its sessions. A claim takes a
-//! run from the head of each stream and locks nothing; what is settled is taken out, and not before.
+//! run from the head of each stream that is no other relay's now (`lease`); what is settled is taken out, and not before.
+
+mod lease;
+
+pub(crate) use lease::Leases;
 
 use crate::Redis;
 use crate::event::Entry as Record;
@@ -39,23 +43,29 @@ impl Outbox for Redis {
         let look = if places.is_empty() { LOOK } else { LOOK_BEHIND };
         let now = || self.inner.runtime.elapsed();
         let end = now().saturating_add(wait);
-        let mut wakes = None;
+        let (mut wakes, mut news, mut looked) = (None, None, now());
         loop {
-            let claimed = self.oldest(&places, max).await?;
+            let heard = self.leaving().heard();
+            let at = news.take().filter(|_| now() < looked + look).unwrap_or_else(|| {
+                looked = now();
+                self.inner.keys.partitions().collect()
+            });
+            let claimed = self.oldest(at, &places, max).await?;
             let left = end.saturating_sub(now());
             if !claimed.entries.is_empty() || left.is_zero() {
                 return Ok(claimed);
             }
             // Whoever finds something at once listens to nothing.
-            let news = wakes.get_or_insert_with(|| Wakes::new(self));
-            let pause = left.min(look);
-            let refused = match select(pin!(news.next()), self.inner.runtime.sleep(pause)).await {
-                Either::Left((news, _)) => news.is_err(),
-                Either::Right(_) => false,
+            let wakes = wakes.get_or_insert_with(|| Wakes::new(self));
+            let pause = left.min((looked + look).saturating_sub(now()));
+            news = match select(pin!(self.places_of_news(wakes, heard)), self.inner.runtime.sleep(pause)).await {
+                Either::Left((Ok(at), _)) => Some(at),
+                Either::Left((Err(_), _)) => {
+                    self.inner.runtime.sleep(pause).await;
+                    None
+                }
+                Either::Right(_) => None,
             };
-            if refused {
-                self.inner.runtime.sleep(pause).await;
-            }
         }
     }
 
@@ -76,12 +86,20 @@ impl Outbox for Redis {
     }
 
     async fn backlog(&self) -> Result<Backlog, BackendError> {
-        let lengths = self.lengths().await?;
+        let lengths = self.lengths(self.inner.keys.partitions()).await?;
         let heads =
             lengths.iter().filter(|(_, length)| *length > 0).map(|(partition, _)| self.run(*partition, None, 1, 1));
         let heads = some(join_all(heads).await)?;
         let oldest = heads.iter().flat_map(|(_, head)| head).filter_map(|head| head.at().ok()).min();
         Ok(Backlog { events: lengths.iter().map(|(_, length)| length).sum(), oldest })
+    }
+
+    async fn keep(&self) -> Result<(), BackendError> {
+        self.hold_on().await
+    }
+
+    async fn leave(&self) -> Result<(), BackendError> {
+        self.give_back().await
     }
 }
 
@@ -105,9 +123,32 @@ impl Redis {
         self.outbox_share().max(1)
     }
 
-    /// The oldest entries behind those; of each partition that has some a fair share.
-    async fn oldest(&self, behind: &Places, max: usize) -> Result<Claimed, BackendError> {
-        let mut lengths = self.lengths().await?;
+    /// Where there may be something to claim, once there may: what is another's is none of this relay's business, until so much
+    /// more is heard of those who leave.
+    async fn places_of_news(&self, wakes: &mut Wakes, heard: Option<u64>) -> Read<Vec<Partition>> {
+        let left = self.leaving().more(heard.unwrap_or_default());
+        let own = async {
+            loop {
+                let mut news = wakes.next().await?;
+                news.retain(|partition| !self.is_anothers(*partition));
+                if !news.is_empty() {
+                    return Ok(news);
+                }
+            }
+        };
+        match select(pin!(own), pin!(left)).await {
+            Either::Left((news, _)) => news,
+            Either::Right((left, _)) => left.map(|_| self.inner.keys.partitions().collect()),
+        }
+    }
+
+    /// The oldest entries behind those, in these partitions; of each that has some, and is no other relay's, a fair share.
+    async fn oldest(&self, at: Vec<Partition>, behind: &Places, max: usize) -> Result<Claimed, BackendError> {
+        let own = at.into_iter().filter(|partition| !self.is_anothers(*partition));
+        let lengths = self.lengths(own).await?;
+        let hold = async |(partition, length)| Ok(self.hold(partition).await?.then_some((partition, length)));
+        let held = lengths.into_iter().filter(|(_, length)| *length > 0).map(hold);
+        let mut lengths: Vec<_> = some(join_all(held).await)?.into_iter().flatten().collect();
         // Where not all can have a share, each has its turn.
         let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed) % lengths.len().max(1);
         lengths.rotate_left(turn);
@@ -134,13 +175,13 @@ impl Redis {
         Ok(Claimed { entries, end: Mark(ends.join(" ")) })
     }
 
-    /// How many entries each partition has.
-    async fn lengths(&self) -> Read<Vec<(Partition, u64)>> {
+    /// How many entries each of these has.
+    async fn lengths(&self, of: impl Iterator<Item = Partition>) -> Read<Vec<(Partition, u64)>> {
         let length = async |partition| {
             let length = self.inner.client.command(cmd("XLEN").arg(self.inner.keys.outbox(partition))).await?;
             Ok((partition, number(length)?))
         };
-        some(join_all(self.inner.keys.partitions().map(length)).await)
+        some(join_all(of.map(length)).await)
     }
 
     /// The first entries of a partition behind this one, or of all, up to that with which there are so many bytes.

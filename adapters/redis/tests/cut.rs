@@ -262,7 +262,8 @@ async fn an_adoption_that_fails_again_and_again_is_begun_anew_before_the_slots_f
 /// A claim whose answer was lost takes nothing away: what it named is named again. What is settled twice is settled.
 #[tokio::test]
 async fn the_outbox() {
-    let (_server, wire, store, sure) = wired().await;
+    // Both see the outbox at once.
+    let (_server, wire, store, sure) = wired_with(|config| config.relay_lease = Duration::ZERO).await;
     let open = open_turns(&sure, 9).await;
     let ids = async |store: &Redis| {
         let claimed = store.claim(99, Duration::ZERO).await?;

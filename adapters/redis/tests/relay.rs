@@ -51,6 +51,8 @@ async fn two_relays_at_once_lose_nothing_and_keep_the_order() {
     let server = Server::start();
     let mut config = config(&[server.url()]);
     config.limits.outbox_full = OutboxFull::Refuse;
+    // As where one was frozen: they do not take turns.
+    config.relay_lease = Duration::ZERO;
     let (one, two) = (open(&config).await, open(&config).await);
     let sessions: Vec<SessionId> = (1..=40).map(session).collect();
     let all: Vec<Event> = (1..=10).flat_map(|seq| sessions.iter().map(move |session| event(*session, seq))).collect();

@@ -18,6 +18,8 @@ pub(super) enum Finder {
     SqliteSuite(&'static str),
     /// This test of the Redis adapter's readers, on a real server.
     RedisReading(&'static str),
+    /// This test of the Redis adapter's relays, on a real server.
+    RedisLease(&'static str),
     /// This test of the Redis adapter without a server.
     RedisUnit(&'static str),
     /// This law of the Kafka adapter's conformance suite, on a real broker.
@@ -177,6 +179,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
         from: "find(|(known, _)| known == place)",
         to: "find(|(known, _)| (&known.owner, known.after) == (&place.owner, place.after))",
         finder: Finder::RedisReading("a_reader_of_an_attempt_that_is_over_begins_anew_at_once"),
+    },
+    Mutant {
+        name: "Redis: a relay takes what another has",
+        file: "adapters/redis/src/lua/lease/hold.lua",
+        from: "if holder and holder ~= ARGV[1] then",
+        to: "if false then",
+        finder: Finder::RedisLease("three_relays_at_once_publish_each_event_once"),
+    },
+    Mutant {
+        name: "Redis: a relay gives back what another has",
+        file: "adapters/redis/src/lua/lease/leave.lua",
+        from: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end",
+        to: "",
+        finder: Finder::RedisLease("who_leaves_takes_nothing_from_another"),
     },
     Mutant {
         name: "Kafka: an event's offset is committed before its effect",

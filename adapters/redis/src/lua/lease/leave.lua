@@ -1,0 +1,8 @@
+#!lua flags=allow-oom
+-- A relay gives a partition's outbox back, if it has it, and the others are told.
+-- KEYS  1 lease
+-- ARGV  1 relay  2 channel
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[2], '1')
+return 1
