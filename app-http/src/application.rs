@@ -80,12 +80,13 @@ impl Application {
     /// The server ended by itself.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let sweeper = tokio::spawn(sweep(self.sweeper));
-        let relay = self.relay.map(|relay| tokio::spawn(relay.run()));
+        let relay = self.relay.map(Relaying::start);
         let sampler = tokio::spawn(sample(self.sampled, self.state.dependencies.clone(), self.metrics));
         let handle = self.server.handle();
         if let Either::Right((ended, _)) = select(pin!(stop), tokio::spawn(self.server)).await {
             return ended.map_err(io::Error::other)?;
         }
+        let (begun, bound) = (self.state.runtime.elapsed(), self.grace - EXIT.min(self.grace / 8));
         let drained = async {
             if !self.delay.is_zero() {
                 self.state.stage.send_replace(Stage::Leaving);
@@ -100,13 +101,13 @@ impl Application {
             let _ = tokio::time::timeout(left, self.state.stage.closed()).await;
             handle.stop(true).await;
         };
-        if tokio::time::timeout(self.grace - EXIT.min(self.grace / 8), drained).await.is_err() {
+        if tokio::time::timeout(bound, drained).await.is_err() {
             tracing::warn!("SHUTDOWN_GRACE is as good as over; what still runs is left to its keys");
         }
         sampler.abort();
         sweeper.abort();
         if let Some(relay) = relay {
-            relay.abort();
+            relay.end(bound.saturating_sub(self.state.runtime.elapsed().saturating_sub(begun))).await;
         }
         tracing::info!("stopped");
         Ok(())

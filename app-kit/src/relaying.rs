@@ -3,15 +3,22 @@
 use chatcore::port::{EventBus, Outbox, Runtime};
 use chatcore::relay::Relay;
 use futures_util::FutureExt;
-use futures_util::future::join;
+use futures_util::future::{Shared, pending, select};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// How many events are moved at once.
 const BATCH: usize = 1000;
 /// How long the first is waited for before the relay looks again.
 const WAIT: Duration = Duration::from_secs(10);
+/// How long a batch in hand is waited for at most when the relay ends.
+const LAST_BATCH: Duration = Duration::from_secs(5);
+/// How long it may take then to let other relays go on.
+const LEAVE: Duration = Duration::from_millis(250);
 
 /// The pauses after failures: each is twice the one before, up to the longest.
 struct Pauses(Duration);
@@ -41,14 +48,52 @@ impl Relaying {
         Self { outbox, bus, runtime }
     }
 
-    /// Moves events, for ever; it may be dropped at any point. What is left for later comes again.
-    pub async fn run(self) {
+    /// Begins to move events. Called inside a tokio runtime.
+    #[must_use]
+    pub fn start(self) -> Running {
+        let (end, ended) = oneshot::channel();
+        Running { task: tokio::spawn(self.run(ended.map(Result::unwrap_or_default))), end }
+    }
+
+    /// Moves events until `stop` is done, and tells how long a batch in hand may take from then on; it may be dropped at any point.
+    /// What is left for later comes again.
+    async fn run(self, stop: impl Future<Output = Duration>) {
+        let stop = stop.shared();
+        let late = stop.clone().then(tokio::time::sleep);
+        select(pin!(self.moves(&stop)), pin!(late)).await;
+        match tokio::time::timeout(LEAVE, self.outbox.leave()).await {
+            Ok(Ok(())) => {}
+            failed => tracing::warn!(?failed, "events may wait some seconds for another relay"),
+        }
+    }
+
+    async fn moves<S: Future<Output = Duration>>(&self, stop: &Shared<S>) {
         loop {
             let relay = Relay::new(self.outbox.clone(), self.bus.clone(), self.runtime.clone(), BATCH, WAIT);
-            _ = AssertUnwindSafe(join(ready(&*self.bus), run(relay))).catch_unwind().await;
+            let readies = ready(&*self.bus).then(|()| pending::<()>());
+            let both = async { select(pin!(run(relay, stop)), pin!(readies)).map(drop).await };
+            if AssertUnwindSafe(both).catch_unwind().await.is_ok() {
+                return;
+            }
             tracing::error!("the relay panicked, and begins anew");
             tokio::time::sleep(Pauses::LONGEST).await;
         }
+    }
+}
+
+/// A relay at work.
+#[derive(Debug)]
+pub struct Running {
+    task: JoinHandle<()>,
+    end: oneshot::Sender<Duration>,
+}
+
+impl Running {
+    /// Ends it when what it has in hand is moved, and lets the relays of other processes go on at once. Comes back within so long, or
+    /// 5 s, and a quarter of a second more: what is not moved then comes again, perhaps for a second time.
+    pub async fn end(self, within: Duration) {
+        _ = self.end.send(within.min(LAST_BATCH));
+        _ = self.task.await;
     }
 }
 
@@ -61,14 +106,14 @@ async fn ready(bus: &dyn EventBus) {
     }
 }
 
-async fn run(mut relay: Relay) {
+async fn run<S: Future<Output = Duration>>(mut relay: Relay, stop: &Shared<S>) {
     let mut pauses = Pauses::FIRST;
-    loop {
-        match relay.step().await {
+    while stop.clone().now_or_never().is_none() {
+        match relay.step_unless(stop.clone().map(drop)).await {
             Ok(_) => pauses = Pauses::FIRST,
             Err(error) => {
                 tracing::warn!(%error, source = %error.source, "events wait: the outbox or the bus failed");
-                pauses.next().await;
+                select(pin!(pauses.next()), stop.clone()).await;
             }
         }
     }
@@ -79,36 +124,66 @@ mod tests {
     use super::*;
     use async_trait::async_trait;
     use chatcore::error::BackendError;
-    use chatcore::event::Event;
-    use chatcore::port::{Backlog, Claimed, EntryId, Mark, Published, Settled, Subscription};
+    use chatcore::event::{Event, EventBody};
+    use chatcore::port::{Backlog, Claimed, Entry, EntryId, Mark, Published, Settled, Subscription};
+    use chatcore::stamp::from_micros;
     use chatcore_ports::tokio::TokioRuntime;
-    use futures_util::future::pending;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::time::timeout;
 
-    /// It falls over when it is asked for the first time, and then has nothing.
+    /// It falls over when it is asked for the first time, then has an event, and then has nothing.
     #[derive(Debug, Default)]
-    struct Fragile(AtomicUsize);
+    struct Fragile {
+        claims: AtomicUsize,
+        done: Mutex<Vec<&'static str>>,
+        /// How long it takes to publish an event.
+        takes: Duration,
+    }
+
+    impl Fragile {
+        fn did(&self, what: &'static str) {
+            self.done.lock().unwrap().push(what);
+        }
+    }
 
     #[async_trait]
     impl Outbox for Fragile {
         async fn claim_behind(&self, _: &Mark, _: usize, _: Duration) -> Result<Claimed, BackendError> {
-            assert_ne!(self.0.fetch_add(1, Ordering::SeqCst), 0, "it falls over");
-            pending().await
+            let claim = self.claims.fetch_add(1, Ordering::SeqCst);
+            assert_ne!(claim, 0, "it falls over");
+            if claim > 1 {
+                pending().await
+            }
+            let (session, owner) = (TokioRuntime::current().new_id().into(), "user:ann".parse().unwrap());
+            let (at, body) = (from_micros(0), EventBody::SessionDeleted);
+            let event = Event { session, owner, seq: 1, at, request_id: None, body };
+            Ok(Claimed { entries: vec![Entry { id: EntryId("1".into()), event }], end: Mark::default() })
         }
 
         async fn settle(&self, _: &[(EntryId, Settled)]) -> Result<(), BackendError> {
+            self.did("settled");
             Ok(())
         }
 
         async fn backlog(&self) -> Result<Backlog, BackendError> {
             Ok(Backlog::default())
         }
+
+        async fn leave(&self) -> Result<(), BackendError> {
+            self.did("left");
+            Ok(())
+        }
     }
 
     #[async_trait]
     impl EventBus for Fragile {
-        async fn publish(&self, _: &[Event]) -> Result<Vec<Published>, BackendError> {
-            Ok(Vec::new())
+        async fn publish(&self, events: &[Event]) -> Result<Vec<Published>, BackendError> {
+            if !events.is_empty() {
+                self.did("published");
+                tokio::time::sleep(self.takes).await;
+            }
+            Ok(vec![Published::Done; events.len()])
         }
 
         async fn subscribe(&self, _: &str) -> Result<Arc<dyn Subscription>, BackendError> {
@@ -116,11 +191,35 @@ mod tests {
         }
     }
 
+    fn start(fragile: &Arc<Fragile>) -> Running {
+        Relaying::between(fragile.clone(), fragile.clone(), Arc::new(TokioRuntime::current())).start()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_relay_that_panics_begins_anew() {
-        let (fragile, runtime) = (Arc::new(Fragile::default()), Arc::new(TokioRuntime::current()));
-        let relay = Relaying::between(fragile.clone(), fragile.clone(), runtime);
-        _ = tokio::time::timeout(Duration::from_secs(10), relay.run()).await;
-        assert_eq!(fragile.0.load(Ordering::SeqCst), 2);
+        let fragile = Arc::new(Fragile::default());
+        let _running = start(&fragile);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(fragile.claims.load(Ordering::SeqCst), 3);
+        assert_eq!(*fragile.done.lock().unwrap(), ["published", "settled"]);
+    }
+
+    /// At once where nothing is in hand, and at last where what is in hand does not come to its end.
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_that_ends_moves_what_it_has_in_hand_and_leaves() {
+        let settled = ["published", "settled", "left"].as_slice();
+        for (takes, after, bound, done) in [
+            (0, 5000, 0, settled),
+            (4000, 5700, 400, settled),
+            (4000, 4000, 1000, &["published", "left"]),
+            (0, 500, 1000, &["left"]),
+        ] {
+            let fragile = Arc::new(Fragile { takes: Duration::from_millis(takes), ..Fragile::default() });
+            let running = start(&fragile);
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            let ends = running.end(Duration::from_secs(1));
+            timeout(Duration::from_millis(bound + 10), ends).await.expect("it ends soon");
+            assert_eq!(*fragile.done.lock().unwrap(), done, "{takes} ms, ended after {after} ms");
+        }
     }
 }

@@ -11,11 +11,12 @@ use app_kit::metrics::Metrics;
 use app_kit::relaying::Relaying;
 use chatcore::consume::{Consumer, EventHandler};
 use chatcore::port::{EventBus, Runtime, Subscription};
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use std::error::Error;
 use std::net::TcpListener;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -79,8 +80,9 @@ impl Application {
     /// The bus takes no members, or lets them go by itself; the error says what to mend.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         let Self { work, pulse, relay, server, metrics } = self;
-        let relay = relay.map(|relay| tokio::spawn(relay.run()));
-        let mut stop = pin!(stop);
+        let (runtime, grace, told) = (work.runtime.clone(), work.grace, OnceLock::new());
+        let relay = relay.map(Relaying::start);
+        let mut stop = pin!(stop.map(|()| told.get_or_init(|| runtime.elapsed())).map(drop));
         let joined = match select(pin!(work.join(&pulse)), &mut stop).await {
             Either::Left((joined, _)) => Some(joined?),
             Either::Right(_) => None,
@@ -92,7 +94,8 @@ impl Application {
             sampler.abort();
         }
         if let Some(relay) = relay {
-            relay.abort();
+            let taken = told.get().map_or(Duration::ZERO, |told| runtime.elapsed().saturating_sub(*told));
+            relay.end(grace.saturating_sub(taken)).await;
         }
         if let Some(server) = server {
             server.stop(false).await;
