@@ -22,6 +22,9 @@ mod printer;
 #[allow(dead_code, reason = "the scenarios use the rest")]
 mod process;
 mod records;
+#[path = "../../adapters/redis/tests/common/server.rs"]
+#[allow(dead_code, reason = "the adapter's own tests use the rest")]
+mod redis;
 mod secured;
 mod shared;
 mod slow;

@@ -1,9 +1,11 @@
-//! Workers that share the events as members of a group, and archive each once, whatever happens to one of them.
+//! Workers that share the events as members of a group, and archive each once, whatever happens to one of them. The events are of
+//! three servers on one Redis, whose relays take turns: each is on Kafka once.
 
 use crate::brokers::{Broker, broker};
 use crate::client::Client;
 use crate::field::{pairs, settings};
 use crate::process::Server;
+use crate::redis::Server as Redis;
 use crate::worker_process::{Worker, eventually};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,11 @@ async fn three_workers_share_the_events_and_archive_each_once_though_one_is_kill
     field.workers.pop(); // SIGKILL
     assert!(archived(&field.dir).len() < EVENTS, "there was work left when it was killed");
     field.workers.push(field.worker());
+    // Nor does a relay that ends leave a batch half done.
+    tokio::task::block_in_place(|| {
+        assert_eq!(field.servers[0].end(), Some(0));
+        field.servers[0].restart();
+    });
     field.check(talks).await;
     let described = members(broker, "shared", 3).await;
     assert!(described.iter().all(|partition| partition.lag == "0"), "{described:?}");
@@ -50,12 +57,14 @@ async fn a_member_is_frozen_past_its_session_under_load() {
     field.check(talks).await;
 }
 
-/// A server and three workers that archive.
+/// Three servers and three workers that archive.
 struct Field {
     name: &'static str,
     settings: [(&'static str, String); 7],
-    server: Server,
-    client: Client,
+    /// A user at each server.
+    clients: Vec<Client>,
+    servers: Vec<Server>,
+    _redis: Redis,
     dir: PathBuf,
     workers: Vec<Worker>,
 }
@@ -63,24 +72,28 @@ struct Field {
 impl Field {
     /// With a name that no other test has; once all workers are members.
     async fn new(broker: &Broker, name: &'static str) -> Self {
-        let settings = settings(broker, name);
-        let server = Server::start(&pairs(&settings));
-        let (client, dir) = (Client::login(&server).await, server.folder().join("archive"));
-        let mut field = Self { name, settings, server, client, dir, workers: Vec::new() };
+        let (settings, redis) = (settings(broker, name), Redis::start());
+        let url = redis.url();
+        let with_redis = [&pairs(&settings)[..], &[("REDIS_URL", &url)]].concat();
+        let servers: Vec<Server> = (0..3).map(|_| Server::start(&with_redis)).collect();
+        let client = Client::login(&servers[0]).await;
+        let clients = servers.iter().map(|server| client.at(server)).collect();
+        let dir = servers[0].folder().join("archive");
+        let mut field = Self { name, settings, clients, servers, _redis: redis, dir, workers: Vec::new() };
         field.workers = (0..3).map(|_| field.worker()).collect();
-        field.client.ask(json!({"message": "hello", "client_message_id": "first"})).await;
+        field.clients[0].ask(json!({"message": "hello", "client_message_id": "first"})).await;
         members(broker, name, 3).await;
         field
     }
 
     fn worker(&self) -> Worker {
         let archive = [("WORKER_HANDLERS", "archive"), ("ARCHIVE_DIR", self.dir.to_str().unwrap())];
-        Worker::start(self.server.folder(), &[&pairs(&self.settings)[..], &archive].concat())
+        Worker::start(self.servers[0].folder(), &[&pairs(&self.settings)[..], &archive].concat())
     }
 
     /// Clients that chat at once.
     fn talks(&self) -> Vec<JoinHandle<()>> {
-        (0..CLIENTS).map(|_| tokio::spawn(talk(self.client.clone()))).collect()
+        self.clients.iter().cycle().take(CLIENTS).map(|client| tokio::spawn(talk(client.clone()))).collect()
     }
 
     /// Waits until there is so much in the archive.
@@ -111,7 +124,8 @@ impl Field {
 async fn talk(client: Client) {
     let mut session = Value::Null;
     for _ in 0..QUESTIONS {
-        let answer = client.ask(json!({"message": "laptop", "session_id": session})).await;
+        let key = fastrand::u64(..).to_string();
+        let answer = client.ask(json!({"message": "laptop", "session_id": session, "client_message_id": key})).await;
         session = answer["session_id"].clone();
     }
 }
