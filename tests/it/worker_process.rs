@@ -148,7 +148,7 @@ async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> (Sta
 
 /// Looks until there is something, half a minute long.
 pub(crate) async fn eventually<T>(look: impl Fn() -> Option<T>, last: impl Fn() -> String) -> T {
-    for _ in 0..600 {
+    for _ in 0..1200 {
         match look() {
             Some(found) => return found,
             None => tokio::time::sleep(Duration::from_millis(50)).await,
