@@ -14,6 +14,9 @@
 //!
 //! Architecture invariant: nothing of the two clients shows outside, and `group` alone knows the one that reads.
 
+// The clients nest their futures deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
+
 mod attempts;
 mod config;
 mod deadline;

@@ -10,6 +10,8 @@ use crate::error::{Failed, OpenError};
 use crate::record::{NO_TIME, time};
 use crate::tls;
 use chatcore::port::Runtime;
+use futures_util::FutureExt;
+use futures_util::future::select_ok;
 use rskafka::BackoffConfig;
 use rskafka::client::partition::{self, OffsetAt, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
@@ -70,7 +72,7 @@ impl Link {
             return None;
         }
         let once = BackoffConfig { deadline: Some(Duration::ZERO), ..self.backoff() };
-        let work = async { Ok(self.builder().backoff_config(once).build().await.err()) };
+        let work = async { Ok(self.connect(once).await.err()) };
         within((&self.runtime, timeout), work).await.unwrap_or_else(|_: Failed| None).map(Failed::from)
     }
 
@@ -165,12 +167,18 @@ impl Link {
         if let Some(client) = &*place {
             return Ok(client.clone());
         }
-        let builder = self.builder().backoff_config(self.backoff());
-        Ok(place.insert(Arc::new(builder.build().await?)).clone())
+        Ok(place.insert(Arc::new(self.connect(self.backoff()).await?)).clone())
     }
 
-    fn builder(&self) -> ClientBuilder {
-        let mut builder = ClientBuilder::new(self.servers.clone()).client_id("chatcore");
+    /// Connects to whichever server answers first. The client by itself would try one after the other, and wait for a silent one
+    /// until its time is over.
+    async fn connect(&self, backoff: BackoffConfig) -> rskafka::client::error::Result<Client> {
+        let try_at = |server: &String| self.builder(server).backoff_config(backoff.clone()).build().boxed();
+        select_ok(self.servers.iter().map(try_at)).await.map(|(client, _)| client)
+    }
+
+    fn builder(&self, server: &str) -> ClientBuilder {
+        let mut builder = ClientBuilder::new(vec![server.to_owned()]).client_id("chatcore");
         if let Some(tls) = &self.tls {
             builder = builder.tls_config(tls.clone());
         }

@@ -15,6 +15,7 @@ use common::{
     take,
 };
 use futures_util::future::{Either, select};
+use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::Once;
 use std::time::Duration;
@@ -195,6 +196,24 @@ async fn a_topic_that_is_not_told_of_stops_no_other_from_being_read() {
     }
     lose_no_more(topic);
     assert_eq!(take(&member).await, waiting);
+    member.close().await.unwrap();
+}
+
+/// Of two servers that are named one takes connections and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_silent_keeps_nobody_from_the_others() {
+    let Some(broker) = broker().await else { return };
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = common::config(broker);
+    open(config.clone()).create_topics().await.unwrap();
+    config.bootstrap_servers.push(silent.local_addr().unwrap().to_string());
+    for _ in 0..8 {
+        let (bus, event) = (open(config.clone()), question(new_session(), 1, "?"));
+        let published = timeout(config.call_timeout / 2, bus.publish(&[event])).await.expect("soon");
+        assert!(matches!(published.unwrap()[..], [Published::Done]));
+    }
+    let member = timeout(config.call_timeout / 2, open(config).subscribe("group")).await.expect("soon").unwrap();
+    take(&member).await;
     member.close().await.unwrap();
 }
 
