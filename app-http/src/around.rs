@@ -2,6 +2,7 @@
 //! that nobody read.
 
 use crate::address::{is_over_tls, look_for_proxy};
+use crate::body::SharedBody;
 use crate::connection::{Connection, Refused, Sent};
 use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
@@ -9,22 +10,18 @@ use crate::protect::protect;
 use crate::startup::State;
 use crate::upgrade;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::error::PayloadError;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
-use actix_web::web::{Bytes, Data};
+use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use app_kit::traces;
 use chatcore::TRACES;
 use chatcore::id::RequestId;
 use futures_util::future::{Either, select};
-use futures_util::{Stream, StreamExt};
-use std::cell::RefCell;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -82,7 +79,7 @@ pub async fn around(
     let over_tls = is_over_tls(request.request(), &state.trusted);
     look_for_proxy(request.request(), &state.trusted);
     let is_refused_upgrade = upgrade::refuse(&mut request);
-    let unread = share_body(&mut request);
+    let mut unread = SharedBody::of(&mut request);
     let trace = trace(&request, &id);
     // At the level of errors, so that whatever is logged has it.
     let span = tracing::error_span!("request", request_id = %id.0);
@@ -90,8 +87,10 @@ pub async fn around(
     let mut response = uniform(served.map_into_boxed_body());
     let is_read = match response.status() {
         StatusCode::REQUEST_TIMEOUT => false,
-        _ => matches!(select(pin!(drain(unread)), state.runtime.sleep(DRAIN)).await, Either::Left(_)),
+        _ => matches!(select(pin!(SharedBody::drain(&mut unread)), state.runtime.sleep(DRAIN)).await, Either::Left(_)),
     };
+    // Of a body that somebody holds the framework reads no more than it has, and closes the connection soon.
+    let unread = unread.filter(|_| !is_read);
     sign(&mut response, &id);
     protect(response.headers_mut(), over_tls);
     // An older client knows no chunks: for it a stream ends with its connection.
@@ -117,7 +116,7 @@ pub async fn around(
     } else {
         tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
     }
-    Ok(response.map_body(|_, body| Sent::new(body, connection, awaited)))
+    Ok(response.map_body(|_, body| Sent::new(body, connection, awaited).beside(unread)))
 }
 
 /// The caller's, if it is one; else a new one.
@@ -165,32 +164,6 @@ fn sign(response: &mut ServiceResponse<BoxBody>, id: &Id) {
     if let Ok(value) = HeaderValue::from_str(id.0.as_str()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-}
-
-/// A body that this module and a handler may both read.
-struct Shared(Rc<RefCell<Payload>>);
-
-impl Stream for Shared {
-    type Item = Result<Bytes, PayloadError>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.borrow_mut().poll_next_unpin(context)
-    }
-}
-
-/// `None` where the request has no body.
-fn share_body(request: &mut ServiceRequest) -> Option<Shared> {
-    if matches!(request.parts_mut().1, Payload::None) {
-        return None;
-    }
-    let payload = Rc::new(RefCell::new(request.take_payload()));
-    request.set_payload(Payload::Stream { payload: Box::pin(Shared(payload.clone())) });
-    Some(Shared(payload))
-}
-
-async fn drain(unread: Option<Shared>) {
-    let Some(mut unread) = unread else { return };
-    while let Some(Ok(_)) = unread.next().await {}
 }
 
 /// Milliseconds with three digits behind the point.

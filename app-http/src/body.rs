@@ -1,14 +1,20 @@
-//! Reads a JSON body within its limit.
+//! The bodies of requests: JSON within its limit, and what nobody reads.
 
 use crate::members::Members;
 use crate::problem::{Kind, Problem};
 use crate::startup::State;
-use actix_web::dev::Payload;
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use actix_web::web::{BytesMut, Data};
-use actix_web::{FromRequest, HttpRequest};
-use futures_util::StreamExt;
+use actix_web::web::{Bytes, BytesMut, Data};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::LocalBoxFuture;
+use futures_util::{Stream, StreamExt};
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -75,4 +81,39 @@ async fn read(request: &HttpRequest, mut payload: Payload) -> Result<BytesMut, P
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// The body of a request, which its handler may read, and who waits for its end.
+pub(crate) struct SharedBody(Rc<RefCell<Payload>>);
+
+impl fmt::Debug for SharedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedBody").finish_non_exhaustive()
+    }
+}
+
+impl SharedBody {
+    /// `None` where the request has none.
+    pub(crate) fn of(request: &mut ServiceRequest) -> Option<Self> {
+        if matches!(request.parts_mut().1, Payload::None) {
+            return None;
+        }
+        let payload = Rc::new(RefCell::new(request.take_payload()));
+        request.set_payload(Payload::Stream { payload: Box::pin(Self(payload.clone())) });
+        Some(Self(payload))
+    }
+
+    /// Reads what is left of it.
+    pub(crate) async fn drain(body: &mut Option<Self>) {
+        let Some(body) = body else { return };
+        while let Some(Ok(_)) = body.next().await {}
+    }
+}
+
+impl Stream for SharedBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.borrow_mut().poll_next_unpin(context)
+    }
 }

@@ -5,6 +5,7 @@
 //! a watch beside it, which cuts it off when its client was waited for too long. Of an answer that comes bit by bit, with pauses,
 //! that begins once the system has no room for more, which is seen with the next bit: after a heartbeat at the latest.
 
+use crate::body::SharedBody;
 use crate::places::Place;
 use crate::startup::Stage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -171,6 +172,8 @@ pub struct Sent {
     body: BoxBody,
     rest: Bytes,
     connection: Option<Rc<Connection>>,
+    /// What its request has sent of a body that nobody reads to its end, as long as this is not sent.
+    _unread: Option<SharedBody>,
     /// Held as long as the server waits for the answer to be given before it ends.
     _awaited: Option<watch::Receiver<Stage>>,
 }
@@ -179,7 +182,14 @@ impl Sent {
     /// A body on its way to the client of this connection.
     #[must_use]
     pub fn new(body: BoxBody, connection: Option<Rc<Connection>>, awaited: Option<watch::Receiver<Stage>>) -> Self {
-        Self { body, rest: Bytes::new(), connection, _awaited: awaited }
+        Self { body, rest: Bytes::new(), connection, _unread: None, _awaited: awaited }
+    }
+
+    /// The same, which holds the rest of its request's body until it is sent.
+    #[must_use]
+    pub(crate) fn beside(mut self, unread: Option<SharedBody>) -> Self {
+        self._unread = unread;
+        self
     }
 }
 

@@ -153,6 +153,20 @@ async fn a_thousand_slow_clients_leave_others_unharmed_and_are_cut_off() {
     assert!(!alone_here || beside < 2 * alone, "{alone:?} alone, {beside:?} beside them");
 }
 
+/// Whatever becomes of the request, and however long an idle connection is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_nobody_reads_to_its_end_holds_no_connection() {
+    let app = TestApp::with(&[("HTTP_KEEP_ALIVE", "75s")]).await;
+    let user = format!("Host: x\r\nAuthorization: Bearer {}\r\n", app.token());
+    let json = format!("{user}Content-Type: application/json\r\n");
+    let closed = join_all(["GET /livez", "PUT /livez", "POST /nope", "POST /chat/message"].map(async |line| {
+        let at_once = format!("{line} HTTP/1.1\r\n{json}Transfer-Encoding: chunked\r\n\r\n");
+        Slow { at_once, then: Then::Sends("1\r\nx\r\n") }.run(app.url.trim_start_matches("http://")).await
+    }));
+    let closed = timeout(2 * CLOSED, closed).await.expect("none is connected any more");
+    println!("closed after {closed:?}");
+}
+
 /// A tab that reads a session along.
 struct Tab {
     connection: TcpStream,
