@@ -60,6 +60,10 @@ fn unmade(settings: &Settings) -> Option<Finding> {
     // Of a relative path nothing is left at last.
     let there = there.filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let told = file.display();
+    if !there.is_dir() {
+        let why = format!("{told} cannot be made: {} is no directory; see DATA_DIR", there.display());
+        return Some(Finding::new("sqlite", Unhealthy, why));
+    }
     Some(match access(there, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) => Finding::new("sqlite", Healthy, format!("{told} is made at the first start")),
         Err(error) => Finding::new("sqlite", Unhealthy, format!("{told} cannot be made: {error}; see DATA_DIR")),

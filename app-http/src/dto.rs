@@ -26,7 +26,7 @@ pub(crate) const MAX_PASSWORD: usize = 1024;
 pub struct LoginIn {
     /// Who, and the password.
     pub credentials: Credentials,
-    /// The guest who it was so far: whose sessions become the user's.
+    /// The guest who it was so far: whose sessions become the user's, as many as one may have.
     pub device_id: Option<DeviceId>,
 }
 

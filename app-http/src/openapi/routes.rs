@@ -55,7 +55,7 @@ pub(super) fn paths(settings: &Settings) -> Paths {
 fn login(max_body: usize) -> Described {
     let taken = [("A user", examples::login()), ("A guest becomes a user", examples::login_of_guest())];
     Described::new(LOGIN, "login", "Log in")
-        .about("Gives a token. With a `device_id`, the guest's sessions become the user's.")
+        .about("Gives a token. With a `device_id`, the guest's sessions become the user's, as many as one may have (`OWNER_MAX_SESSIONS`): what is left over stays the guest's until a later login.")
         .body("Login", max_body, &taken)
         .gives("A token.", schema("Token"), &[("A token", examples::token())])
         .problems(problems::LOGIN)

@@ -76,7 +76,7 @@ fn login() -> RefOr<Schema> {
     let name = bytes(text().min_length(Some(1)), MAX_NAME);
     let password = bytes(text().min_length(Some(1)), MAX_PASSWORD);
     let password = password.format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)));
-    let device = "The guest who it was so far: whose sessions become the user's.";
+    let device = "The guest who it was so far: whose sessions become the user's, as many as one may have.";
     ObjectBuilder::new()
         .description(Some("Who logs in."))
         .property("username", name.description(Some(format!("The name: 1 to {MAX_NAME} bytes."))))

@@ -69,10 +69,15 @@ fn a_store_that_cannot_be_opened_keeps_the_doctor_from_looking_at_nothing_else()
     std::fs::write(directory.path().join("data/chat.db"), "no database ".repeat(1000)).unwrap();
     let kafka = nobody();
     let pairs = [("PORT", "0"), ("AI_API_URL", &*ai), ("KAFKA_BOOTSTRAP_SERVERS", &*kafka)];
-    let (output, stdout, stderr) = output(directory.path(), &pairs, &["doctor"]);
-    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
-    for part in ["MEND   sqlite: ", "see DATA_DIR", "MEND   kafka: ", "MEND   ai: "] {
-        assert!(stdout.contains(part), "{part} in {stdout}");
+    // What is no database, and what is no directory for one, which a first start could not make either.
+    let program = std::env::current_exe().unwrap();
+    for data in ["data", program.to_str().unwrap()] {
+        let pairs = [&pairs[..], &[("DATA_DIR", data)]].concat();
+        let (output, stdout, stderr) = output(directory.path(), &pairs, &["doctor"]);
+        assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+        for part in ["MEND   sqlite: ", "see DATA_DIR", "MEND   kafka: ", "MEND   ai: "] {
+            assert!(stdout.contains(part), "{data}: {part} in {stdout}");
+        }
     }
 }
 
