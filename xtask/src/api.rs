@@ -27,7 +27,7 @@ const PHASES: [&str; 4] = ["examples", "coverage", "fuzzing", "stateful"];
 /// Checks all of it.
 pub(crate) fn check() -> Result<(), String> {
     let tools = Tools::bring()?;
-    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins"]))?;
+    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
     redoc_is_the_packages(&tools)?;
     // Where there are no guests, a request without a good token is refused, which is looked at too.
     let users = Server::start(&tools.folder, &[("GUESTS", "off")])?;
