@@ -10,27 +10,33 @@ use chatcore::port::{Place, Runtime};
 use chatcore_ports::tokio::TokioRuntime;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A runtime whose day is set by hand.
+/// A runtime whose day is set by hand, and where time passes at once.
 #[derive(Debug)]
 struct Calendar {
     real: TokioRuntime,
     day: Mutex<i64>,
+    passed: Mutex<Duration>,
 }
 
 impl Calendar {
     fn new(day: i64) -> Arc<Self> {
-        Arc::new(Self { real: TokioRuntime::current(), day: Mutex::new(day) })
+        Arc::new(Self { real: TokioRuntime::current(), day: Mutex::new(day), passed: Mutex::default() })
     }
 
     fn turn_to(&self, day: i64) {
         *self.day.lock().unwrap() = day;
+    }
+
+    fn pass(&self, time: Duration) {
+        *self.passed.lock().unwrap() += time;
     }
 }
 
@@ -40,7 +46,7 @@ impl Runtime for Calendar {
     }
 
     fn elapsed(&self) -> Duration {
-        self.real.elapsed()
+        self.real.elapsed() + *self.passed.lock().unwrap()
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
@@ -96,6 +102,7 @@ fn offsets(dir: &Path) -> Vec<u64> {
 }
 
 const FIRST: &str = "chat-requests-2-1970-01-31-1.jsonl";
+const NEXT: &str = "chat-requests-2-1970-01-31-2.jsonl";
 
 #[tokio::test]
 async fn a_line_holds_the_place_and_the_event() {
@@ -121,11 +128,7 @@ async fn a_file_ends_with_its_day_and_at_its_size() {
     // The clock goes back: no older file is opened again.
     calendar.turn_to(DAY);
     keep(&archive, 5).await;
-    let files = [
-        (FIRST, vec![1, 2]),
-        ("chat-requests-2-1970-01-31-2.jsonl", vec![3]),
-        ("chat-requests-2-1970-02-01-1.jsonl", vec![4, 5]),
-    ];
+    let files = [(FIRST, vec![1, 2]), (NEXT, vec![3]), ("chat-requests-2-1970-02-01-1.jsonl", vec![4, 5])];
     assert_eq!(kept(dir.path()), files.map(|(name, offsets)| (name.to_owned(), offsets)));
 }
 
@@ -197,6 +200,43 @@ async fn a_partition_whose_files_are_read_holds_up_no_other() {
         Either::Right((done, first)) => assert_eq!((done, first.await), (Ok(()), Ok(()))),
         Either::Left(_) => panic!("it waited for {REMEMBERED} lines of another"),
     }
+}
+
+#[tokio::test]
+async fn a_partition_whose_writer_is_frozen_is_taken_over_and_it_finds_out() {
+    let (dir, calendar) = (tempfile::tempdir().unwrap(), Calendar::new(DAY));
+    let [old, new] = [0; 2].map(|_| archive(dir.path(), 1 << 20, calendar.clone()));
+    keep(&old, 1).await;
+    // As one that is frozen in the middle of a line.
+    let frozen = File::open(dir.path().join(".chat-requests-2.lock")).unwrap();
+    frozen.lock().unwrap();
+    let mut file = File::options().append(true).open(dir.path().join(FIRST)).unwrap();
+    let line =
+        format!("{{\"topic\":\"chat-requests\",\"partition\":2,\"offset\":3,\"event\":{}}}\n", event(3).to_json());
+    let (begun, rest) = line.split_at(40);
+    file.write_all(begun.as_bytes()).unwrap();
+
+    let waits = async {
+        // Another partition goes on at once.
+        new.handle(&event(2), &Place { partition: 3, ..place(2) }).await.unwrap();
+        calendar.pass(Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!dir.path().join(NEXT).exists(), "its writer may go on yet");
+        calendar.pass(Duration::from_secs(4));
+    };
+    let taken_over = futures_util::future::join(keep(&new, 2), waits);
+    tokio::time::timeout(Duration::from_secs(20), taken_over).await.expect("it waits for the frozen one for ever");
+    assert_eq!(fs::read_to_string(dir.path().join(FIRST)).unwrap().lines().last(), Some(begun), "it is left as it is");
+
+    // It goes on and ends its write; then it is aside, and finds what the other wrote.
+    file.write_all(rest.as_bytes()).unwrap();
+    drop(frozen);
+    for offset in [1, 2, 3, 4] {
+        keep(&old, offset).await;
+    }
+    keep(&new, 5).await;
+    let files = [(FIRST, vec![1, 3]), (NEXT, vec![2, 4, 5]), ("chat-requests-3-1970-01-31-1.jsonl", vec![2])];
+    assert_eq!(kept(dir.path()), files.map(|(name, offsets)| (name.to_owned(), offsets)));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::remembered::Mark;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -72,8 +72,32 @@ impl Folder {
 
     /// The lock; it holds who wrote last.
     pub(super) fn open_lock(&self) -> io::Result<File> {
-        let path = self.dir.join(format!(".{}.lock", self.prefix));
-        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(self.lock_path())
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.dir.join(format!(".{}.lock", self.prefix))
+    }
+
+    /// Puts another lock in the place of the one that is there. It is held already, and it holds the text. Of two that do
+    /// so at once the later one has its lock in place.
+    pub(super) fn replace_lock(&self, unlike_all_others: &str, text: &[u8]) -> io::Result<File> {
+        let path = self.lock_path();
+        let new = path.with_extension(unlike_all_others);
+        let mut lock = OpenOptions::new().create_new(true).read(true).write(true).open(&new)?;
+        let mut put = || {
+            lock.lock()?;
+            lock.write_all(text)?;
+            lock.sync_all()?;
+            fs::rename(&new, &path)
+        };
+        put().inspect_err(|_| drop(fs::remove_file(&new)))?;
+        Ok(lock)
+    }
+
+    /// Whether the open lock still is the one that its name leads to.
+    pub(super) fn has_lock(&self, lock: &File) -> io::Result<bool> {
+        is_at(&self.lock_path(), lock)
     }
 
     /// All files, the oldest first.
@@ -101,10 +125,9 @@ impl Folder {
 
     /// Whether the open file still is what its name leads to.
     pub(super) fn leads_to(&self, name: &Name, file: &File) -> io::Result<bool> {
-        match fs::metadata(self.path(name)) {
-            Ok(found) => Ok((found.dev(), found.ino()) == file.metadata().map(|open| (open.dev(), open.ino()))?),
+        match is_at(&self.path(name), file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+            found => found,
         }
     }
 
@@ -113,18 +136,18 @@ impl Folder {
     }
 }
 
-/// Reads the lines from a place on, and takes away a last one that was cut off. Where whoever wrote them was killed they may
-/// not be on the disk yet: afterwards they are.
-pub(super) fn read_and_mend(file: &File, from: u64) -> io::Result<(Vec<Mark>, u64)> {
+fn is_at(path: &Path, file: &File) -> io::Result<bool> {
+    let (found, open) = (fs::metadata(path)?, file.metadata()?);
+    Ok((found.dev(), found.ino()) == (open.dev(), open.ino()))
+}
+
+/// Reads the lines from a place on, and where the last whole one ends. Where whoever wrote them was killed they may not be
+/// on the disk yet: afterwards they are.
+pub(super) fn read_lines(file: &File, from: u64) -> io::Result<(Vec<Mark>, u64)> {
     let (mut reader, mut end) = (BufReader::with_capacity(1 << 16, file), from);
     reader.seek(SeekFrom::Start(from))?;
     let (mut marks, mut line) = (Vec::new(), Vec::new());
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        if line.last() != Some(&b'\n') {
-            tracing::warn!(bytes = line.len(), "the archive's last line was cut off; it is taken away");
-            file.set_len(end)?;
-            break;
-        }
+    while reader.read_until(b'\n', &mut line)? > 0 && line.last() == Some(&b'\n') {
         match Mark::read(&line) {
             Some(mark) => marks.push(mark),
             None => tracing::warn!(at = end, "a line of the archive cannot be read; it is left as it is"),

@@ -9,8 +9,13 @@
 //! Several workers may share a directory, if its file system has locks. Who writes holds the lock of the partition while he
 //! does, and reads what others wrote since he last held it. So it does not matter which of them has the partition, nor that
 //! one was frozen meanwhile: when he goes on, he finds that the line is there. Only the lines of the last
-//! [`REMEMBERED`] events of a partition are known: what comes again after so many others is written again. A worker that is frozen
-//! while it holds the lock, so in the middle of a write, keeps the others of that partition waiting until it goes on or dies.
+//! [`REMEMBERED`] events of a partition are known: what comes again after so many others is written again.
+//!
+//! A worker that is frozen while it holds the lock, so in the middle of a write, keeps the others of that partition waiting for
+//! 8 s, which is longer than it is a member of its group. Then another takes the partition over: it puts a new lock in the place
+//! of the old one, and begins a new file. The frozen one finds that out when it goes on: it ends the write that it had begun, in
+//! its own file, acknowledges nothing for it, and begins anew. So what it had in hand may stand twice then; and where it is
+//! killed instead, its file may end in the middle of a line.
 //!
 //! Workers with a directory each know nothing of one another: a worker that was frozen until another had its partition, or
 //! that had no time left to acknowledge, may then write again what it had in hand. A dead letter that is replayed is a new

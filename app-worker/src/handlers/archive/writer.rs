@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 
 /// How long it waits before it asks again for a lock that another worker holds.
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
-/// From when on it says that it waits for a lock.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// From when on it takes a lock over. Who is frozen for 6 s is a member of his group no longer, whichever the bus; and
+/// 2 s more for one that goes on just then, to end his write.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// After so long without a line it forgets what stands in the files: the partition may be another worker's now.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -65,22 +66,15 @@ impl Writer {
             }
             Err(RecvTimeoutError::Disconnected) => return false,
         };
-        let (since, mut told) = (self.runtime.elapsed(), false);
+        let since = self.runtime.elapsed();
         loop {
             waiting.extend(lines.try_iter());
-            match self.append(&waiting) {
-                Ok(Appended::Busy) => {
-                    if !told && self.runtime.elapsed() > since + PATIENCE {
-                        let Self { topic, partition, .. } = self;
-                        tracing::warn!(topic, partition, "another worker holds the lock of the archive");
-                        told = true;
-                    }
-                    match lines.recv_timeout(LOCK_PAUSE) {
-                        Ok(line) => waiting.push(line),
-                        Err(RecvTimeoutError::Timeout) => {}
-                        Err(RecvTimeoutError::Disconnected) => return false,
-                    }
-                }
+            match self.append(&waiting, since) {
+                Ok(Appended::Busy) => match lines.recv_timeout(LOCK_PAUSE) {
+                    Ok(line) => waiting.push(line),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return false,
+                },
                 Ok(Appended::Done) => return answer(waiting, &Ok(())),
                 Err(error) => {
                     self.part = None;
@@ -90,7 +84,8 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, lines: &[Line]) -> io::Result<Appended> {
+    /// Takes the lock over where it waited for it for too long.
+    fn append(&mut self, lines: &[Line], since: Duration) -> io::Result<Appended> {
         let mut today = rfc3339(self.runtime.now());
         today.truncate("2025-01-31".len());
         let cut = Cut { today, max_bytes: self.config.max_bytes };
@@ -101,7 +96,13 @@ impl Writer {
                 self.part.insert(Part::open(folder, self.runtime.new_id().to_string())?)
             }
         };
-        part.append(lines.iter().map(|line| &line.record), &cut)
+        let appended = part.append(lines.iter().map(|line| &line.record), &cut)?;
+        if appended == Appended::Busy && self.runtime.elapsed() > since + PATIENCE {
+            let (topic, partition) = (&self.topic, self.partition);
+            tracing::warn!(topic, partition, "another worker held the archive's lock for too long; it is taken over");
+            part.take_over()?;
+        }
+        Ok(appended)
     }
 }
 
