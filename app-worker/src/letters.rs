@@ -26,7 +26,7 @@ pub(crate) enum LettersCommand {
         outbox: bool,
     },
     /// Gives dead letters back to the group that parked them. They come to all its handlers again, as new records. On Kafka those of
-    /// another group than KAFKA_CONSUMER_GROUP stay: it may be that nobody reads for it.
+    /// another group than KAFKA_CONSUMER_GROUP, or of a topic that is none of the settings, stay: it may be that nobody reads for it.
     Replay {
         /// Which, as `list` shows them.
         #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
@@ -37,7 +37,7 @@ pub(crate) enum LettersCommand {
         /// Those of the store's outbox, as `list --outbox` shows them. They go to Kafka again.
         #[arg(long)]
         outbox: bool,
-        /// Those of other groups too; KAFKA_CONSUMER_GROUP gets them, as after it was renamed.
+        /// Those of other groups and topics too; KAFKA_CONSUMER_GROUP gets them, in the topic of their kind, as after one was renamed.
         #[arg(long, conflicts_with = "outbox")]
         take_over: bool,
     },

@@ -5,10 +5,13 @@
 
 use crate::Kafka;
 use crate::error::{Failed, NAME};
+use crate::partition::partition_of;
 use crate::record::{Fetched, REPLAY_FOR, time};
+use crate::topic::{Part, Topic};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chatcore::error::BackendError;
+use chatcore::event::Event;
 use chatcore::port::{DeadLetter, DeadLetterId, DeadLetters, DeadLettersPage, Replay};
 use rskafka::record::{Record, RecordAndOffset};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,6 +103,24 @@ impl Kafka {
         }
     }
 
+    /// Where the record of a letter goes: where it was. Where letters are taken over, one of a topic that is read no more goes to
+    /// the topic of its kind. `None` for what is no letter.
+    async fn way_back(&self, letter: &Record) -> Result<Option<Part>, BackendError> {
+        let topics = &self.inner.config.topics;
+        let (Some(name), Some(number)) = (text(letter, TOPIC), text(letter, PARTITION)) else { return Ok(None) };
+        let was = topics.topic(&name);
+        let of_kind = || kind(letter).filter(|_| matches!(self.replays, Replays::To(_)));
+        let Some(topic) = was.or_else(of_kind) else {
+            let why =
+                format!("it is of the topic {name}, none of those that are read here; nobody may be left who does");
+            return Err(BackendError::never(NAME, why));
+        };
+        let count = self.counts(&[topics.name(topic)]).await?.of(topic)?;
+        let still = number.parse().ok().filter(|_| was.is_some());
+        let number = still.unwrap_or_else(|| partition_of(letter.key.as_deref().unwrap_or_default(), count));
+        Ok(Some(Part { number, topic }))
+    }
+
     async fn append_letter(&self, record: Record) -> Result<(), Failed> {
         let topic = &self.inner.config.topics.dlq;
         self.counts(&[topic]).await?;
@@ -189,8 +210,10 @@ impl DeadLetters for Kafka {
         };
         let Some(letter) = found.filter(|_| !crossed_out) else { return Ok(Replay::NotFound) };
         let group = self.heir(&letter)?;
-        let Some((topic, partition, record)) = revived(letter, group) else { return Ok(Replay::NotFound) };
-        self.inner.link.append(&topic, partition, || vec![record.clone()]).await?;
+        let Some(part) = self.way_back(&letter).await? else { return Ok(Replay::NotFound) };
+        let Some(record) = revived(letter, group) else { return Ok(Replay::NotFound) };
+        let topic = self.inner.config.topics.name(part.topic);
+        self.inner.link.append(topic, part.number, || vec![record.clone()]).await?;
         let headers = BTreeMap::from([(REPLAYED.to_owned(), at.to_string().into_bytes())]);
         let timestamp = time(self.now_millis());
         self.append_letter(Record { key: None, value: None, headers, timestamp }).await?;
@@ -211,15 +234,21 @@ fn cut(mut letter: Record) -> Record {
     letter
 }
 
-/// The record of a letter, as it goes back to where it was, for this group. `None` where it was cut.
-fn revived(mut record: Record, group: Option<String>) -> Option<(String, i32, Record)> {
+/// The topic of a letter's kind, where its record can be read.
+fn kind(letter: &Record) -> Option<Topic> {
+    let json = letter.value.as_deref()?;
+    let event = Event::from_json(json, None).or_else(|_| Event::from_version_0(json, None)).ok()?;
+    Some(Topic::of(&event))
+}
+
+/// The record of a letter, as it goes back, for this group. `None` where it was cut.
+fn revived(mut record: Record, group: Option<String>) -> Option<Record> {
     if record.headers.contains_key(CUT) {
         return None;
     }
-    let (topic, partition) = (text(&record, TOPIC)?, text(&record, PARTITION)?.parse().ok()?);
     record.headers.retain(|name, _| !OURS.contains(&name.as_str()));
     record.headers.extend(group.map(|group| (REPLAY_FOR.to_owned(), group.into_bytes())));
-    Some((topic, partition, record))
+    Some(record)
 }
 
 /// `None` for what is no letter: a marker, or what others wrote.

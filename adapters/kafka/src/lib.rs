@@ -87,7 +87,8 @@ impl Kafka {
         Self { replays: Replays::Of(group.into()), ..self }
     }
 
-    /// The same bus, which gives back the dead letters of all groups to this one, as after it was renamed.
+    /// The same bus, which gives back the dead letters of all groups to this one, as after it was renamed; those of a topic that
+    /// was renamed go to the topic that has their kind now.
     #[must_use]
     pub fn replaying_to(self, group: &str) -> Self {
         Self { replays: Replays::To(group.into()), ..self }

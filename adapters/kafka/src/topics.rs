@@ -45,8 +45,12 @@ impl Counts {
     /// Where an event goes, or why its topic cannot be had.
     pub(crate) fn part_of(&self, event: &Event) -> Result<Part, BackendError> {
         let topic = Topic::of(event);
-        let count = self.partitions[&topic].clone()?;
-        Ok(Part { number: partition_of(event.session.to_string().as_bytes(), count), topic })
+        Ok(Part { number: partition_of(event.session.to_string().as_bytes(), self.of(topic)?), topic })
+    }
+
+    /// How many partitions a topic has, or why it cannot be had.
+    pub(crate) fn of(&self, topic: Topic) -> Result<i32, BackendError> {
+        self.partitions[&topic].clone()
     }
 
     /// All partitions of events.

@@ -3,8 +3,10 @@
 
 mod common;
 
-use chatcore::event::{Event, Malformed};
-use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Replay, Runtime};
+use chatcore::event::{Event, EventBody, Malformed};
+use chatcore::port::{
+    Acked, DeadLetter, DeadLetters, DeadLettersPage, Delivery, EventBus, Replay, Runtime, Subscription,
+};
 use chatcore_kafka::Kafka;
 use chatcore_ports::tokio::TokioRuntime;
 use common::{Broker, broker, new_session, next, open, publish, question, take};
@@ -110,7 +112,7 @@ async fn a_batch_that_cannot_be_read_is_a_dead_letter_and_its_partition_goes_on(
         }
     }
     assert_eq!(read, [1, 6]);
-    let letters = bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
+    let letters = letters(&bus).await;
     assert_eq!((letters.len(), unreadable.len()), (2, 2));
     for ((letter, (offset, why)), (first, last)) in letters.iter().zip(unreadable).zip([(1, 2), (3, 4)]) {
         assert_eq!((offset, &*letter.raw), (last, &b""[..]));
@@ -124,6 +126,38 @@ async fn a_batch_that_cannot_be_read_is_a_dead_letter_and_its_partition_goes_on(
     let other = bus.subscribe("group").await.unwrap();
     assert_eq!(take(&other).await.seq, 7);
     other.close().await.unwrap();
+}
+
+/// Puts a record aside, and leaves the group. Answers its letter.
+async fn park(bus: &Kafka, member: Arc<dyn Subscription>, held: &Delivery) -> DeadLetter {
+    assert_eq!(member.park(&held.id, "a test", 1).await.unwrap(), Acked::Done);
+    member.close().await.unwrap();
+    letters(bus).await.remove(0)
+}
+
+async fn letters(bus: &Kafka) -> Vec<DeadLetter> {
+    bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_a_topic_that_was_renamed_goes_back_to_nobody_unless_it_is_taken_over() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    let (bus, old) = (open(config.clone()), config.topics.sessions.clone());
+    let member = bus.subscribe("group").await.unwrap();
+    let deletion = Event { body: EventBody::SessionDeleted, ..question(new_session(), 1, "") };
+    publish(&bus, std::slice::from_ref(&deletion)).await;
+    let held = next(&member).await;
+    let letter = park(&bus, member, &held).await;
+    config.topics.sessions = format!("{old}-renamed");
+    let bus = open(config);
+    let member = bus.subscribe("group").await.unwrap();
+    let refused = bus.clone().replaying_of("group").replay(&letter.id).await.expect_err("nobody reads there");
+    assert!(!refused.may_pass() && refused.source.to_string().contains(&old), "{refused:?}");
+    assert_eq!(letters(&bus).await, std::slice::from_ref(&letter), "it stays one");
+    assert_eq!(bus.replaying_to("group").replay(&letter.id).await.unwrap(), Replay::Queued);
+    assert_eq!(take(&member).await, deletion);
+    member.close().await.unwrap();
 }
 
 /// The second batch of the log does not fit its checksum any more. The third does, and says that it is compressed.
