@@ -10,6 +10,9 @@ use std::io::{self, Write, stderr, stdout};
 /// How many are asked for at once.
 const PAGE: usize = 100;
 
+/// So many faults in a row that may pass are not those of the letters: what holds them is away.
+const AWAY: usize = 3;
+
 /// What can be done with dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LettersCommand {
@@ -119,20 +122,22 @@ async fn walk(
 
 /// How many of them there were not.
 async fn replay(letters: &dyn DeadLetters, ids: &[DeadLetterId]) -> Result<usize, Failure> {
-    let (mut missing, mut left) = (0, 0);
+    let (mut missing, mut left, mut in_a_row) = (0, 0, 0);
     for id in ids {
-        match letters.replay(id).await {
+        let done = letters.replay(id).await;
+        in_a_row = if done.as_ref().is_err_and(BackendError::may_pass) { in_a_row + 1 } else { 0 };
+        match done {
             Ok(Replay::Queued) => writeln!(stdout(), "{} goes back", id.0)?,
             Ok(_) => {
                 missing += 1;
                 writeln!(stderr(), "{}: no such dead letter", id.0)?;
             }
+            Err(error) if in_a_row == AWAY => return Err(format!("{}: {}", id.0, told(error)).into()),
             // The next may be another matter.
-            Err(error) if !error.may_pass() => {
+            Err(error) => {
                 left += 1;
                 writeln!(stderr(), "{}: {}", id.0, error.source)?;
             }
-            Err(error) => return Err(told(error)),
         }
     }
     if left == 0 { Ok(missing) } else { Err(format!("{left} of {} did not go back", ids.len()).into()) }
@@ -155,4 +160,49 @@ fn object(letter: &DeadLetter) -> Value {
     let DeadLetter { id, key, group, reason, raw } = letter;
     let record = serde_json::from_slice(raw).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(raw)));
     json!({ "id": id.0, "group": group, "key": key, "reason": reason, "record": record })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Holds ten letters, some of which stay.
+    #[derive(Debug)]
+    struct Stubborn {
+        stay: Vec<usize>,
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl DeadLetters for Stubborn {
+        async fn list(&self, _: &DeadLettersPage) -> Result<Vec<DeadLetter>, BackendError> {
+            let id = |number: usize| DeadLetterId(number.to_string());
+            let [key, group, reason] = [const { String::new() }; 3];
+            let letter = DeadLetter { id: id(0), key, group, reason, raw: Vec::new() };
+            Ok((0..10).map(|number| DeadLetter { id: id(number), ..letter.clone() }).collect())
+        }
+
+        async fn replay(&self, id: &DeadLetterId) -> Result<Replay, BackendError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.stay.contains(&id.0.parse().unwrap()) {
+                Err(BackendError::later("fake", "no leader"))
+            } else {
+                Ok(Replay::Queued)
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_stays_keeps_no_other_from_going_back() {
+        let all = LettersCommand::Replay { ids: Vec::new(), all: true, outbox: false, take_over: false };
+        let bus_is_away = (4..10).collect();
+        let given = [(vec![2, 3, 7], 10, "3 of 10 did not go back"), (bus_is_away, 7, "6: fake failed: no leader")];
+        for (stay, asked, told) in given {
+            let letters = Stubborn { stay, asked: AtomicUsize::new(0) };
+            let failed = run(&all, &letters).await.unwrap_err();
+            assert_eq!((letters.asked.into_inner(), &*failed.to_string()), (asked, told));
+        }
+    }
 }

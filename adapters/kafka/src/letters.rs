@@ -103,8 +103,8 @@ impl Kafka {
         }
     }
 
-    /// Where the record of a letter goes: where it was. Where letters are taken over, one of a topic that is read no more goes to
-    /// the topic of its kind. `None` for what is no letter.
+    /// Where the record of a letter goes: where it was, or where its key goes now, if that partition is gone. Where letters are
+    /// taken over, one of a topic that is read no more goes to the topic of its kind. `None` for what is no letter.
     async fn way_back(&self, letter: &Record) -> Result<Option<Part>, BackendError> {
         let topics = &self.inner.config.topics;
         let (Some(name), Some(number)) = (text(letter, TOPIC), text(letter, PARTITION)) else { return Ok(None) };
@@ -116,7 +116,7 @@ impl Kafka {
             return Err(BackendError::never(NAME, why));
         };
         let count = self.counts(&[topics.name(topic)]).await?.of(topic)?;
-        let still = number.parse().ok().filter(|_| was.is_some());
+        let still = number.parse().ok().filter(|number| was.is_some() && (0..count).contains(number));
         let number = still.unwrap_or_else(|| partition_of(letter.key.as_deref().unwrap_or_default(), count));
         Ok(Some(Part { number, topic }))
     }

@@ -160,6 +160,28 @@ async fn a_letter_of_a_topic_that_was_renamed_goes_back_to_nobody_unless_it_is_t
     member.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_whose_partition_is_gone_goes_where_its_key_goes_now() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    let bus = open(config.clone());
+    let member = bus.subscribe("group").await.unwrap();
+    publish(&bus, &[(); 30].map(|()| question(new_session(), 1, "?"))).await;
+    let mut held = next(&member).await;
+    while held.place.partition == 0 {
+        assert_eq!(member.ack(&held.id).await.unwrap(), Acked::Done);
+        held = next(&member).await;
+    }
+    let letter = park(&bus, member, &held).await;
+    delete(broker, &config.topics.requests).await;
+    config.partitions = 1;
+    let bus = open(config);
+    let member = bus.subscribe("group").await.unwrap();
+    assert_eq!(bus.replay(&letter.id).await.unwrap(), Replay::Queued);
+    assert_eq!(take(&member).await, held.event.unwrap());
+    member.close().await.unwrap();
+}
+
 /// The second batch of the log does not fit its checksum any more. The third does, and says that it is compressed.
 fn damage(broker: &Broker, topic: &str) {
     let path = broker.dir.join(format!("data/{topic}-0/00000000000000000000.log"));
