@@ -17,6 +17,7 @@ use chatcore::watch::Watch;
 use ends::Silent;
 use futures_util::future::select;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,16 +32,21 @@ const SHORT: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks whether all partitions are answered.
 const LOOK: Duration = Duration::from_secs(1);
-/// After so long without a good look who waits is told, whatever the fault: it may be one that never passes.
+/// After so long without a good look, or a commit, who waits is told, whatever the fault: it may be one that never passes.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A fault that stays is told so often.
 const TELL: Duration = Duration::from_secs(3);
 
 /// What the task that reads remembers of its last polls.
 struct Polls {
-    /// When it was last looked whether all is well, and when all was.
+    /// When it was last looked whether all is well, and the faults since all was.
     looked: Duration,
-    well: Duration,
+    faults: Faults,
+}
+
+/// Since when something may fail, and when that was told.
+struct Faults {
+    since: Duration,
     told: Option<Duration>,
 }
 
@@ -130,11 +136,13 @@ impl Member {
                 self.ready.notify_one();
                 return Ok(None);
             }
+            // First, since there may be something to hand out all the time.
+            if let Some(fault) = self.state.update(|state| state.fault.take()) {
+                self.tell_ready();
+                return Err(fault);
+            }
             if let Some(taken) = self.take() {
                 return Ok(Some(taken));
-            }
-            if let Some(fault) = self.state.update(|state| state.fault.take()) {
-                return Err(fault);
             }
             told.await;
         }
@@ -196,7 +204,7 @@ impl Member {
 
     async fn read(self: Arc<Self>) {
         let now = self.runtime.elapsed();
-        let mut polls = Polls { looked: now, well: now, told: None };
+        let mut polls = Polls { looked: now, faults: Faults { since: now, told: None } };
         while !self.ended() {
             let ended = pin!(self.state.wait(|state| state.end));
             select(ended, pin!(self.step(&mut polls))).await;
@@ -227,7 +235,7 @@ impl Member {
                 }
             }
             Err(error) => {
-                self.failed(error, polls);
+                self.failed(error, &mut polls.faults);
                 self.runtime.sleep(PAUSE).await;
             }
         }
@@ -237,18 +245,21 @@ impl Member {
 
     async fn look(&self, polls: &mut Polls) {
         match self.group.is_answered().await {
-            true => polls.well = self.runtime.elapsed(),
-            false => self.failed(BackendError::later(NAME, "no broker lets some of the partitions be read"), polls),
+            true => polls.faults.since = self.runtime.elapsed(),
+            false => {
+                let why = "no broker lets some of the partitions be read";
+                self.failed(BackendError::later(NAME, why), &mut polls.faults);
+            }
         }
     }
 
     /// A short outage is waited out. What somebody has to mend, or does not pass, is told to who waits, now and then.
-    fn failed(&self, error: BackendError, polls: &mut Polls) {
-        tracing::debug!(group = self.name, error = %error.source, "reading from Kafka failed");
+    fn failed(&self, error: BackendError, faults: &mut Faults) {
+        tracing::debug!(group = self.name, error = %error.source, "reading from Kafka, or a commit, failed");
         let now = self.runtime.elapsed();
-        let lasts = !error.may_pass() || now.saturating_sub(polls.well) >= PATIENCE;
-        if lasts && polls.told.is_none_or(|told| now.saturating_sub(told) >= TELL) {
-            polls.told = Some(now);
+        let lasts = !error.may_pass() || now.saturating_sub(faults.since) >= PATIENCE;
+        if lasts && faults.told.is_none_or(|told| now.saturating_sub(told) >= TELL) {
+            faults.told = Some(now);
             self.state.update(|state| state.fault = Some(error));
             self.ready.notify_one();
         }
@@ -300,22 +311,25 @@ impl Member {
     }
 
     async fn commit(self: Arc<Self>) {
+        let mut faults = None;
         while !self.ended() {
             self.dirty.notified().await;
             self.runtime.sleep(GATHER).await;
             let _turn = self.commits.lock().await;
             let commits = self.lanes().commits();
-            if commits.is_empty() {
-                continue;
-            }
+            let done = if commits.is_empty() { Ok(()) } else { self.within(self.group.commit(&commits)).await };
             // Whatever the fault: what is not this member's any more is not asked for again, and only the group's word
             // takes it away.
-            if let Err(error) = self.within(self.group.commit(&commits)).await {
-                tracing::debug!(group = self.name, error = %error.source, "a commit failed, and is tried again");
-                self.lanes().not_committed(&commits);
-                self.runtime.sleep(PAUSE).await;
-                self.dirty.notify_one();
-            }
+            let Err(error) = done else {
+                faults = None;
+                continue;
+            };
+            let why: Box<dyn Error + Send + Sync> = format!("a commit failed: {}", error.source).into();
+            let error = BackendError { source: why.into(), ..error };
+            self.failed(error, faults.get_or_insert(Faults { since: self.runtime.elapsed(), told: None }));
+            self.lanes().not_committed(&commits);
+            self.runtime.sleep(PAUSE).await;
+            self.dirty.notify_one();
         }
     }
 

@@ -9,7 +9,9 @@ use chatcore::port::{
 };
 use chatcore_kafka::Kafka;
 use chatcore_ports::tokio::TokioRuntime;
-use common::{Broker, broker, new_session, next, open, publish, question, take};
+use common::{
+    Broker, OF_COMMITS, broker, lose, lose_no_more, new_session, next, open, open_line, publish, question, take,
+};
 use futures_util::future::BoxFuture;
 use krafka::__private::util::crc32c;
 use std::collections::BTreeSet;
@@ -20,6 +22,33 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_fail_are_told_until_they_succeed() {
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    let group = format!("{}group", config.group_prefix);
+    open_line(broker);
+    config.bootstrap_servers = vec![format!("127.0.0.1:{}", broker.line())];
+    (config.call_timeout, config.session_timeout) = (Duration::from_secs(1), Duration::from_secs(60));
+    let bus = open(config);
+    let member = bus.subscribe("group").await.unwrap();
+    publish(&bus, &[question(new_session(), 1, "?")]).await;
+    let held = next(&member).await;
+    // All else of the group arrives, its heartbeats too.
+    lose(OF_COMMITS, &group);
+    assert_eq!(member.ack(&held.id).await.unwrap(), Acked::Done);
+    for _ in 0..2 {
+        let told = timeout(Duration::from_secs(30), member.next()).await.expect("who waits is told, and again");
+        let told = told.expect_err("nothing else is there");
+        assert!(told.may_pass() && told.source.to_string().starts_with("a commit failed: "), "{told:?}");
+    }
+    lose_no_more(&group);
+    // Longer than it takes to be told again.
+    let quiet = async { while timeout(Duration::from_secs(5), member.next()).await.is_ok() {} };
+    timeout(Duration::from_secs(20), quiet).await.expect("nobody is told any more");
+    member.close().await.unwrap();
+}
 
 /// Until it is gone: what a broker takes before that is gone with it.
 async fn delete(broker: &Broker, topic: &str) {

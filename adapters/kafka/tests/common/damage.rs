@@ -35,6 +35,9 @@ pub(crate) const OF_LEADERS: &[u8] = &[0, 1, 2];
 /// What is asked of a topic itself.
 pub(crate) const OF_TOPICS: &[u8] = &[75];
 
+/// How far a group is.
+pub(crate) const OF_COMMITS: &[u8] = &[8];
+
 /// From now on no request of these kinds arrives that holds this text.
 pub(crate) fn lose(kinds: &'static [u8], text: &str) {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned(), kinds);
