@@ -211,8 +211,13 @@ impl Group {
         self.consumer.close_with(options).await.map_err(failed)
     }
 
+    /// What a topic is called.
+    pub(crate) fn name(&self, topic: Topic) -> &str {
+        self.config.topics.name(topic)
+    }
+
     fn named(&self, part: &Part) -> TopicPartition {
-        TopicPartition::new(self.config.topics.name(part.topic), part.number)
+        TopicPartition::new(self.name(part.topic), part.number)
     }
 }
 

@@ -14,13 +14,17 @@ use common::{
 };
 use futures_util::future::BoxFuture;
 use krafka::__private::util::crc32c;
+use krafka::admin::DeleteRecordsOptions;
+use krafka::consumer::TopicPartition;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::timeout;
+use tracing::field::Field;
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,6 +212,54 @@ async fn a_letter_whose_partition_is_gone_goes_where_its_key_goes_now() {
     let member = bus.subscribe("group").await.unwrap();
     assert_eq!(bus.replay(&letter.id).await.unwrap(), Replay::Queued);
     assert_eq!(take(&member).await, held.event.unwrap());
+    member.close().await.unwrap();
+}
+
+/// What is told by the log of this process, from warnings on.
+#[derive(Debug, Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl tracing::Subscriber for &'static Warnings {
+    fn enabled(&self, of: &tracing::Metadata<'_>) -> bool {
+        *of.level() <= tracing::Level::WARN
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = String::new();
+        event.record(&mut |field: &Field, value: &dyn Debug| text += &format!("{field}={value:?} "));
+        self.0.lock().unwrap().push(text);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
+        tracing::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
+    fn enter(&self, _: &tracing::Id) {}
+    fn exit(&self, _: &tracing::Id) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_before_it_was_read_is_told() {
+    static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
+    tracing::subscriber::set_global_default(&WARNINGS).unwrap();
+    let Some(broker) = broker().await else { return };
+    let (mut config, session) = (common::config(broker), new_session());
+    config.partitions = 1;
+    let (bus, topic) = (open(config.clone()), &config.topics.requests);
+    publish(&bus, &[1, 2, 3, 4, 5].map(|seq| question(session, seq, "?"))).await;
+    let member = bus.subscribe("group").await.unwrap();
+    assert_eq!(take(&member).await.seq, 1);
+    member.close().await.unwrap();
+    let kafka = krafka::Kafka::builder(format!("127.0.0.1:{}", broker.port)).connect().await.unwrap();
+    let before = [(TopicPartition::new(topic, 0), 4)];
+    _ = kafka.admin().delete_records(before, DeleteRecordsOptions::default()).await.unwrap();
+    let member = bus.subscribe("group").await.unwrap();
+    assert_eq!(take(&member).await.seq, 5);
+    let told = format!(r#"group="group" topic="{topic}" partition=0 gone=3 "#);
+    let all = WARNINGS.0.lock().unwrap().clone();
+    assert!(all.iter().any(|warning| warning.contains(&told)), "{told}: {all:#?}");
     member.close().await.unwrap();
 }
 

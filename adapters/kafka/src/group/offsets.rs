@@ -99,6 +99,11 @@ impl Group {
         listed.into_iter().map(|(part, offset)| Ok((part, offset?))).collect()
     }
 
+    /// Where the logs start of which that can be had soon.
+    pub(crate) async fn starts_soon(&self, parts: &[Part]) -> BTreeMap<Part, i64> {
+        self.had(parts, OffsetSpec::Earliest, SOON).await
+    }
+
     /// Where the logs end of which that can be had that soon.
     pub(crate) async fn ends_soon(&self, parts: &[Part]) -> BTreeMap<Part, i64> {
         self.ends_within(parts, SOON).await
@@ -106,8 +111,12 @@ impl Group {
 
     /// Where the logs end of which that can be had within this time.
     pub(crate) async fn ends_within(&self, parts: &[Part], limit: Duration) -> BTreeMap<Part, i64> {
-        let listed = self.listed(parts, OffsetSpec::Latest, limit).await.unwrap_or_default();
-        listed.into_iter().filter_map(|(part, end)| Some((part, end.ok()?))).collect()
+        self.had(parts, OffsetSpec::Latest, limit).await
+    }
+
+    async fn had(&self, parts: &[Part], of: OffsetSpec, limit: Duration) -> BTreeMap<Part, i64> {
+        let listed = self.listed(parts, of, limit).await.unwrap_or_default();
+        listed.into_iter().filter_map(|(part, offset)| Some((part, offset.ok()?))).collect()
     }
 
     async fn listed(&self, parts: &[Part], of: OffsetSpec, timeout: Duration) -> Result<Listed, BackendError> {

@@ -21,12 +21,27 @@ impl Member {
             commits.extend(position.map(|position| Commit { part, position, beside: before.open(position) }));
             self.lanes().assign(part, position, before);
         }
-        let _turn = self.commits.lock().await;
+        let turn = self.commits.lock().await;
         if let Err(error) = self.within(self.group.commit(&commits)).await {
             tracing::debug!(group = self.name, error = %error.source, "the new holder could not be noted");
         }
+        drop(turn);
         tracing::info!(group = self.name, partitions = parts.len(), "partitions are assigned");
         self.state.update(|state| state.settled = true);
+        self.warn_of_gone(&commits).await;
+    }
+
+    /// Says what was deleted, as retention does, before the group had read it. The client goes on behind that without a word.
+    async fn warn_of_gone(&self, places: &[Commit]) {
+        let parts: Vec<Part> = places.iter().map(|place| place.part).collect();
+        let starts = self.group.starts_soon(&parts).await;
+        for Commit { part, position, .. } in places {
+            let gone = starts.get(part).map_or(0, |start| start - position);
+            if gone > 0 {
+                let (topic, partition) = (self.group.name(part.topic), part.number);
+                tracing::warn!(group = self.name, topic, partition, gone, "events were deleted before they were read");
+            }
+        }
     }
 
     async fn known(&self, parts: &[Part]) -> Result<Vec<(Part, Option<i64>, Before)>, BackendError> {
