@@ -132,12 +132,14 @@ impl Member {
     pub(crate) async fn next(&self) -> Result<Option<Taken>, BackendError> {
         loop {
             let told = self.ready.notified();
-            if self.ended() {
+            // Each record comes by here: it is read, and what waits for a change is woken by a fault alone.
+            let (has_ended, has_fault) = self.state.read(|state| (state.end.is_some(), state.fault.is_some()));
+            if has_ended {
                 self.ready.notify_one();
                 return Ok(None);
             }
             // First, since there may be something to hand out all the time.
-            if let Some(fault) = self.state.update(|state| state.fault.take()) {
+            if has_fault && let Some(fault) = self.state.update(|state| state.fault.take()) {
                 self.tell_ready();
                 return Err(fault);
             }

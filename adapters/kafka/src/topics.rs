@@ -105,8 +105,7 @@ impl Kafka {
 
     /// As [`known`](Self::known), where all that are needed can be had.
     pub(crate) async fn counts(&self, needed: &[&str]) -> Result<Counts, BackendError> {
-        // Erased, since the clients nest their futures deeper than the compiler follows.
-        let counts = self.known(needed, Duration::ZERO).boxed().await?;
+        let counts = self.known(needed, Duration::ZERO).await?;
         counts.refusal(needed).map_or(Ok(counts), Err)
     }
 
