@@ -134,8 +134,8 @@ fn is_nothing_new(told: Result<Found, &ChatError>) -> bool {
         Ok(found) => found != Found::Nobody,
         Err(error) => {
             let is_anothers = |error: &_| matches!(error, Running { begun, .. } if begun.found != Found::Nobody);
-            let is_unknown = matches!(error, Stopping { turn: None } | Unavailable { turn: None, .. });
-            matches!(error, Invalid(_) | Refused(_) | Overloaded) || is_unknown || is_anothers(error)
+            let has_no_turn = matches!(error, Stopping { turn: None } | Unavailable { turn: None, .. });
+            matches!(error, Invalid(_) | Refused(_) | Overloaded) || has_no_turn || is_anothers(error)
         }
     }
 }

@@ -139,8 +139,7 @@ impl Client {
     }
 
     pub(crate) async fn delete(&self, session: &str) -> StatusCode {
-        let request = self.request(Method::DELETE, &format!("/chat/session/{session}"));
-        request.send().await.unwrap().status()
+        self.try_call(Method::DELETE, &format!("/chat/session/{session}"), &Value::Null).await.0
     }
 
     /// Asks that a turn end.

@@ -5,7 +5,7 @@ mod pages;
 mod server;
 mod tools;
 
-use crate::run::{cargo, output, root, step};
+use crate::run::{build, output, root, step};
 use serde_json::Value;
 use server::Server;
 use std::fs::{self, File};
@@ -27,7 +27,7 @@ const PHASES: [&str; 4] = ["examples", "coverage", "fuzzing", "stateful"];
 /// Checks all of it.
 pub(crate) fn check() -> Result<(), String> {
     let tools = Tools::bring()?;
-    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
+    build()?;
     redoc_is_the_packages(&tools)?;
     // Where there are no guests, a request without a good token is refused, which is looked at too.
     let users = Server::start(&tools.folder, &[("GUESTS", "off")])?;

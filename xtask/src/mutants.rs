@@ -69,8 +69,7 @@ fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
         Finder::KafkaSuite(_) => KAFKA_LIMIT,
         Finder::Simulation(_)
         | Finder::SqliteSuite(_)
-        | Finder::RedisReading(_)
-        | Finder::RedisLease(_)
+        | Finder::RedisSuite(..)
         | Finder::RedisUnit(_)
         | Finder::KafkaUnit(_) => LIMIT,
     };
@@ -84,8 +83,7 @@ fn tells(line: &str, finder: Finder) -> bool {
         Finder::Simulation(laws) => names(laws),
         Finder::Storm(laws) => line.contains("VIOLATION ") && names(laws),
         Finder::SqliteSuite(test)
-        | Finder::RedisReading(test)
-        | Finder::RedisLease(test)
+        | Finder::RedisSuite(_, test)
         | Finder::RedisUnit(test)
         | Finder::KafkaSuite(test)
         | Finder::KafkaUnit(test) => line.contains(test) && line.ends_with("... FAILED"),
@@ -97,8 +95,7 @@ fn commands(copy: &Path, finder: Finder) -> (Command, Command) {
     let tests: &[&str] = match finder {
         Finder::Simulation(_) => &["test", "--package", "chat-sim", "--test", "sim", "invariants"],
         Finder::SqliteSuite(law) => &["test", "--package", "chatcore-sqlite", "--test", "conformance", law],
-        Finder::RedisReading(test) => &["test", "--package", "chatcore-redis", "--test", "reading", test],
-        Finder::RedisLease(test) => &["test", "--package", "chatcore-redis", "--test", "lease", test],
+        Finder::RedisSuite(suite, test) => &["test", "--package", "chatcore-redis", "--test", suite, test],
         Finder::RedisUnit(test) => &["test", "--package", "chatcore-redis", "--lib", test],
         Finder::KafkaSuite(law) => &["test", "--package", "chatcore-kafka", "--test", "conformance", law],
         Finder::KafkaUnit(test) => &["test", "--package", "chatcore-kafka", "--lib", test],

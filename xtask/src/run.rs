@@ -45,6 +45,12 @@ pub(crate) fn step(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed: {status}")) }
 }
 
+/// Builds the programs and examples, always in the same way: with other targets cargo would choose other features, and build
+/// much again.
+pub(crate) fn build() -> Result<(), String> {
+    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))
+}
+
 /// What a command prints.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let shown = shown(command);

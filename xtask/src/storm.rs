@@ -1,6 +1,6 @@
 //! The kill storm: its own program, and the programs that it kills.
 
-use crate::run::{built, cargo, install, step};
+use crate::run::{build, built, install, step};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +16,7 @@ pub(crate) fn storm<W: AsRef<str>>(words: &[W]) -> Result<(), String> {
     if words.iter().any(|word| word.as_ref() == "kafka") {
         install(&["java", "mvn"])?;
     }
-    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
+    build()?;
     step(Command::new(program(&built()?)).args(words.iter().map(AsRef::as_ref)))
 }
 

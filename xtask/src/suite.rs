@@ -1,6 +1,6 @@
 //! Everything that CI runs, in the order in which a fault is found soonest.
 
-use crate::run::{built, cargo, install, step};
+use crate::run::{build, built, cargo, install, step};
 use crate::{api, compose, house, mutants, storm, tests, walk};
 use std::process::Command;
 
@@ -16,7 +16,7 @@ pub(crate) fn test() -> Result<(), String> {
     step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     install(&["redis-server", "curl", "openssl", "java", "mvn", "nginx"])?;
-    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
+    build()?;
     // As they were built with the whole: `cargo run` of a package would choose other features, and build much again.
     let examples = built()?.join("examples");
     for example in ["embed", "stream", "axum", "handler"] {

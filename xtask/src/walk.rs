@@ -4,7 +4,7 @@
 mod browser;
 mod kafka;
 
-use crate::run::{cargo, install, read, step};
+use crate::run::{build, install, read, step};
 use kafka::Broker;
 use serde_json::Value;
 use std::fs;
@@ -31,7 +31,7 @@ const PORT: u16 = 8000;
 pub(crate) fn walk() -> Result<(), String> {
     let readme = read("README.md")?;
     install(&["curl", "jq", "chromium", "redis-server", "java", "mvn"])?;
-    step(&mut cargo(&["build", "--workspace", "--all-features", "--bins", "--examples"]))?;
+    build()?;
     users(&readme, &on(&readme, &[])?)?;
     browser::browse(&readme, &program()?)?;
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());

@@ -16,10 +16,8 @@ pub(super) enum Finder {
     Simulation(&'static [&'static str]),
     /// This law of the SQLite adapter's conformance suite.
     SqliteSuite(&'static str),
-    /// This test of the Redis adapter's readers, on a real server.
-    RedisReading(&'static str),
-    /// This test of the Redis adapter's relays, on a real server.
-    RedisLease(&'static str),
+    /// A suite of the Redis adapter, on a real server, and this test of it.
+    RedisSuite(&'static str, &'static str),
     /// This test of the Redis adapter without a server.
     RedisUnit(&'static str),
     /// This law of the Kafka adapter's conformance suite, on a real broker.
@@ -150,21 +148,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/lua/store/extend.lua",
         from: "s[10], ARGV[5], ARGV[6]}",
         to: "s[10], math.max(from - 1, 0), ARGV[6]}",
-        finder: Finder::RedisReading(OVERLAP),
+        finder: Finder::RedisSuite("reading", OVERLAP),
     },
     Mutant {
         name: "Redis: live text is kept and not told",
         file: "adapters/redis/src/lua/store/extend.lua",
         from: "redis.call('PUBLISH', ARGV[8] .. ARGV[2], told or '1')",
         to: "",
-        finder: Finder::RedisReading(OVERLAP),
+        finder: Finder::RedisSuite("reading", OVERLAP),
     },
     Mutant {
         name: "Redis: pieces are joined that overlap",
         file: "adapters/redis/src/store/told.rs",
         from: "let held = offset - piece.offset;",
         to: "let held = 0;",
-        finder: Finder::RedisReading(OVERLAP),
+        finder: Finder::RedisSuite("reading", OVERLAP),
     },
     Mutant {
         name: "Redis: pieces are joined of which one is missing",
@@ -178,21 +176,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/known.rs",
         from: "find(|(known, _)| known == place)",
         to: "find(|(known, _)| (&known.owner, known.after) == (&place.owner, place.after))",
-        finder: Finder::RedisReading("a_reader_of_an_attempt_that_is_over_begins_anew_at_once"),
+        finder: Finder::RedisSuite("reading", "a_reader_of_an_attempt_that_is_over_begins_anew_at_once"),
     },
     Mutant {
         name: "Redis: a relay takes what another has",
         file: "adapters/redis/src/lua/lease/hold.lua",
         from: "if holder and holder ~= ARGV[1] then",
         to: "if false then",
-        finder: Finder::RedisLease("three_relays_at_once_publish_each_event_once"),
+        finder: Finder::RedisSuite("lease", "three_relays_at_once_publish_each_event_once"),
     },
     Mutant {
         name: "Redis: a relay gives back what another has",
         file: "adapters/redis/src/lua/lease/leave.lua",
         from: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end",
         to: "",
-        finder: Finder::RedisLease("who_leaves_takes_nothing_from_another"),
+        finder: Finder::RedisSuite("lease", "who_leaves_takes_nothing_from_another"),
     },
     Mutant {
         name: "Kafka: an event's offset is committed before its effect",
