@@ -126,6 +126,17 @@ impl Field {
         publish(&self.writer, &events).await;
     }
 
+    /// Waits until the store knows of all that it was published: what a relay has published and not told yet, the next one
+    /// publishes again.
+    async fn is_settled(&self) {
+        let settled = async {
+            while self.writer.backlog().await.unwrap().events > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LEASE, settled).await.unwrap();
+    }
+
     /// How many commands were run, those of scripts too.
     fn commands(&self) -> u64 {
         self.server.commands().iter().filter(|(name, _)| name != "info").map(|(_, count)| count).sum()
@@ -190,6 +201,7 @@ async fn what_a_relay_had_others_have_soon_after_it_died_and_at_once_when_it_lef
     sleep(LOOK).await;
     field.write(2).await;
     bus.has(2, LOOK).await;
+    field.is_settled().await;
     first.dies();
     field.write(3).await;
     bus.has(3, LEASE + LOOK + Duration::from_millis(500)).await;
@@ -197,7 +209,7 @@ async fn what_a_relay_had_others_have_soon_after_it_died_and_at_once_when_it_lef
     sleep(LOOK).await;
     field.write(4).await;
     bus.has(4, LOOK).await;
-    sleep(Duration::from_millis(200)).await;
+    field.is_settled().await;
     second.leaves().await;
     field.write(5).await;
     bus.has(5, Duration::from_millis(800)).await;
