@@ -3,7 +3,8 @@
 use crate::compose::{self, Dependency};
 use crate::measured::{self, Sampled};
 use crate::settings::Settings;
-use crate::startup::{self, Stage, State};
+use crate::startup;
+use crate::state::{Stage, State};
 use actix_web::dev::Server;
 use actix_web::web::Data;
 use app_kit::metrics::Metrics;

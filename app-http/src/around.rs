@@ -3,11 +3,11 @@
 
 use crate::address::{is_over_tls, look_for_proxy};
 use crate::body::SharedBody;
-use crate::connection::{Connection, Refused, Sent};
+use crate::connection::{Connection, Sent, Served};
 use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::protect::protect;
-use crate::startup::State;
+use crate::state::State;
 use crate::upgrade;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -15,7 +15,7 @@ use actix_web::http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, Heade
 use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use app_kit::traces;
 use chatcore::TRACES;
 use chatcore::id::RequestId;
@@ -61,30 +61,26 @@ pub async fn around(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Sent>, Error> {
-    if request.conn_data::<Refused>().is_some() {
-        // Nobody reads an answer, so what it asks for is not done.
-        let response = request.into_response(HttpResponse::ServiceUnavailable().finish());
-        return Ok(response.map_body(|_, body| Sent::new(body, None, None)));
-    }
     let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let gate = connection.as_ref().map(|connection| connection.gate().clone());
+    let mut served = connection.map(Connection::serve);
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
         let response = next.call(request).await?.map_into_boxed_body();
-        return Ok(response.map_body(|_, body| Sent::new(body, connection, None)));
+        return Ok(response.map_body(|_, body| Sent::new(body, served, None)));
     };
     let awaited = state.awaited();
-    connection.iter().for_each(|connection| connection.is_served());
     let (id, since) = (request_id(&request, &state), state.runtime.elapsed());
     let (method, version) = (request.method().clone(), request.version());
     request.extensions_mut().insert(id.clone());
     let over_tls = is_over_tls(request.request(), &state.trusted);
     look_for_proxy(request.request(), &state.trusted);
     let is_refused_upgrade = upgrade::refuse(&mut request);
-    let mut unread = SharedBody::of(&mut request);
+    let mut unread = SharedBody::of(&mut request, gate);
     let trace = trace(&request, &id);
     // At the level of errors, so that whatever is logged has it.
     let span = tracing::error_span!("request", request_id = %id.0);
-    let served = next.call(request).instrument(span).instrument(trace.clone()).await?;
-    let mut response = uniform(served.map_into_boxed_body());
+    let response = next.call(request).instrument(span).instrument(trace.clone()).await?;
+    let mut response = uniform(response.map_into_boxed_body());
     let is_read = match response.status() {
         StatusCode::REQUEST_TIMEOUT => false,
         _ => matches!(select(pin!(SharedBody::drain(&mut unread)), state.runtime.sleep(DRAIN)).await, Either::Left(_)),
@@ -101,6 +97,7 @@ pub async fn around(
     if state.is_leaving() || !is_read || is_refused_upgrade || is_endless {
         // A connection that is kept would end while its client sends the next request, or have to wait for the rest of a body.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        served.iter_mut().for_each(Served::is_last);
     }
     let (status, took) = (response.status().as_u16(), state.runtime.elapsed().saturating_sub(since));
     let ms = millis(took);
@@ -116,7 +113,7 @@ pub async fn around(
     } else {
         tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
     }
-    Ok(response.map_body(|_, body| Sent::new(body, connection, awaited).beside(unread)))
+    Ok(response.map_body(|_, body| Sent::new(body, served, awaited).beside(unread)))
 }
 
 /// The caller's, if it is one; else a new one.

@@ -1,7 +1,7 @@
 //! Who calls: the bearer token of a request, or the device of a guest, before anything else of it is looked at.
 
 use crate::problem::{Kind, Place, Problem};
-use crate::startup::State;
+use crate::state::State;
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::web::Data;

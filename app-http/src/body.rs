@@ -1,8 +1,9 @@
 //! The bodies of requests: JSON within its limit, and what nobody reads.
 
 use crate::members::Members;
+use crate::one_by_one::Gate;
 use crate::problem::{Kind, Problem};
-use crate::startup::State;
+use crate::state::State;
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -83,8 +84,12 @@ async fn read(request: &HttpRequest, mut payload: Payload) -> Result<BytesMut, P
     Ok(body)
 }
 
-/// The body of a request, which its handler may read, and who waits for its end.
-pub(crate) struct SharedBody(Rc<RefCell<Payload>>);
+/// The body of a request, which its handler may read, and who waits for its end. More of it comes when one of them waits.
+#[derive(Clone)]
+pub(crate) struct SharedBody {
+    payload: Rc<RefCell<Payload>>,
+    gate: Option<Rc<Gate>>,
+}
 
 impl fmt::Debug for SharedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,13 +99,14 @@ impl fmt::Debug for SharedBody {
 
 impl SharedBody {
     /// `None` where the request has none.
-    pub(crate) fn of(request: &mut ServiceRequest) -> Option<Self> {
+    pub(crate) fn of(request: &mut ServiceRequest, gate: Option<Rc<Gate>>) -> Option<Self> {
         if matches!(request.parts_mut().1, Payload::None) {
             return None;
         }
-        let payload = Rc::new(RefCell::new(request.take_payload()));
-        request.set_payload(Payload::Stream { payload: Box::pin(Self(payload.clone())) });
-        Some(Self(payload))
+        gate.iter().for_each(|gate| gate.has_body(announced(request.headers())));
+        let body = Self { payload: Rc::new(RefCell::new(request.take_payload())), gate };
+        request.set_payload(Payload::Stream { payload: Box::pin(body.clone()) });
+        Some(body)
     }
 
     /// Reads what is left of it.
@@ -114,6 +120,10 @@ impl Stream for SharedBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.borrow_mut().poll_next_unpin(context)
+        let next = self.payload.borrow_mut().poll_next_unpin(context);
+        if next.is_pending() {
+            self.gate.iter().for_each(|gate| gate.want_body());
+        }
+        next
     }
 }

@@ -6,8 +6,9 @@
 //! that begins once the system has no room for more, which is seen with the next bit: after a heartbeat at the latest.
 
 use crate::body::SharedBody;
+use crate::one_by_one::{Gate, Wanted};
 use crate::places::Place;
-use crate::startup::Stage;
+use crate::state::Stage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::spawn;
@@ -15,7 +16,6 @@ use actix_web::web::Bytes;
 use chatcore::port::Runtime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, Socket};
-use std::any::Any;
 use std::cell::{Cell, OnceCell};
 use std::error::Error;
 use std::net::{IpAddr, Shutdown};
@@ -53,41 +53,47 @@ pub struct Connection {
     /// While the system takes no more of an answer that comes bit by bit: how much of it has been handed over since.
     behind: Cell<Option<usize>>,
     watch: OnceCell<JoinHandle<()>>,
+    gate: Rc<Gate>,
     _place: Place,
 }
 
-/// Among the data of a connection that was closed as it came.
-#[derive(Debug)]
-pub struct Refused;
-
 impl Connection {
-    /// Begins to watch a connection that has just come; `None` where that is none, or has no second handle any more or no
-    /// place for where it comes from, and is closed.
+    /// Begins to watch a connection that has just come; `None` where it has no second handle any more, or there is no place for
+    /// where it comes from.
     pub fn watched(
-        io: &dyn Any,
+        stream: &TcpStream,
         runtime: &Arc<dyn Runtime>,
         keep_alive: Duration,
         place: impl FnOnce(IpAddr) -> Option<Place>,
     ) -> Option<Rc<Self>> {
-        let stream = io.downcast_ref::<TcpStream>()?;
-        let place = stream.peer_addr().ok().and_then(|peer| place(peer.ip()));
+        let place = place(stream.peer_addr().ok()?.ip())?;
         let stream = SockRef::from(stream);
-        let (Ok(socket), Some(place)) = (stream.try_clone(), place) else {
-            let _ = stream.shutdown(Shutdown::Both);
-            return None;
-        };
+        let socket = stream.try_clone().ok()?;
         #[cfg(target_os = "linux")]
         let _ = stream.set_tcp_user_timeout(Some(GONE));
         let (cut_at, watch) = (Cell::new(Some(runtime.elapsed() + PATIENCE)), OnceCell::new());
-        let (runtime, behind) = (runtime.clone(), Cell::new(None));
+        let (runtime, behind, gate) = (runtime.clone(), Cell::new(None), Rc::default());
         let connection =
-            Rc::new(Self { socket, runtime: runtime.clone(), keep_alive, cut_at, behind, watch, _place: place });
+            Rc::new(Self { socket, runtime: runtime.clone(), keep_alive, cut_at, behind, watch, gate, _place: place });
         let _ = connection.watch.set(spawn(watch_over(Rc::downgrade(&connection), runtime)));
         Some(connection)
     }
 
+    /// What lets requests of it through.
+    pub(crate) fn gate(&self) -> &Rc<Gate> {
+        &self.gate
+    }
+
+    /// Begins to serve a request of it.
+    #[must_use]
+    pub fn serve(self: Rc<Self>) -> Served {
+        self.is_served();
+        self.gate.want(Wanted::Nothing);
+        Served { connection: self, is_last: false }
+    }
+
     /// From now on the server is at work.
-    pub fn is_served(&self) {
+    fn is_served(&self) {
         self.cut_at.set(None);
         self.behind.set(None);
     }
@@ -166,23 +172,44 @@ async fn watch_over(connection: Weak<Connection>, runtime: Arc<dyn Runtime>) {
     }
 }
 
+/// A request that is being served, until its answer has gone out. Then the client is waited for.
+#[derive(Debug)]
+pub struct Served {
+    connection: Rc<Connection>,
+    is_last: bool,
+}
+
+impl Served {
+    /// After its answer the connection ends; what comes meanwhile is thrown away.
+    pub fn is_last(&mut self) {
+        self.is_last = true;
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.connection.is_idle();
+        self.connection.gate.want(if self.is_last { Wanted::All } else { Wanted::Head });
+    }
+}
+
 /// The body of an answer, which goes out piece by piece, so that it shows whether the client takes it.
 #[derive(Debug)]
 pub struct Sent {
     body: BoxBody,
     rest: Bytes,
-    connection: Option<Rc<Connection>>,
     /// What its request has sent of a body that nobody reads to its end, as long as this is not sent.
     _unread: Option<SharedBody>,
+    served: Option<Served>,
     /// Held as long as the server waits for the answer to be given before it ends.
     _awaited: Option<watch::Receiver<Stage>>,
 }
 
 impl Sent {
-    /// A body on its way to the client of this connection.
+    /// A body on its way to the client who is served.
     #[must_use]
-    pub fn new(body: BoxBody, connection: Option<Rc<Connection>>, awaited: Option<watch::Receiver<Stage>>) -> Self {
-        Self { body, rest: Bytes::new(), connection, _unread: None, _awaited: awaited }
+    pub fn new(body: BoxBody, served: Option<Served>, awaited: Option<watch::Receiver<Stage>>) -> Self {
+        Self { body, rest: Bytes::new(), _unread: None, served, _awaited: awaited }
     }
 
     /// The same, which holds the rest of its request's body until it is sent.
@@ -206,20 +233,14 @@ impl MessageBody for Sent {
                 Poll::Ready(Some(Ok(next))) => self.rest = next,
                 Poll::Ready(end) => return Poll::Ready(end),
                 Poll::Pending => {
-                    self.connection.iter().for_each(|connection| connection.is_paused());
+                    self.served.iter().for_each(|served| served.connection.is_paused());
                     return Poll::Pending;
                 }
             }
         }
         let piece = PIECE.min(self.rest.len());
-        self.connection.iter().for_each(|connection| connection.is_sent(piece));
+        self.served.iter().for_each(|served| served.connection.is_sent(piece));
         Poll::Ready(Some(Ok(self.rest.split_to(piece))))
-    }
-}
-
-impl Drop for Sent {
-    fn drop(&mut self) {
-        self.connection.iter().for_each(|connection| connection.is_idle());
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`doctor`] | looks at all that it needs |
 //! | [`Application`] | built from settings, bound to a port, run until told to stop |
 //! | [`startup`], [`around`], [`connection`] | the HTTP server, what is done around every request, and how long clients are waited for |
+//! | [`state`] | what every request may use |
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
 //! | [`address`], [`rate_limit`], [`places`] | where a request comes from, what is left of quotas, and what one may hold at once |
 //! | `open_files` | how many the system allows |
@@ -29,6 +30,7 @@ pub mod dto;
 pub mod idempotency;
 mod measured;
 pub mod members;
+mod one_by_one;
 mod open_files;
 pub mod openapi;
 pub mod places;
@@ -40,6 +42,7 @@ mod secret_file;
 pub mod settings;
 pub mod sse;
 pub mod startup;
+pub mod state;
 mod upgrade;
 
 pub use application::Application;

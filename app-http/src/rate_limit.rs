@@ -1,7 +1,7 @@
 //! What quotas allow and what is left of them, in the headers of each answer to a message
 //! (draft-ietf-httpapi-ratelimit-headers, version 10).
 
-use crate::startup::State;
+use crate::state::State;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use chatcore::ChatError;
 use chatcore::error::BackendError;

@@ -1,7 +1,7 @@
 //! Server-sent events (the WHATWG's HTML standard, section 9.2): how they are written, and a comment where nothing is said for
 //! long, so that no proxy takes the connection for dead.
 
-use crate::startup::State;
+use crate::state::State;
 use actix_web::http::header::{Accept, CACHE_CONTROL, CONTENT_TYPE, Header, HeaderName, HeaderValue, Quality};
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpRequest, HttpResponse, mime};

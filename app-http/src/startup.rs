@@ -1,197 +1,124 @@
-//! The HTTP server: its state, what stands around its routes, and its listener.
+//! The HTTP server: its sockets, how the framework serves a connection, and what stands around the routes.
 
-use crate::address::{self, is_trusted};
 use crate::around::around;
-use crate::compose::{Dependency, Parts};
-use crate::connection::{Connection, Refused};
-use crate::places::{Place, Places};
-use crate::problem::{Kind, Problem};
-use crate::settings::{self, Settings};
-use crate::{measured, open_files, openapi, routes};
+use crate::connection::Connection;
+use crate::one_by_one::OneByOne;
+use crate::routes;
+use crate::settings;
+use crate::state::State;
 use actix_cors::Cors;
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::GracefulShutdownSignal;
+use actix_service::{ServiceFactoryExt, map_config};
+use actix_web::App;
+use actix_web::dev::{AppConfig, Server, ServiceFactory, fn_service};
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::{NormalizePath, from_fn};
-use actix_web::web::{Bytes, Data};
-use actix_web::{App, HttpServer};
-use app_kit::metrics::Metrics;
-use chatcore::ChatService;
-use chatcore::chat::OnBusy;
-use chatcore::guests::GuestGate;
-use chatcore::login::LoginService;
-use chatcore::port::Runtime;
-use ipnet::IpNet;
+use actix_web::rt::net::TcpStream;
+use actix_web::web::Data;
+use socket2::{Domain, Socket, Type};
+use std::future::ready;
 use std::io;
-use std::net::IpAddr;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::num::NonZero;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// How long answers may take to go out, in seconds, once the server takes no more requests.
 const LAST_ANSWERS: u64 = 1;
 /// How long the first head of a connection may take to come.
 const HEAD_TIME: Duration = Duration::from_secs(5);
-
-/// How far the end of a server is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// It serves.
-    Serving,
-    /// It serves still, but tells everybody to go elsewhere.
-    Leaving,
-    /// It takes no more work.
-    Stopping,
-    /// Its turns have ended. Who has come is answered, who comes now has to go elsewhere.
-    Drained,
-}
-
-/// What every handler may use.
-#[derive(Debug)]
-pub struct State {
-    /// The chat.
-    pub chat: ChatService,
-    /// Logins and tokens.
-    pub login: LoginService,
-    /// What guests may do; `None` where there are none.
-    pub guests: Option<GuestGate>,
-    /// Proxies that are believed where a request comes from.
-    pub trusted: Vec<IpNet>,
-    /// What health reports tell of.
-    pub dependencies: Arc<[Dependency]>,
-    /// The numbers; `None` where another gathers them.
-    pub metrics: Option<Metrics>,
-    /// Time and ids.
-    pub runtime: Arc<dyn Runtime>,
-    /// What the program is called.
-    pub name: String,
-    /// Which version it is.
-    pub version: String,
-    /// The longest body, in bytes.
-    pub max_body: usize,
-    /// What the API is, in OpenAPI.
-    pub document: Bytes,
-    /// What a message does while another of its session is being answered, unless it says so itself.
-    pub on_busy: OnBusy,
-    /// How many connections there may be at once.
-    pub room: usize,
-    /// Those that there are, by where they come from.
-    pub connections: Places,
-    /// In which minute, counted from 1, it was told last that one was refused.
-    pub told_refused: AtomicU64,
-    /// Streams that somebody reads along, by whose they are and by where they go.
-    pub streams: Places,
-    /// How far its end is. Each request that is to be answered before that holds a receiver.
-    pub stage: watch::Sender<Stage>,
-}
-
-impl State {
-    /// Whether whoever is served should go elsewhere next time.
-    #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        *self.stage.borrow() != Stage::Serving
-    }
-
-    /// What a request holds that is to be answered before the end; `None` for one that comes too late.
-    #[must_use]
-    pub fn awaited(&self) -> Option<watch::Receiver<Stage>> {
-        let stage = self.stage.subscribe();
-        self.check_open().is_ok().then_some(stage)
-    }
-
-    /// Looks whether work that comes now is done.
-    ///
-    /// # Errors
-    /// It has to go elsewhere.
-    pub fn check_open(&self) -> Result<(), Problem> {
-        if *self.stage.borrow() == Stage::Drained { Err(Problem::new(Kind::Stopping)) } else { Ok(()) }
-    }
-
-    /// How many connections, and streams, one address may have. The rest is for others, and for those who look whether the
-    /// server is well.
-    #[must_use]
-    pub fn share(&self) -> usize {
-        self.room.div_ceil(2)
-    }
-
-    /// A place for a connection from there, if there is one. A proxy brings everybody's.
-    fn place(&self, peer: IpAddr) -> Option<Place> {
-        let most = if is_trusted(&peer, &self.trusted) { usize::MAX } else { self.share() };
-        let place = self.connections.take(address::name(peer), most);
-        if place.is_none() {
-            measured::connection_refused();
-            let minute = self.runtime.elapsed().as_secs() / 60 + 1;
-            if self.told_refused.swap(minute, Ordering::Relaxed) != minute {
-                tracing::warn!(%peer, most, "connections of an address are closed as they come; is it a proxy for TRUSTED_PROXIES?");
-            }
-        }
-        place
-    }
-
-    /// The state of a server over these parts.
-    #[must_use]
-    pub fn new(parts: Parts, settings: &Settings) -> Self {
-        let Parts { chat, login, guests, dependencies, runtime, .. } = parts;
-        let settings::Server { name, version, max_body, max_connections, trusted, .. } = settings.server.clone();
-        let (metrics, stage) = (Metrics::of_process(), watch::Sender::new(Stage::Serving));
-        Self {
-            chat,
-            login,
-            guests,
-            trusted,
-            dependencies,
-            metrics,
-            runtime,
-            name,
-            version,
-            max_body,
-            document: openapi::json(settings).into(),
-            on_busy: settings.chat.on_busy,
-            room: open_files::connections(max_connections),
-            connections: Places::default(),
-            told_refused: AtomicU64::new(0),
-            streams: Places::default(),
-            stage,
-        }
-    }
-}
+/// How long a client may take to end its side of a connection that the server has ended.
+const END_TIME: Duration = Duration::from_secs(1);
+/// How many connections wait at most until a worker has room for them.
+const BACKLOG: i32 = 1024;
 
 /// Opens the port; connections wait until the server is run. Answers which port it is.
 ///
 /// # Errors
 /// The address cannot be listened on.
 pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Server, u16)> {
-    let (origins, keep_alive, room, of_all) =
-        (settings.origins.clone(), settings.keep_alive, state.room, state.clone());
-    let factory = move || {
-        App::new()
-            .app_data(state.clone())
-            .configure(routes::configure)
-            .wrap(NormalizePath::trim())
-            .wrap(cors(origins.as_deref()))
-            .wrap(from_fn(around))
+    let listeners = listeners(&settings.host, settings.port)?;
+    let port = match listeners.first() {
+        Some(listener) => listener.local_addr()?.port(),
+        None => settings.port,
     };
     let workers = settings.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
-    let server = HttpServer::new(factory)
+    let mut server = Server::build()
         .disable_signals()
         .shutdown_timeout(LAST_ANSWERS)
-        .client_request_timeout(HEAD_TIME)
-        // Each piece of an answer goes out as it comes, although the one before was not acknowledged yet.
-        .tcp_nodelay(true)
-        .keep_alive(keep_alive)
         .workers(workers)
-        .max_connections(room.div_ceil(workers))
-        .on_connect(move |io, data| {
-            match Connection::watched(io, &of_all.runtime, keep_alive, |peer| of_all.place(peer)) {
-                Some(connection) => drop(data.insert(connection)),
-                None => _ = data.insert(Refused),
-            }
-        })
-        .bind((settings.host.as_str(), settings.port))?;
-    let port = server.addrs().first().map_or(settings.port, std::net::SocketAddr::port);
+        .max_concurrent_connections(state.room.div_ceil(workers));
+    let (settings, ending) = (settings.clone(), server.graceful_shutdown_signal());
+    let service = move || service(&settings, state.clone(), ending.clone());
+    for listener in listeners {
+        server = server.listen("http", listener, service.clone())?;
+    }
     Ok((server.run(), port))
+}
+
+/// One for each address that the name of a host stands for, as far as they can be listened on; at least one.
+fn listeners(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
+    let (mut listeners, mut failure) = (Vec::new(), io::Error::from(io::ErrorKind::AddrNotAvailable));
+    for address in (host, port).to_socket_addrs()? {
+        match listener(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => failure = error,
+        }
+    }
+    if listeners.is_empty() { Err(failure) } else { Ok(listeners) }
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Its port is free again as soon as the server before it has ended. Elsewhere that would let two have it at once.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What a worker does with a connection.
+fn service(
+    settings: &settings::Server,
+    state: Data<State>,
+    ending: GracefulShutdownSignal,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<> {
+    let app = App::new()
+        .app_data(state.clone())
+        .configure(routes::configure)
+        .wrap(NormalizePath::trim())
+        .wrap(cors(settings.origins.as_deref()))
+        .wrap(from_fn(around));
+    let app = map_config(app, |()| AppConfig::default()).map_err(|error| error.error_response());
+    let http = HttpService::build()
+        .keep_alive(settings.keep_alive)
+        .client_request_timeout(HEAD_TIME)
+        .client_disconnect_timeout(END_TIME)
+        .graceful_shutdown_signal(move || {
+            let ending = ending.clone();
+            async move { ending.notified().await }
+        })
+        .on_connect_ext(|stream: &OneByOne, data| drop(data.insert(stream.connection().clone())))
+        .h1(app);
+    let keep_alive = settings.keep_alive;
+    fn_service(move |socket| ready(accepted(socket, &state, keep_alive))).and_then(http)
+}
+
+/// A connection that has just come. One without a place is closed.
+fn accepted(
+    socket: TcpStream,
+    state: &State,
+    keep_alive: Duration,
+) -> Result<(OneByOne, Option<SocketAddr>), DispatchError> {
+    // Each piece of an answer goes out as it comes, although the one before was not acknowledged yet.
+    let _ = socket.set_nodelay(true);
+    let peer = socket.peer_addr()?;
+    let connection = Connection::watched(&socket, &state.runtime, keep_alive, |peer| state.place(peer));
+    let connection = connection.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+    Ok((OneByOne::new(socket, connection), Some(peer)))
 }
 
 /// Headers of answers that a page of another origin may read.

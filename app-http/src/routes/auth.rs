@@ -4,7 +4,7 @@ use crate::address::address;
 use crate::body::Body;
 use crate::dto::{LoginIn, TokenOut};
 use crate::problem::Problem;
-use crate::startup::State;
+use crate::state::State;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};

@@ -12,7 +12,7 @@ use crate::members::Members;
 use crate::problem::{Kind, Place, Problem};
 use crate::rate_limit::Limits;
 use crate::sse;
-use crate::startup::State;
+use crate::state::State;
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{self, Data};

@@ -2,7 +2,7 @@
 
 use crate::openapi::pages;
 use crate::problem::{Kind, Problem};
-use crate::startup::State;
+use crate::state::State;
 use actix_web::http::header::{
     AcceptEncoding, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentEncoding, ContentType, Encoding, Header, VARY,
 };

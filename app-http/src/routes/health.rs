@@ -2,7 +2,7 @@
 
 use crate::around::AsIs;
 use crate::problem::{Kind, Problem};
-use crate::startup::State;
+use crate::state::State;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, http::StatusCode};
 use app_kit::metrics::PROMETHEUS;

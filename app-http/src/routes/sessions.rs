@@ -5,7 +5,7 @@ use crate::around::Id;
 use crate::auth::Caller;
 use crate::dto::{MessageOut, SessionOut};
 use crate::problem::Problem;
-use crate::startup::State;
+use crate::state::State;
 use actix_web::http::header::LINK;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};

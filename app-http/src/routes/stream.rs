@@ -10,7 +10,7 @@ use crate::dto::{AnswerOut, MessageOut};
 use crate::places::Place;
 use crate::problem::{Kind, Problem};
 use crate::sse::{self, Event};
-use crate::startup::{Stage, State};
+use crate::state::{Stage, State};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use chatcore::ChatError;

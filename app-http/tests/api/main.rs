@@ -17,6 +17,7 @@ mod logs;
 mod numbers;
 mod openapi;
 mod outage;
+mod pipelined;
 mod process;
 mod protect;
 mod secrets;
