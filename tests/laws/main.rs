@@ -258,7 +258,7 @@ fn what_is_no_message_is_refused_before_anything_else() {
     let service = bench.service(1, Duration::ZERO);
     bench.run(async move {
         for (text, expected) in [
-            (" \n\t\u{200b}\0", InvalidMessage::Empty),
+            (" \n\t\u{200b}\u{1}", InvalidMessage::Empty),
             ("a\0b", InvalidMessage::Nul),
             (&*"x".repeat(32 * 1024 + 1), InvalidMessage::TooLong { max: 32 * 1024 }),
         ] {

@@ -47,7 +47,7 @@ async fn a_missing_message_is_told() {
 #[tokio::test]
 async fn an_empty_message_is_refused() {
     let app = TestApp::start().await;
-    for text in ["", " ", "\n\t\u{3000}", "\u{200b}\u{feff}", "\u{0}", "\u{202e} \u{3164}"] {
+    for text in ["", " ", "\n\t\u{3000}", "\u{200b}\u{feff}", "\u{202e} \u{3164}"] {
         let refused = app.message(&json!({ "message": text })).await;
         refused.points_to(&["#/message"]);
         assert_eq!(refused.json()["detail"], "message must not be empty", "{text:?}");

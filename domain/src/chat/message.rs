@@ -106,10 +106,10 @@ impl Core {
 fn check(text: &str, max: usize) -> Result<(), InvalidMessage> {
     if text.len() > max {
         Err(InvalidMessage::TooLong { max })
-    } else if text.chars().all(is_invisible) {
-        Err(InvalidMessage::Empty)
     } else if text.contains('\0') {
         Err(InvalidMessage::Nul)
+    } else if text.chars().all(is_invisible) {
+        Err(InvalidMessage::Empty)
     } else {
         Ok(())
     }
@@ -144,7 +144,6 @@ mod tests {
             " ",
             "\n\t\u{3000}",
             "\u{200b}",
-            "\0",
             "\u{feff}\u{7f} \u{85}",
             "\u{2028}\u{2029}",
             "\u{202e}\u{ad}",
@@ -162,6 +161,7 @@ mod tests {
     #[test]
     fn a_message_holds_no_nul_and_no_more_than_it_may() {
         assert_eq!(check("a\0b", 3), Err(InvalidMessage::Nul));
+        assert_eq!(check("\0", 3), Err(InvalidMessage::Nul), "that it is empty as well is no help");
         assert_eq!(check("abc", 3), Ok(()));
         for long in ["abcd", "    ", "\0\0\0\0", "ab\u{200b}"] {
             assert_eq!(check(long, 3), Err(InvalidMessage::TooLong { max: 3 }), "{long:?}");
