@@ -10,6 +10,7 @@
 //! | [`state`] | what every request may use |
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
 //! | [`address`], [`rate_limit`], [`places`] | where a request comes from, what is left of quotas, and what one may hold at once |
+//! | `one_by_one` | what is read of a connection, and when |
 //! | `open_files` | how many the system allows |
 //! | `measured` | numbers for Prometheus |
 //! | [`sse`] | streams of events |
