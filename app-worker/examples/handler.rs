@@ -1,11 +1,12 @@
 //! A handler of one's own: it writes down who asked what, and is run over the bus in memory.
 //!
 //! With another bus only the two lines of `main` that make one differ. A handler gets each event at least once: what it does
-//! with one that comes again should change nothing, as here, where a place holds one name. What it cannot do it says why; it
-//! is tried again then, and after the last try the event goes to the dead letters.
+//! with one that comes again should change nothing, as here, where a place holds one name. What it cannot do it says why, as
+//! a text: it is tried again then, and after the last try the event goes to the dead letters. Other kinds of `Unhandled` say that something
+//! is away, which is waited for, or that no other try will help.
 #![expect(clippy::print_stdout, reason = "an example may")]
 
-use chatcore::consume::{Consumed, Consumer, EventHandler};
+use chatcore::consume::{Consumed, Consumer, EventHandler, Unhandled};
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{MessageId, SessionId, UserId};
 use chatcore::message::Message;
@@ -23,7 +24,7 @@ struct Questions(Mutex<BTreeMap<String, String>>);
 
 #[async_trait::async_trait]
 impl EventHandler for Questions {
-    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), String> {
+    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), Unhandled> {
         let EventBody::ChatRequested(question) = &event.body else { return Ok(()) };
         let user = event.owner.user_id().ok_or("a guest asked")?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

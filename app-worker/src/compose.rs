@@ -174,7 +174,7 @@ type Handling = (Arc<dyn EventHandler>, Option<Arc<dyn Probe>>);
 
 async fn handler(kind: &HandlerKind, runtime: &Arc<dyn Runtime>) -> Result<Handling, Failure> {
     Ok(match kind {
-        HandlerKind::Log => (Arc::new(Log::new(runtime.clone())?), None),
+        HandlerKind::Log => (Arc::new(Log::new()?), None),
         HandlerKind::Counters => (Arc::new(Counters::new()), None),
         HandlerKind::Archive(config) => {
             let place = config.dir.display();

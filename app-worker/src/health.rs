@@ -93,7 +93,7 @@ mod tests {
     use crate::measured::Measured;
     use actix_web::body::to_bytes;
     use async_trait::async_trait;
-    use chatcore::consume::EventHandler;
+    use chatcore::consume::{EventHandler, Unhandled};
     use chatcore::event::{Event, EventBody};
     use chatcore::id::UserId;
     use chatcore::owner::Owner;
@@ -101,6 +101,7 @@ mod tests {
     use chatcore_ports::tokio::TokioRuntime;
     use futures_util::future::{Either, pending, select};
     use std::pin::pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
     use tokio::time::sleep;
 
@@ -110,20 +111,15 @@ mod tests {
 
     #[async_trait]
     impl EventHandler for Stuck {
-        async fn handle(&self, _: &Event, _: &Place) -> Result<(), String> {
+        async fn handle(&self, _: &Event, _: &Place) -> Result<(), Unhandled> {
             pending().await
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_handler_that_stands_still_is_told_with_its_record() {
-        let runtime = Arc::new(TokioRuntime::current());
-        let pulse = Arc::new(Pulse::new(runtime.clone()));
-        let handler = Measured::new("archive", Arc::new(Stuck), runtime.clone(), pulse.clone());
-        let (session, owner) = (runtime.new_id().into(), Owner::User(UserId::parse("u").unwrap()));
-        let event =
-            Event { session, owner, seq: 1, at: runtime.now(), request_id: None, body: EventBody::SessionDeleted };
-        let place = Place { topic: "chat-sessions".into(), partition: 2, offset: 7 };
+        let (pulse, handler, event) = measured("archive", Arc::new(Stuck));
+        let place = place();
         let told = async |after: u64| {
             sleep(Duration::from_secs(after)).await;
             readiness(&pulse).await
@@ -135,6 +131,47 @@ mod tests {
             Either::Left(_) => unreachable!("it never comes back"),
         }
         assert_eq!(told(0).await, healthy);
+    }
+
+    /// It finds away what it needs, as long as that is so.
+    #[derive(Debug)]
+    struct Waiting(AtomicBool);
+
+    #[async_trait]
+    impl EventHandler for Waiting {
+        async fn handle(&self, _: &Event, _: &Place) -> Result<(), Unhandled> {
+            if self.0.load(Ordering::Relaxed) { Err(Unhandled::away("nobody is there")) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_waits_is_told_between_its_tries_until_it_is_done() {
+        let waiting = Arc::new(Waiting(AtomicBool::new(true)));
+        let (pulse, handler, event) = measured("webhook", waiting.clone());
+        let place = place();
+        for _ in 0..30 {
+            assert_eq!(readiness(&pulse).await.0, 200);
+            assert!(handler.handle(&event, &place).await.is_err());
+            sleep(Duration::from_secs(2)).await;
+        }
+        let stalled = "worker: healthy\nconsumer: unhealthy, webhook stands at chat-sessions 2 7 for 60 s\n".to_owned();
+        assert_eq!(readiness(&pulse).await, (503, stalled));
+        waiting.0.store(false, Ordering::Relaxed);
+        assert_eq!(handler.handle(&event, &place).await, Ok(()));
+        assert_eq!(readiness(&pulse).await.0, 200);
+    }
+
+    fn measured(name: &'static str, handler: Arc<dyn EventHandler>) -> (Arc<Pulse>, Measured, Event) {
+        let runtime = Arc::new(TokioRuntime::current());
+        let pulse = Arc::new(Pulse::new(runtime.clone()));
+        let (session, owner) = (runtime.new_id().into(), Owner::User(UserId::parse("u").unwrap()));
+        let event =
+            Event { session, owner, seq: 1, at: runtime.now(), request_id: None, body: EventBody::SessionDeleted };
+        (pulse.clone(), Measured::new(name, handler, runtime, pulse), event)
+    }
+
+    fn place() -> Place {
+        Place { topic: "chat-sessions".into(), partition: 2, offset: 7 }
     }
 
     async fn readiness(pulse: &Arc<Pulse>) -> (u16, String) {

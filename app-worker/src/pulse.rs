@@ -10,7 +10,7 @@ use std::time::Duration;
 /// waits for an event tells nothing.
 const RECENT: Duration = Duration::from_secs(6);
 
-/// A handler that is at one event for longer has no room on its disk, or hangs: each try of those that ask others is shorter.
+/// A handler that is at one event for longer waits for what is away, or hangs: each try of those that ask others is shorter.
 const STALLED: Duration = Duration::from_secs(60);
 
 /// Told by the loops, asked by the health routes.
@@ -19,34 +19,32 @@ pub struct Pulse {
     runtime: Arc<dyn Runtime>,
     stopping: AtomicBool,
     failed: Mutex<Option<Duration>>,
-    tries: Mutex<Tries>,
+    at_work: Mutex<AtWork>,
 }
 
-/// Tries of handlers that go on, by the order in which they began.
-#[derive(Debug, Default)]
-struct Tries {
-    last: u64,
-    now: BTreeMap<u64, Try>,
-}
+/// What handlers are at, and since when. Between two tries they are at it as well.
+type AtWork = BTreeMap<(&'static str, Place), Duration>;
 
-/// What a handler is at.
-#[derive(Debug, Clone)]
-struct Try {
-    handler: &'static str,
-    place: Place,
-    since: Duration,
-}
-
-/// A try that goes on until this is dropped.
+/// A try, with which the handler is done with the event when this is dropped, unless it waits for the next one.
 #[derive(Debug)]
 pub(crate) struct Trying<'a> {
     pulse: &'a Pulse,
-    number: u64,
+    what: (&'static str, Place),
+    waits: bool,
+}
+
+impl Trying<'_> {
+    /// Another try will follow.
+    pub(crate) fn waits(mut self) {
+        self.waits = true;
+    }
 }
 
 impl Drop for Trying<'_> {
     fn drop(&mut self) {
-        self.pulse.tries().now.remove(&self.number);
+        if !self.waits {
+            self.pulse.at_work().remove(&self.what);
+        }
     }
 }
 
@@ -54,7 +52,7 @@ impl Pulse {
     /// Of a worker that begins.
     #[must_use]
     pub fn new(runtime: Arc<dyn Runtime>) -> Self {
-        Self { runtime, stopping: AtomicBool::new(false), failed: Mutex::default(), tries: Mutex::default() }
+        Self { runtime, stopping: AtomicBool::new(false), failed: Mutex::default(), at_work: Mutex::default() }
     }
 
     /// No more events are taken.
@@ -68,33 +66,31 @@ impl Pulse {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
     }
 
-    /// A handler begins with an event.
+    /// A handler tries an event.
     pub(crate) fn tries_event(&self, handler: &'static str, place: &Place) -> Trying<'_> {
-        let mut tries = self.tries();
-        tries.last += 1;
-        let (number, since) = (tries.last, self.runtime.elapsed());
-        tries.now.insert(number, Try { handler, place: place.clone(), since });
-        Trying { pulse: self, number }
+        let what = (handler, place.clone());
+        self.at_work().entry(what.clone()).or_insert_with(|| self.runtime.elapsed());
+        Trying { pulse: self, what, waits: false }
     }
 
-    fn tries(&self) -> MutexGuard<'_, Tries> {
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn at_work(&self) -> MutexGuard<'_, AtWork> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn oldest(&self) -> Option<(Try, Duration)> {
-        let oldest = self.tries().now.first_key_value().map(|(_, oldest)| oldest.clone())?;
-        let took = self.runtime.elapsed().saturating_sub(oldest.since);
-        Some((oldest, took))
+    fn oldest(&self) -> Option<((&'static str, Place), Duration)> {
+        let (what, since) =
+            self.at_work().iter().min_by_key(|(_, since)| **since).map(|(what, since)| (what.clone(), *since))?;
+        Some((what, self.runtime.elapsed().saturating_sub(since)))
     }
 
-    /// For how long the oldest try goes on.
+    /// For how long a handler is at the event that it is at longest.
     pub(crate) fn oldest_try(&self) -> Duration {
         self.oldest().map(|(_, took)| took).unwrap_or_default()
     }
 
     /// What stands still, where something does: which handler is at which record, and since when.
     pub(crate) fn stalled(&self) -> Option<String> {
-        let (Try { handler, place, .. }, took) = self.oldest().filter(|(_, took)| *took >= STALLED)?;
+        let ((handler, place), took) = self.oldest().filter(|(_, took)| *took >= STALLED)?;
         let Place { topic, partition, offset } = place;
         Some(format!("{handler} stands at {topic} {partition} {offset} for {} s", took.as_secs()))
     }

@@ -5,19 +5,23 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::post;
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 /// A running `app-worker`. It is killed without mercy when it is dropped.
 pub(crate) struct Worker {
     process: Child,
     listens: Receiver<u64>,
+    log: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Worker {
@@ -25,17 +29,26 @@ impl Worker {
         let mut command = command("app-worker", folder);
         command.envs(settings.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        let (log, (told, listens)) = (process.stderr.take().unwrap(), channel());
+        let (lines, (told, listens)) = (process.stderr.take().unwrap(), channel());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let logged = log.clone();
         // Read to its end, so that the worker's log is never full.
         std::thread::spawn(move || {
-            for line in BufReader::new(log).lines().map_while(Result::ok) {
-                let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            for line in BufReader::new(lines).lines().map_while(Result::ok) {
+                let line: Value = serde_json::from_str(&line).unwrap_or_default();
                 if line["message"] == "listening" {
                     let _ = told.send(line["port"].as_u64().unwrap_or_default());
                 }
+                logged.lock().unwrap().push(line);
             }
         });
-        Self { process, listens }
+        Self { process, listens, log }
+    }
+
+    /// How many lines of its log say this.
+    #[allow(dead_code, reason = "tests of Kafka do not look")]
+    pub(crate) fn told(&self, message: &str) -> usize {
+        self.log.lock().unwrap().iter().filter(|line| line["message"] == message).count()
     }
 
     /// SIGSTOP: it stands still in the middle of whatever it does.
@@ -107,7 +120,16 @@ type Answer = dyn Fn(&Call) -> Option<StatusCode> + Send + Sync;
 impl Hook {
     /// `None` as an answer is none, until it is released.
     pub(crate) async fn start(answer: impl Fn(&Call) -> Option<StatusCode> + Send + Sync + 'static) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
+    }
+
+    /// How long who is told that there are too many requests is to wait, in seconds.
+    pub(crate) const RETRY_AFTER: u64 = 3;
+
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        answer: impl Fn(&Call) -> Option<StatusCode> + Send + Sync + 'static,
+    ) -> Self {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (calls, released) = Default::default();
         let hook = Self { calls, answer: Arc::new(answer), released, url };
@@ -133,17 +155,20 @@ impl Hook {
     }
 }
 
-async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> (StatusCode, &'static str) {
+async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     let call = Call { headers, body };
     hook.calls.lock().unwrap().push(call.clone());
     let released = hook.released.notified();
-    match (hook.answer)(&call) {
-        Some(status) => (status, "a body that nobody is told of"),
+    let status = match (hook.answer)(&call) {
+        Some(status) => status,
         None => {
             released.await;
-            (StatusCode::OK, "")
+            StatusCode::OK
         }
-    }
+    };
+    let busy = status == StatusCode::TOO_MANY_REQUESTS;
+    let retry_after = busy.then(|| [("retry-after", Hook::RETRY_AFTER.to_string())]);
+    (status, retry_after.map(AppendHeaders), "a body that nobody is told of")
 }
 
 /// Looks until there is something, half a minute long.

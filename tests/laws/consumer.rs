@@ -1,7 +1,7 @@
 //! Laws of `Consumer`.
 
 use async_trait::async_trait;
-use chatcore::consume::{Consumed, Consumer, EventHandler};
+use chatcore::consume::{Consumed, Consumer, EventHandler, Unhandled};
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{SessionId, UserId};
 use chatcore::owner::Owner;
@@ -9,8 +9,9 @@ use chatcore::port::{DeadLetters, DeadLettersPage, EventBus, Place, Runtime};
 use chatcore_ports::memory::MemoryBus;
 use chatcore_ports::sim::{Sim, SimRuntime};
 use futures_util::future::{Either, select};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Fails so many times.
@@ -19,7 +20,7 @@ struct Failing(AtomicU32);
 
 #[async_trait]
 impl EventHandler for Failing {
-    async fn handle(&self, _: &Event, _: &Place) -> Result<(), String> {
+    async fn handle(&self, _: &Event, _: &Place) -> Result<(), Unhandled> {
         let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         left.map_or(Ok(()), |_| Err("the disk is full".into()))
     }
@@ -39,7 +40,7 @@ struct Panicking(AtomicU32);
 
 #[async_trait]
 impl EventHandler for Panicking {
-    async fn handle(&self, event: &Event, _: &Place) -> Result<(), String> {
+    async fn handle(&self, event: &Event, _: &Place) -> Result<(), Unhandled> {
         let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         assert!(left.is_err(), "no {event:?}");
         Ok(())
@@ -50,7 +51,7 @@ impl EventHandler for Panicking {
 fn consumed(handler: impl EventHandler) -> (Consumed, Vec<String>) {
     let sim = Sim::new(7);
     let runtime = Arc::new(sim.runtime(0));
-    let told = Arc::new(std::sync::Mutex::new(None));
+    let told = Arc::new(Mutex::new(None));
     let tell = told.clone();
     assert!(sim.run(async move {
         let bus = bus_with_one_event(&runtime).await;
@@ -84,7 +85,7 @@ struct DiesAtFirst(AtomicU32);
 
 #[async_trait]
 impl EventHandler for DiesAtFirst {
-    async fn handle(&self, _: &Event, _: &Place) -> Result<(), String> {
+    async fn handle(&self, _: &Event, _: &Place) -> Result<(), Unhandled> {
         if self.0.fetch_add(1, Ordering::Relaxed) < 7 {
             std::future::pending::<()>().await;
         }
@@ -112,6 +113,98 @@ fn only_failures_of_a_handler_count_and_not_deliveries_that_a_crash_cut_off() {
         assert_eq!(consumed, Some(Consumed::Handled), "the eighth delivery");
         assert!(bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap().is_empty());
     }));
+}
+
+/// Says this, one after the other, and then does it; and when it was asked.
+#[derive(Debug)]
+struct Says {
+    runtime: Arc<SimRuntime>,
+    words: Mutex<VecDeque<Unhandled>>,
+    asked: Mutex<Vec<Duration>>,
+}
+
+#[async_trait]
+impl EventHandler for Says {
+    async fn handle(&self, _: &Event, _: &Place) -> Result<(), Unhandled> {
+        self.asked.lock().unwrap().push(self.runtime.elapsed());
+        self.words.lock().unwrap().pop_front().map_or(Ok(()), Err)
+    }
+}
+
+/// What a consumer that is stopped after so long makes of an event whose handler says this, with the pauses between its tries, and how
+/// many letters there are. Then another consumer.
+fn said(words: impl IntoIterator<Item = Unhandled>, stops: Duration) -> ([Consumed; 2], Vec<Duration>, usize) {
+    let sim = Sim::new(7);
+    let runtime = Arc::new(sim.runtime(0));
+    let told = Arc::new(Mutex::new(None));
+    let (tell, words) = (told.clone(), Mutex::new(words.into_iter().collect()));
+    assert!(sim.run(async move {
+        let bus = bus_with_one_event(&runtime).await;
+        let says = Arc::new(Says { runtime: runtime.clone(), words, asked: Mutex::default() });
+        let consume = async || {
+            let subscription = bus.subscribe("workers").await.unwrap();
+            let consumer = Consumer::new(subscription.clone(), vec![says.clone()], runtime.clone(), 3);
+            let step = async {
+                let consumed = consumer.step().await.unwrap();
+                subscription.close().await.unwrap();
+                consumed
+            };
+            let stop = async {
+                runtime.sleep(stops).await;
+                consumer.stop();
+            };
+            futures_util::future::join(step, stop).await.0
+        };
+        let consumed = [consume().await, consume().await];
+        let letters = bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
+        let asked = says.asked.lock().unwrap();
+        let pauses = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        *tell.lock().unwrap() = Some((consumed, pauses, letters.len()));
+    }));
+    let told = told.lock().unwrap().take();
+    told.unwrap()
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[test]
+fn what_is_away_is_waited_for_as_long_as_it_takes_and_is_no_reason_to_park() {
+    let mixed = (0..2000).map(|number| match number {
+        40 | 1500 => Unhandled::Failed("the disk is full".into()),
+        _ => Unhandled::away("nobody is there"),
+    });
+    let (consumed, pauses, letters) = said(mixed, DAY);
+    assert_eq!((consumed, letters), ([Consumed::Handled, Consumed::Closed], 0));
+    for (number, pause) in pauses.iter().enumerate() {
+        let whole = Duration::from_millis(100 << number.min(6));
+        assert!(whole / 2 < *pause && *pause <= whole, "{number}: {pause:?}");
+    }
+    assert!(pauses[10..20].windows(2).any(|pair| pair[0] != pair[1]), "lanes do not come back all at once");
+}
+
+#[test]
+fn who_asks_to_be_left_alone_is_left_alone_within_bounds() {
+    for (asks, waited) in [(1, 1), (90, 90), (3600, 300), (u64::MAX, 300)] {
+        let retry_after = Some(Duration::from_secs(asks));
+        let (consumed, pauses, _) = said([Unhandled::Away { reason: "busy".into(), retry_after }], DAY);
+        let waited = Duration::from_secs(waited);
+        assert_eq!(consumed[0], Consumed::Handled);
+        assert!(pauses[0] > waited && pauses[0] <= waited + Duration::from_millis(100), "{asks}: {pauses:?}");
+    }
+}
+
+#[test]
+fn what_a_handler_refuses_is_parked_at_once() {
+    let (consumed, pauses, letters) = said([Unhandled::Refused("not this".into())], DAY);
+    assert_eq!((consumed, pauses.len(), letters), ([Consumed::Parked, Consumed::Closed], 0, 1));
+}
+
+#[test]
+fn who_is_stopped_while_it_waits_gives_the_event_back() {
+    let away = || Unhandled::Away { reason: "busy".into(), retry_after: Some(DAY) };
+    let (consumed, pauses, letters) = said([away()], Duration::from_secs(1));
+    assert_eq!((consumed, letters), ([Consumed::Closed, Consumed::Handled], 0));
+    assert_eq!(pauses, [Duration::from_secs(1)], "at once");
 }
 
 #[test]

@@ -136,7 +136,7 @@ table! {
     "The worker" {
         WORKER_HANDLERS = "log,counters", "What is done with each event, in this order and with commas between: `log` (a line on stdout), `counters` (on /metrics), `archive`, `webhook`, `mongodb` (where it was built in); or `none`.";
         WORKER_LANES = "8", "Events that are worked off at once; those of a session always one after the other.";
-        WORKER_TRIES = "5", "How often a handler tries an event, with growing pauses, before the event goes to the dead letters.";
+        WORKER_TRIES = "5", "How often a handler may fail at an event, with growing pauses, before the event goes to the dead letters. What is away does not count: it is waited for.";
         WORKER_PORT = "8001", "The port of the worker's /livez, /readyz and /metrics, on HOST; 0 for any free one, `off` for none.";
         ARCHIVE_DIR = "", "The directory of the handler `archive`: JSON lines in `<topic>-<partition>-<date>-<n>.jsonl`. Workers may share it.";
         ARCHIVE_MAX_BYTES = "64MiB", "How large a file of the archive becomes before the next one begins.";

@@ -4,7 +4,7 @@
 //! own, all others share `other`, and so does a name that is very long. An event that comes again counts again.
 
 use async_trait::async_trait;
-use chatcore::consume::EventHandler;
+use chatcore::consume::{EventHandler, Unhandled};
 use chatcore::event::Event;
 use chatcore::message::Message;
 use chatcore::port::Place;
@@ -53,7 +53,7 @@ impl Counters {
 
 #[async_trait]
 impl EventHandler for Counters {
-    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), String> {
+    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), Unhandled> {
         counter!("chatcore_events_total", "type" => event.kind()).increment(1);
         if let Some(answer) = event.message().filter(|message| message.reply_to.is_some()) {
             self.count_answer(answer);

@@ -1,24 +1,18 @@
 //! The handler `log`: one line of JSON on stdout for each event, never the text of a message.
 
 use async_trait::async_trait;
-use chatcore::consume::EventHandler;
+use chatcore::consume::{EventHandler, Unhandled};
 use chatcore::event::Event;
-use chatcore::port::{Place, Runtime};
+use chatcore::port::Place;
 use serde::Serialize;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// How long it waits before it writes again where nobody takes its lines.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Prints each event. A thread of its own does it: a pipe that nobody reads holds up that thread alone, and the program
 /// can end without it.
 #[derive(Debug)]
 pub struct Log {
-    runtime: Arc<dyn Runtime>,
     lines: Sender<Print>,
 }
 
@@ -26,14 +20,14 @@ pub struct Log {
 type Print = (String, oneshot::Sender<io::Result<()>>);
 
 impl Log {
-    /// A handler that waits by this runtime.
+    /// A handler with a thread of its own.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn new(runtime: Arc<dyn Runtime>) -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let (lines, printed) = channel();
         std::thread::Builder::new().name("log".into()).spawn(move || print_all(&printed))?;
-        Ok(Self { runtime, lines })
+        Ok(Self { lines })
     }
 
     async fn print(&self, line: String) -> io::Result<()> {
@@ -55,7 +49,7 @@ struct Line<'a> {
 
 #[async_trait]
 impl EventHandler for Log {
-    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), String> {
+    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), Unhandled> {
         let line = Line {
             r#type: event.kind(),
             event_id: event.id().to_string(),
@@ -65,13 +59,8 @@ impl EventHandler for Log {
             user_id: event.owner.user_id().map(|id| id.as_str()),
         };
         let line = serde_json::to_string(&line).map_err(|error| error.to_string())?;
-        // A line that cannot be written is no fault of the event, so it is no reason to park it: it waits until somebody
-        // reads again, and comes again where the worker is stopped meanwhile.
-        while let Err(error) = self.print(line.clone()).await {
-            tracing::error!(%error, "stdout takes no more lines; trying again");
-            self.runtime.sleep(PAUSE).await;
-        }
-        Ok(())
+        // A line that cannot be written is no fault of the event.
+        self.print(line).await.map_err(|error| Unhandled::away(format!("stdout takes no lines: {error}")))
     }
 }
 

@@ -16,26 +16,36 @@
 //! good = hmac.compare_digest(v1, expected) and abs(time.time() - int(t)) < 300
 //! ```
 //!
-//! Any 2xx is a receipt; a redirect is none, and is not followed. Everything else is tried again by the consumer, each time
-//! signed anew, until the event goes to the dead letters. With five tries (`WORKER_TRIES`) that is 1.5 s after the first call where
-//! the address refuses each at once, and 52 s after it where each takes the 10 s that a call has: a receiver that is away for
-//! longer finds the events among the dead letters. An event may come twice: go by its id.
+//! What the answer says decides:
+//!
+//! | answer | the event |
+//! |---|---|
+//! | 2xx | is done |
+//! | none: refused, reset, no such name, none within 10 s; 408, 425, 429, 502, 503, 504 | waits for as long as it takes |
+//! | another 5xx | may be what the receiver fails on: after five minutes of nothing else it is parked |
+//! | anything else; a redirect too, which is not followed | is parked at once: it goes to the dead letters |
+//!
+//! Who waits is posted again, each time signed anew, after pauses that grow up to 6.4 s, and not before `Retry-After` is over
+//! (seconds or a date, of which five minutes are waited for). Later events of its session wait behind it, and as many sessions as there are
+//! lanes (`WORKER_LANES`) keep all others waiting; after a minute `/readyz` says where the handler stands. An event may come twice: go
+//! by its id.
 
 use app_kit::settings::Secret;
 use app_kit::traces;
 use async_trait::async_trait;
-use chatcore::consume::EventHandler;
-use chatcore::event::Event;
+use chatcore::consume::{EventHandler, Unhandled};
+use chatcore::event::{Event, EventId};
 use chatcore::port::{Place, Runtime};
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, Mac};
-use reqwest::header::{CONTENT_TYPE, HeaderName};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::{Client, Response, Url};
 use sha2::Sha256;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::{self, Write};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-chatcore-signature");
 const EVENT_ID: HeaderName = HeaderName::from_static("x-chatcore-event-id");
@@ -46,6 +56,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long a call may take in all.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an event may meet nothing but 500 and its like before it counts as the reason of them.
+const DOUBT: Duration = Duration::from_secs(300);
 /// How much of an answer is read, so that its connection serves again.
 const READ: usize = 64 * 1024;
 
@@ -75,6 +87,8 @@ pub struct Webhook {
     signer: Signer,
     client: Client,
     runtime: Arc<dyn Runtime>,
+    /// Events that the receiver may fail on, and since when it does.
+    doubted: Mutex<BTreeMap<EventId, Duration>>,
 }
 
 impl Webhook {
@@ -95,10 +109,11 @@ impl Webhook {
             builder = builder.tls_certs_only([]);
         }
         let (signer, client) = (Signer::new(&config.secret)?, builder.build()?);
-        Ok(Self { url: config.url, signer, client, runtime })
+        Ok(Self { url: config.url, signer, client, runtime, doubted: Mutex::default() })
     }
 
-    async fn post(&self, event: &Event) -> reqwest::Result<Response> {
+    /// The status of the answer, and how long it asks to be left alone.
+    async fn post(&self, event: &Event) -> reqwest::Result<(u16, Option<Duration>)> {
         let (body, at) = (event.to_json(), self.runtime.now().unix_timestamp());
         let mut request = self
             .client
@@ -113,32 +128,54 @@ impl Webhook {
         if let Some(id) = &event.request_id {
             request = request.header(REQUEST_ID, id.as_str());
         }
-        request.body(body).send().await
+        let answer = request.body(body).send().await?;
+        let told = (answer.status().as_u16(), retry_after(answer.headers(), self.runtime.now().into()));
+        drain(answer).await;
+        Ok(told)
+    }
+
+    /// Whether the receiver has failed on this event for so long that the event is the reason; if not, it is known from when on.
+    fn is_hopeless(&self, event: EventId, fails: bool) -> bool {
+        let now = self.runtime.elapsed();
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        let hopeless = fails && now >= *doubted.entry(event).or_insert(now) + DOUBT;
+        if hopeless || !fails {
+            doubted.remove(&event);
+        }
+        hopeless
     }
 }
 
 #[async_trait]
 impl EventHandler for Webhook {
-    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), String> {
-        let answer = self.post(event).await.map_err(|error| told(&error))?;
-        let status = answer.status();
-        drain(answer).await;
-        if status.is_success() { Ok(()) } else { Err(refusal(status)) }
+    async fn handle(&self, event: &Event, _place: &Place) -> Result<(), Unhandled> {
+        let answer = self.post(event).await;
+        let hopeless = self.is_hopeless(event.id(), matches!(answer, Ok((500 | 501 | 505..=599, _))));
+        let (status, retry_after) = answer.map_err(|error| unanswered(&error))?;
+        // For the dead letters: neither the address, which may hold a key, nor anything of the answer's text.
+        let reason = format!("the webhook answered {status}");
+        match status {
+            200..=299 => Ok(()),
+            408 | 425 | 429 | 500..=599 if !hopeless => Err(Unhandled::Away { reason, retry_after }),
+            _ => Err(Unhandled::Refused(reason)),
+        }
     }
 }
 
-/// For the dead letters: neither the address, which may hold a key, nor anything of the answer's text.
-fn refusal(status: StatusCode) -> String {
-    format!("the webhook answered {}", status.as_u16())
+fn unanswered(error: &reqwest::Error) -> Unhandled {
+    match error {
+        error if error.is_builder() => Unhandled::Refused("the webhook cannot be called with this event".into()),
+        error if error.is_connect() => Unhandled::away("the webhook cannot be reached"),
+        error if error.is_timeout() => Unhandled::away("the webhook gave no answer in time"),
+        _ => Unhandled::away("the webhook broke off"),
+    }
 }
 
-fn told(error: &reqwest::Error) -> String {
-    let what = match error {
-        error if error.is_connect() => "cannot be reached",
-        error if error.is_timeout() => "gave no answer in time",
-        _ => "broke off",
-    };
-    format!("the webhook {what}")
+/// As seconds or as a date; nothing where it is neither.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let told = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let until = || httpdate::parse_http_date(told).ok()?.duration_since(now).ok();
+    told.parse().map(Duration::from_secs).ok().or_else(until)
 }
 
 async fn drain(mut answer: Response) {
@@ -181,5 +218,17 @@ mod tests {
         let signed = signer.sign(1_700_000_000, r#"{"type":"chat.requested","message":"xin chào"}"#);
         assert!(!format!("{signer:?}").contains("secret"));
         assert_eq!(signed, "t=1700000000,v1=ac4b295aa95b5b456c381a32c0db3fdbe4eceec9640d55be1c772dee59e18ee3");
+    }
+
+    #[test]
+    fn a_receiver_may_say_when_it_wants_to_be_asked_again() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let told = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            retry_after(&headers, now).map(|after| after.as_secs())
+        };
+        let values = ["7", " 120 ", "Sun, 06 Nov 1994 08:51:07 GMT", "Sun, 06 Nov 1994 08:00:00 GMT", "soon", "-1", ""];
+        assert_eq!(values.map(told), [Some(7), Some(120), Some(90), None, None, None, None]);
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::client::{Ack, Errand, Outcome};
 use async_trait::async_trait;
 use chat_sim::net::{Far, Net};
 use chatcore::ChatService;
-use chatcore::consume::{Consumer, EventHandler};
+use chatcore::consume::{Consumer, EventHandler, Unhandled};
 use chatcore::event::Event;
 use chatcore::id::{DeviceId, SessionId, UserId};
 use chatcore::owner::Owner;
@@ -355,7 +355,7 @@ impl World {
 
 #[async_trait]
 impl EventHandler for World {
-    async fn handle(&self, event: &Event, _: &Place) -> Result<(), String> {
+    async fn handle(&self, event: &Event, _: &Place) -> Result<(), Unhandled> {
         self.nap(0, 5).await;
         if !self.lock().calm && self.sim.chance(50) {
             return Err("a handler that fails".into());

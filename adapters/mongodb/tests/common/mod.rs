@@ -6,7 +6,7 @@
 pub(crate) mod scripted;
 pub(crate) mod standin;
 
-use chatcore::consume::EventHandler;
+use chatcore::consume::{EventHandler, Unhandled};
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{MessageId, SessionId, UserId};
 use chatcore::message::{AiReply, Answer, Message, Products, Status};
@@ -19,6 +19,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};
 use standin::StandIn;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The stand-in of this test binary.
@@ -87,7 +88,13 @@ pub(crate) fn deletion(session: SessionId, seq: u64) -> Event {
     event(session, seq, EventBody::SessionDeleted)
 }
 
+/// As the consumer does it: again for as long as MongoDB is away.
 pub(crate) async fn handle(handler: &MongoDb, event: &Event) -> Result<(), String> {
     let place = Place { topic: "chat-requests".into(), partition: 0, offset: event.seq };
-    handler.handle(event, &place).await
+    loop {
+        match handler.handle(event, &place).await {
+            Err(Unhandled::Away { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+            done => return done.map_err(|unhandled| unhandled.to_string()),
+        }
+    }
 }

@@ -32,7 +32,7 @@ mod writer;
 pub use remembered::REMEMBERED;
 
 use async_trait::async_trait;
-use chatcore::consume::EventHandler;
+use chatcore::consume::{EventHandler, Unhandled};
 use chatcore::event::Event;
 use chatcore::port::{Place, Runtime};
 use std::collections::BTreeMap;
@@ -41,12 +41,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{SendError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 use tokio::sync::oneshot;
 use writer::{Line, Writer};
-
-/// How long it waits before it writes again where the disk takes nothing.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the archive is, and how it is cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,16 +101,12 @@ impl Archive {
 
 #[async_trait]
 impl EventHandler for Archive {
-    async fn handle(&self, event: &Event, place: &Place) -> Result<(), String> {
+    async fn handle(&self, event: &Event, place: &Place) -> Result<(), Unhandled> {
         if !files::is_name(&place.topic) {
-            return Err("the topic's name cannot be part of a file's name".into());
+            return Err(Unhandled::Refused("the topic's name cannot be part of a file's name".into()));
         }
-        // A disk that is full is no fault of the event, so it is no reason to park it: it waits until there is room again,
-        // and comes again where the worker is stopped meanwhile.
-        while let Err(error) = self.write(event, place).await {
-            tracing::error!(error, topic = place.topic, partition = place.partition, "cannot archive; trying again");
-            self.runtime.sleep(PAUSE).await;
-        }
-        Ok(())
+        // A disk that is full is no fault of the event.
+        let written = self.write(event, place).await;
+        written.map_err(|error| Unhandled::away(format!("the archive cannot be written: {error}")))
     }
 }
