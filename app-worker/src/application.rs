@@ -114,7 +114,7 @@ impl Work {
             if !error.may_pass() {
                 return Err(format!("cannot join the group {}: {error}: {}", self.group, error.source).into());
             }
-            pulse.stepped(false);
+            pulse.failed();
             tracing::warn!(%error, source = %error.source, "cannot join the group; trying again");
             self.runtime.sleep(PAUSE).await;
         }
@@ -123,7 +123,6 @@ impl Work {
     fn runner(self, subscription: Arc<dyn Subscription>, pulse: Arc<Pulse>) -> Runner {
         let Self { handlers, runtime, tries, lanes, grace, .. } = self;
         tracing::info!(lanes, handlers = handlers.len(), "working");
-        pulse.stepped(true);
         let consumer = Consumer::new(subscription.clone(), handlers, runtime.clone(), tries);
         Runner { consumer, subscription, runtime, pulse, lanes, grace }
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// For how long a failure of the bus counts: longer than a lane takes from one failure to the next, since a lane that only
-/// waits for an event tells nothing.
+/// For how long a failure of the bus counts: longer than a lane takes from one failure to the next, or a bus to say again what
+/// lasts. Neither a lane that waits for an event tells anything, nor one that was handed one: a bus may hand out and not commit.
 const RECENT: Duration = Duration::from_secs(6);
 
 /// A handler that is at one event for longer waits for what is away, or hangs: each try of those that ask others is shorter.
@@ -60,10 +60,9 @@ impl Pulse {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// A step was done, or the bus failed.
-    pub(crate) fn stepped(&self, well: bool) {
-        let failed = (!well).then(|| self.runtime.elapsed());
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+    /// The bus failed.
+    pub(crate) fn failed(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.runtime.elapsed());
     }
 
     /// A handler tries an event.

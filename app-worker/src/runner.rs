@@ -63,12 +63,12 @@ impl Runner {
         loop {
             let step = self.consumer.step().await;
             measured::count(&step);
-            self.pulse.stepped(step.is_ok());
             match step {
                 Ok(Consumed::Closed) => return,
                 Ok(Consumed::Revoked) => tracing::info!("an event went to another worker meanwhile"),
                 Ok(_) => {}
                 Err(error) => {
+                    self.pulse.failed();
                     tracing::warn!(%error, source = %error.source, "the bus failed; trying again");
                     self.runtime.sleep(PAUSE).await;
                 }
@@ -80,10 +80,70 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chatcore::port::EventBus;
+    use async_trait::async_trait;
+    use chatcore::error::BackendError;
+    use chatcore::event::Malformed;
+    use chatcore::port::{Acked, Delivery, DeliveryId, EventBus, Place};
     use chatcore_ports::memory::MemoryBus;
     use chatcore_ports::tokio::TokioRuntime;
     use futures_util::future::{pending, ready};
+    use std::sync::Mutex;
+
+    /// It hands out records all the time, and says after 3, 6 and 9 s that it cannot commit, as on Kafka.
+    #[derive(Debug)]
+    struct Uncommitted(Arc<dyn Runtime>, Mutex<u64>);
+
+    #[async_trait]
+    impl Subscription for Uncommitted {
+        async fn next(&self) -> Result<Option<Delivery>, BackendError> {
+            self.0.sleep(Duration::from_millis(10)).await;
+            let seconds = self.0.elapsed().as_secs();
+            let told = std::mem::replace(&mut *self.1.lock().unwrap(), seconds);
+            if told < seconds && [3, 6, 9].contains(&seconds) {
+                return Err(BackendError::later("kafka", "it takes no commits"));
+            }
+            let place = Place { topic: "t".into(), partition: 0, offset: 0 };
+            let event = Err(Malformed::NewerVersion);
+            Ok(Some(Delivery { id: DeliveryId("1".into()), place, key: String::new(), attempt: 1, event }))
+        }
+
+        async fn ack(&self, _: &DeliveryId) -> Result<Acked, BackendError> {
+            Ok(Acked::Done)
+        }
+
+        async fn park(&self, _: &DeliveryId, _: &str, _: u32) -> Result<Acked, BackendError> {
+            Ok(Acked::Done)
+        }
+
+        async fn lag(&self) -> Result<u64, BackendError> {
+            Ok(0)
+        }
+
+        async fn close(&self) -> Result<(), BackendError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_fails_while_it_hands_out_events_is_unwell_all_the_time() {
+        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
+        let subscription = Arc::new(Uncommitted(runtime.clone(), Mutex::default()));
+        let consumer = Consumer::new(subscription.clone(), Vec::new(), runtime.clone(), 1);
+        let pulse = Arc::new(Pulse::new(runtime.clone()));
+        let grace = Duration::from_secs(5);
+        let runner = Runner { consumer, subscription, runtime: runtime.clone(), pulse: pulse.clone(), lanes: 2, grace };
+        let mut looks = Vec::new();
+        let look = async {
+            for _ in 0..160 {
+                runtime.sleep(Duration::from_millis(100)).await;
+                looks.push(pulse.is_well());
+            }
+        };
+        select(pin!(runner.run(pending())), pin!(look)).await;
+        assert!(looks[..29].iter().all(|well| *well), "{looks:?}");
+        assert!(looks[31..149].iter().all(|well| !well), "{looks:?}");
+        assert!(looks[152..].iter().all(|well| *well), "{looks:?}");
+    }
 
     #[tokio::test]
     async fn a_worker_whose_bus_ends_by_itself_has_failed() {
