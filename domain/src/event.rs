@@ -1,4 +1,14 @@
 //! Events: what the rest of the world learns, written together with the message that it tells of.
+//!
+//! # The order that is promised
+//!
+//! Of a session, first occurrences come in the order of `seq` to who reads one log. A bus with a log for each kind, as Kafka with its
+//! topics, promises that within each log alone: an answer may be seen before its question, and a deletion before both, above all
+//! after something was killed or partitions moved. Between sessions there is no order.
+//!
+//! So a consumer of several topics waits for nothing, and joins what comes: a question and its answer have the same `message_id`
+//! ([`Message::turn`]), the answer has the question's `seq` as `reply_to` ([`Message::reply_to`]), and what comes again has the same
+//! `event_id` ([`Event::id`]).
 
 use crate::id::{RequestId, SessionId};
 use crate::message::Message;

@@ -73,7 +73,8 @@ pub trait EventBus: Debug + Send + Sync + 'static {
 /// A member of a group of consumers.
 ///
 /// # Laws
-/// - **an event is delivered at least once**, and those of a session in order.
+/// - **an event is delivered at least once**, and those of a session in order; where the bus has a log for each kind of event,
+///   in order within each log ([`crate::event`]).
 /// - **at most one delivery of a session is outstanding** in a group, so that N concurrent consumers are N lanes.
 /// - **an unacked delivery comes back**: at once after `close`, else 5 s after its holder died. A live holder renews it
 ///   while its handler works.
