@@ -108,7 +108,7 @@ impl Application {
         sampler.abort();
         sweeper.abort();
         if let Some(relay) = relay {
-            relay.end(bound.saturating_sub(self.state.runtime.elapsed().saturating_sub(begun))).await;
+            relay.end(begun + bound).await;
         }
         tracing::info!("stopped");
         Ok(())

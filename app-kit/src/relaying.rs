@@ -52,7 +52,8 @@ impl Relaying {
     #[must_use]
     pub fn start(self) -> Running {
         let (end, ended) = oneshot::channel();
-        Running { task: tokio::spawn(self.run(ended.map(Result::unwrap_or_default))), end }
+        let runtime = self.runtime.clone();
+        Running { task: tokio::spawn(self.run(ended.map(Result::unwrap_or_default))), end, runtime }
     }
 
     /// Moves events until `stop` is done, and tells how long a batch in hand may take from then on; it may be dropped at any point.
@@ -86,13 +87,15 @@ impl Relaying {
 pub struct Running {
     task: JoinHandle<()>,
     end: oneshot::Sender<Duration>,
+    runtime: Arc<dyn Runtime>,
 }
 
 impl Running {
-    /// Ends it when what it has in hand is moved, and lets the relays of other processes go on at once. Comes back within so long, or
-    /// 5 s, and a quarter of a second more: what is not moved then comes again, perhaps for a second time.
-    pub async fn end(self, within: Duration) {
-        _ = self.end.send(within.min(LAST_BATCH));
+    /// Ends it when what it has in hand is moved, and lets the relays of other processes go on at once. Comes back by then, as the
+    /// relay's runtime counts, or within 5 s, and a quarter of a second more: what is not moved then comes again, perhaps for a
+    /// second time.
+    pub async fn end(self, by: Duration) {
+        _ = self.end.send(by.saturating_sub(self.runtime.elapsed()).min(LAST_BATCH));
         _ = self.task.await;
     }
 }
@@ -217,7 +220,8 @@ mod tests {
             let fragile = Arc::new(Fragile { takes: Duration::from_millis(takes), ..Fragile::default() });
             let running = start(&fragile);
             tokio::time::sleep(Duration::from_millis(after)).await;
-            let ends = running.end(Duration::from_secs(1));
+            let by = running.runtime.elapsed() + Duration::from_secs(1);
+            let ends = running.end(by);
             timeout(Duration::from_millis(bound + 10), ends).await.expect("it ends soon");
             assert_eq!(*fragile.done.lock().unwrap(), done, "{takes} ms, ended after {after} ms");
         }

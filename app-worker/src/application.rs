@@ -94,8 +94,7 @@ impl Application {
             sampler.abort();
         }
         if let Some(relay) = relay {
-            let taken = told.get().map_or(Duration::ZERO, |told| runtime.elapsed().saturating_sub(*told));
-            relay.end(grace.saturating_sub(taken)).await;
+            relay.end(*told.get_or_init(|| runtime.elapsed()) + grace).await;
         }
         if let Some(server) = server {
             server.stop(false).await;
