@@ -62,7 +62,6 @@ impl Worker {
     }
 
     /// SIGTERM.
-    #[allow(dead_code, reason = "tests of Kafka end workers")]
     pub(crate) fn stop(&self) {
         signal(&self.process, "-TERM");
     }
@@ -74,7 +73,6 @@ impl Worker {
     }
 
     /// The status that it ends with.
-    #[allow(dead_code, reason = "tests of Kafka end workers")]
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         for _ in 0..1200 {
             match self.process.try_wait().unwrap() {

@@ -72,7 +72,7 @@ async fn a_receiver_that_is_away_or_busy_is_waited_for() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}/hook", socket.local_addr().unwrap());
     let settings = [&settings(&url)[..], &[("WORKER_PORT", "0")]].concat();
-    let worker = Worker::start(server.folder(), &settings);
+    let mut worker = Worker::start(server.folder(), &settings);
     let metrics = worker.url("/metrics");
     let number = async |name: &str| {
         let text = reqwest::get(&metrics).await.unwrap().text().await.unwrap();
@@ -86,6 +86,10 @@ async fn a_receiver_that_is_away_or_busy_is_waited_for() {
     assert!(number("chatcore_worker_handler_oldest_seconds ").await > 2.0);
     let told = "events wait for what a handler needs";
     assert_eq!(worker.told(told), 1, "however many events wait and tries there are");
+    worker.stop();
+    let ended = tokio::time::timeout(Duration::from_secs(10), worker.ended()).await;
+    assert_eq!(ended, Ok(Some(0)), "it waits for nobody when it is told to end, and gives back what it has");
+    let _worker = Worker::start(server.folder(), &settings);
 
     let busy = AtomicBool::new(true);
     let hook = Hook::start_on(socket.listen(64).unwrap(), move |_| {
