@@ -14,7 +14,9 @@ async fn each_query_of_the_board_asks_for_a_number_that_a_program_tells() {
     let worker = Worker::start(server.folder(), &[("WORKER_HANDLERS", "counters"), ("WORKER_PORT", "0")]);
     let board: Value = serde_json::from_str(include_str!("../../observability/grafana/chatcore.json")).unwrap();
     let panels = board["panels"].as_array().unwrap().iter();
-    let targets = panels.inspect(|panel| assert!(panel["description"].is_string(), "{panel}")).flat_map(|panel| panel["targets"].as_array().unwrap());
+    let targets = panels
+        .inspect(|panel| assert!(panel["description"].is_string(), "{panel}"))
+        .flat_map(|panel| panel["targets"].as_array().unwrap());
     let wanted: Vec<_> = targets.map(|target| asked(target["expr"].as_str().unwrap())).collect();
     assert!(wanted.len() > 10 && wanted.iter().map(|(_, parts)| parts.len()).sum::<usize>() > 15, "{wanted:?}");
     let (of_server, of_worker) = (server.url("/metrics"), worker.url("/metrics"));

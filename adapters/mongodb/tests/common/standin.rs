@@ -70,6 +70,18 @@ impl StandIn {
     /// SIGSTOP: connections stay, but nothing is answered.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
+        // On a busy machine a thread may answer a request before it sees the signal.
+        while !self.is_frozen() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        let pid = &self.run.as_ref().expect("it runs").pid;
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+        // The state stands behind the name, which ends with the last parenthesis.
+        let stands = |stat: String| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T"));
+        threads.flatten().all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(stands))
     }
 
     /// SIGCONT.
