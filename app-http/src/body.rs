@@ -1,11 +1,13 @@
 //! The bodies of requests: JSON within its limit, and what nobody reads.
 
+use crate::framing;
 use crate::members::Members;
 use crate::one_by_one::Gate;
 use crate::problem::{Kind, Problem};
 use crate::state::State;
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::error::PayloadError;
+use actix_web::http::Version;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -65,7 +67,7 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
 
 /// How long a body is to be, in bytes, where that is told.
 pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 async fn read(request: &HttpRequest, mut payload: Payload) -> Result<BytesMut, Problem> {
@@ -84,7 +86,7 @@ async fn read(request: &HttpRequest, mut payload: Payload) -> Result<BytesMut, P
     Ok(body)
 }
 
-/// The body of a request, which its handler may read, and who waits for its end. More of it comes when one of them waits.
+/// The body of a request, which its handler may read, and who waits for its end. It comes once one of them waits.
 #[derive(Clone)]
 pub(crate) struct SharedBody {
     payload: Rc<RefCell<Payload>>,
@@ -103,7 +105,9 @@ impl SharedBody {
         if matches!(request.parts_mut().1, Payload::None) {
             return None;
         }
-        gate.iter().for_each(|gate| gate.has_body(announced(request.headers())));
+        let is_chunked = request.version() == Version::HTTP_11 && request.chunked().unwrap_or(false);
+        let body = framing::Body::new(announced(request.headers()).filter(|_| !is_chunked));
+        gate.iter().for_each(|gate| gate.has_body(body));
         let body = Self { payload: Rc::new(RefCell::new(request.take_payload())), gate };
         request.set_payload(Payload::Stream { payload: Box::pin(body.clone()) });
         Some(body)

@@ -6,7 +6,7 @@
 //! that begins once the system has no room for more, which is seen with the next bit: after a heartbeat at the latest.
 
 use crate::body::SharedBody;
-use crate::one_by_one::{Gate, Wanted};
+use crate::one_by_one::Gate;
 use crate::places::Place;
 use crate::state::Stage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -88,7 +88,7 @@ impl Connection {
     #[must_use]
     pub fn serve(self: Rc<Self>) -> Served {
         self.is_served();
-        self.gate.want(Wanted::Nothing);
+        self.gate.serve();
         Served { connection: self, is_last: false }
     }
 
@@ -125,10 +125,24 @@ impl Connection {
         poll(&mut socket, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
     }
 
-    /// The client is waited for to send another request.
+    /// The client is waited for: to send another request, or to take what there is no room for.
     fn is_idle(&self) {
         self.behind.set(None);
-        self.is_awaited(PATIENCE + self.keep_alive);
+        self.is_awaited(if self.gate.is_full() { PATIENCE } else { PATIENCE + self.keep_alive });
+    }
+
+    /// The system has no room for all that was answered.
+    pub(crate) fn is_full(&self) {
+        if self.gate.fill(true) && !self.gate.is_serving() {
+            self.is_awaited(PATIENCE);
+        }
+    }
+
+    /// It has taken all.
+    pub(crate) fn has_room_again(&self) {
+        if self.gate.fill(false) && !self.gate.is_serving() {
+            self.is_idle();
+        }
     }
 
     /// From now on the client is waited for, for so long.
@@ -188,8 +202,8 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.connection.is_idle();
-        self.connection.gate.want(if self.is_last { Wanted::All } else { Wanted::Head });
+        self.connection.gate.served(self.is_last);
+        if self.is_last { self.connection.is_awaited(PATIENCE) } else { self.connection.is_idle() }
     }
 }
 

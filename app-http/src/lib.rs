@@ -10,7 +10,7 @@
 //! | [`state`] | what every request may use |
 //! | [`routes`], [`dto`], [`body`], [`members`], [`idempotency`], [`auth`] | the contract: who calls, what comes in, what goes out |
 //! | [`address`], [`rate_limit`], [`places`] | where a request comes from, what is left of quotas, and what one may hold at once |
-//! | `one_by_one` | what is read of a connection, and when |
+//! | `one_by_one`, `framing` | what is read of a connection and when, and where a request ends |
 //! | `open_files` | how many the system allows |
 //! | `measured` | numbers for Prometheus |
 //! | [`sse`] | streams of events |
@@ -28,6 +28,7 @@ pub mod compose;
 pub mod connection;
 pub mod doctor;
 pub mod dto;
+mod framing;
 pub mod idempotency;
 mod measured;
 pub mod members;

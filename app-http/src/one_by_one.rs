@@ -1,12 +1,10 @@
 //! Requests come one by one. A client may send more of them before it has its answer (RFC 9112, 9.3.2). The framework would read
 //! all that are there while one is answered, at 7 kB each, and take what the last of them says of its connection, or that it is
-//! a `HEAD`, for the first one's. So it is handed a head, then the body as it is waited for, and the next head after the answer.
-//! What else has come stays where it is, mostly with the system, which lets the client wait.
-//!
-//! No HTTP is parsed for that. A head ends with an empty line. So does a body that comes in chunks; one may be in a chunk, too.
-//! How long another body is, its request says.
+//! a `HEAD`, for the first one's. So it is handed a head, then the body when that is waited for, and the next head once the answer
+//! has gone out. What else has come stays where it is, mostly with the system, which lets the client wait.
 
 use crate::connection::Connection;
+use crate::framing::{Body, Head};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use std::cell::{Cell, RefCell};
@@ -18,51 +16,105 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is read of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// The next request, up to the end of its head.
+enum Wanted {
+    /// The head of the next request.
     #[default]
     Head,
-    /// So many bytes of a body.
-    Bytes(u64),
-    /// What has come of a body, up to the next empty line.
-    Piece,
-    /// Nothing: a request is being served.
+    /// The body of the one that is being served.
+    Body,
+    /// Nothing: one is being served.
     Nothing,
-    /// Whatever comes. It is thrown away, and the connection ends.
-    All,
+    /// What is thrown away: the connection ends.
+    Rest,
 }
 
 /// Says what is read of a connection, to who reads it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gate {
     wanted: Cell<Wanted>,
-    /// What is wanted of the body as soon as somebody waits for it.
-    body: Cell<Wanted>,
-    /// Who found that nothing is wanted, while there was more.
+    body: Cell<Body>,
+    /// Some of what was answered has no room with the system.
+    is_full: Cell<bool>,
+    /// Who was handed nothing, while there was more.
     waiting: RefCell<Option<Waker>>,
 }
 
+impl Default for Gate {
+    fn default() -> Self {
+        let (wanted, body, is_full) = (Cell::default(), Cell::new(Body::Bytes(0)), Cell::default());
+        Self { wanted, body, is_full, waiting: RefCell::default() }
+    }
+}
+
 impl Gate {
-    /// From now on this is read.
-    pub(crate) fn want(&self, wanted: Wanted) {
-        self.wanted.set(wanted);
-        if wanted != Wanted::Nothing {
-            self.waiting.take().into_iter().for_each(Waker::wake);
-        }
+    /// A request is being served.
+    pub(crate) fn serve(&self) {
+        self.wanted.set(Wanted::Nothing);
     }
 
-    /// The request that is being served has a body, of so many bytes or in chunks.
-    pub(crate) fn has_body(&self, length: Option<u64>) {
-        self.body.set(length.map_or(Wanted::Piece, Wanted::Bytes));
+    /// It is no longer; another may come, unless it was the last.
+    pub(crate) fn served(&self, is_last: bool) {
+        self.want(if is_last { Wanted::Rest } else { Wanted::Head });
+    }
+
+    /// Whether one is being served.
+    pub(crate) fn is_serving(&self) -> bool {
+        matches!(self.wanted.get(), Wanted::Nothing | Wanted::Body)
+    }
+
+    /// The one that is being served has this body.
+    pub(crate) fn has_body(&self, body: Body) {
+        self.body.set(body);
     }
 
     /// Somebody waits for the body.
     pub(crate) fn want_body(&self) {
-        if self.wanted.get() == Wanted::Nothing {
-            self.want(self.body.get());
-            if self.body.get() != Wanted::Piece {
-                self.body.set(Wanted::Nothing);
+        if self.wanted.get() == Wanted::Nothing && !self.body.get().is_over() {
+            self.want(Wanted::Body);
+        }
+    }
+
+    /// Whether answers have to wait until the client has read some; answers whether that is news.
+    pub(crate) fn fill(&self, is_full: bool) -> bool {
+        let was_full = self.is_full.replace(is_full);
+        if was_full && !is_full {
+            self.wake();
+        }
+        was_full != is_full
+    }
+
+    /// Whether they have to.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.get()
+    }
+
+    fn want(&self, wanted: Wanted) {
+        self.wanted.set(wanted);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// How much of what has come is handed over.
+    fn take(&self, bytes: &[u8], head: &mut Head) -> usize {
+        match self.wanted.get() {
+            Wanted::Head => {
+                let Some(end) = head.end(bytes) else { return bytes.len() };
+                self.wanted.set(Wanted::Nothing);
+                end
             }
+            Wanted::Body => {
+                let mut body = self.body.get();
+                let taken = body.take(bytes);
+                self.body.set(body);
+                if body.is_over() {
+                    self.wanted.set(Wanted::Nothing);
+                }
+                taken
+            }
+            Wanted::Nothing | Wanted::Rest => 0,
         }
     }
 }
@@ -72,7 +124,7 @@ impl Gate {
 pub(crate) struct OneByOne {
     socket: TcpStream,
     connection: Rc<Connection>,
-    line: Line,
+    head: Head,
     /// What was read of the socket and is not handed over yet.
     rest: Bytes,
 }
@@ -80,7 +132,7 @@ pub(crate) struct OneByOne {
 impl OneByOne {
     /// The connection that this socket is of.
     pub(crate) fn new(socket: TcpStream, connection: Rc<Connection>) -> Self {
-        Self { socket, connection, line: Line::default(), rest: Bytes::new() }
+        Self { socket, connection, head: Head::default(), rest: Bytes::new() }
     }
 
     /// What goes with each request of it.
@@ -88,27 +140,22 @@ impl OneByOne {
         &self.connection
     }
 
-    /// How much of what has come is handed over.
-    fn next(&mut self, bytes: &[u8]) -> usize {
+    /// Hands over what is wanted of what has come.
+    fn poll_wanted(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let gate = self.connection.gate();
-        match gate.wanted.get() {
-            Wanted::All => bytes.len(),
-            Wanted::Nothing => 0,
-            Wanted::Bytes(left) => {
-                let next = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-                let left = left - next as u64;
-                gate.want(if left == 0 { Wanted::Nothing } else { Wanted::Bytes(left) });
-                next
-            }
-            wanted @ (Wanted::Head | Wanted::Piece) => {
-                let end = self.line.end(bytes);
-                // The next piece follows when somebody waits for it, so that it is known whether this one was the last.
-                if end.is_some() || wanted == Wanted::Piece {
-                    gate.want(Wanted::Nothing);
-                }
-                end.unwrap_or(bytes.len())
-            }
+        if self.rest.is_empty() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+            let read = &buffer.filled()[before..];
+            let taken = gate.take(read, &mut self.head);
+            self.rest = Bytes::copy_from_slice(&read[taken..]);
+            buffer.set_filled(before + taken);
+        } else {
+            let rest = &self.rest[..self.rest.len().min(buffer.remaining())];
+            let taken = gate.take(rest, &mut self.head);
+            buffer.put_slice(&self.rest.split_to(taken));
         }
+        Poll::Ready(Ok(()))
     }
 
     /// While nothing is handed over, it is seen that the client has gone, unless it has sent more before.
@@ -122,73 +169,50 @@ impl OneByOne {
         self.connection.gate().waiting.replace(Some(context.waker().clone()));
         Poll::Pending
     }
+
+    /// Throws away what comes, until the client has sent its last.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.rest.clear();
+        let mut thrown = [0; 4096];
+        loop {
+            let mut thrown = ReadBuf::new(&mut thrown);
+            ready!(Pin::new(&mut self.socket).poll_read(context, &mut thrown))?;
+            if thrown.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
 }
 
 impl AsyncRead for OneByOne {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.connection.gate().wanted.get() == Wanted::Nothing {
-            return this.poll_end(context);
+        let gate = this.connection.gate();
+        match gate.wanted.get() {
+            Wanted::Head if !gate.is_full() => this.poll_wanted(context, buffer),
+            Wanted::Body => this.poll_wanted(context, buffer),
+            Wanted::Rest if !gate.is_full() => this.poll_rest(context),
+            _ => this.poll_end(context),
         }
-        if this.rest.is_empty() {
-            let before = buffer.filled().len();
-            ready!(Pin::new(&mut this.socket).poll_read(context, buffer))?;
-            let read = &buffer.filled()[before..];
-            let next = this.next(read);
-            this.rest = Bytes::copy_from_slice(&read[next..]);
-            buffer.set_filled(before + next);
-        } else {
-            let rest = this.rest.slice(..this.rest.len().min(buffer.remaining()));
-            let next = this.next(&rest);
-            buffer.put_slice(&this.rest.split_to(next));
-        }
-        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for OneByOne {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        if written.is_pending() {
+            self.connection.is_full();
+        }
+        written
     }
 
+    /// Comes when all is written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.has_room_again();
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(context)
-    }
-}
-
-/// Where in a line one is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Line {
-    /// Behind an empty one, or several, where nothing came yet.
-    #[default]
-    None,
-    /// In one that is not empty.
-    Within,
-    /// At the beginning of one that follows one that was not empty.
-    Begin,
-    /// There, behind a carriage return.
-    Return,
-}
-
-impl Line {
-    /// Goes on to the end of the first empty line, and says where that is; the end of all where there is none.
-    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (at, byte) in bytes.iter().enumerate() {
-            *self = match (*self, byte) {
-                (Self::Begin | Self::Return, b'\n') => {
-                    *self = Self::None;
-                    return Some(at + 1);
-                }
-                (Self::None, b'\r' | b'\n') => Self::None,
-                (Self::Within, b'\n') => Self::Begin,
-                (Self::Begin, b'\r') => Self::Return,
-                _ => Self::Within,
-            };
-        }
-        None
     }
 }

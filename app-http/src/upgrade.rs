@@ -16,7 +16,9 @@ use std::task::{Context, Poll, ready};
 /// Refuses another protocol, and answers whether one was asked for. The body is then as long as the request says, which the framework
 /// did not look at.
 pub(crate) fn refuse(request: &mut ServiceRequest) -> bool {
-    let is_endless = request.method() == Method::CONNECT || is_websocket(request);
+    // A body in chunks says itself where it ends.
+    let is_other = request.method() == Method::CONNECT || is_websocket(request);
+    let is_endless = is_other && !request.headers().contains_key(TRANSFER_ENCODING);
     if is_endless {
         let payload = request.take_payload();
         match announced(request.headers()).unwrap_or_default() {
@@ -24,13 +26,12 @@ pub(crate) fn refuse(request: &mut ServiceRequest) -> bool {
             left => request.set_payload(Payload::Stream { payload: Box::pin(Announced { payload, left }) }),
         }
     }
-    is_endless || request.head().upgrade()
+    is_other || request.head().upgrade()
 }
 
 fn is_websocket(request: &ServiceRequest) -> bool {
     let mut asked = request.headers().get_all(UPGRADE).filter_map(|value| value.to_str().ok());
     asked.any(|asked| asked.trim().eq_ignore_ascii_case("websocket"))
-        && !request.headers().contains_key(TRANSFER_ENCODING)
 }
 
 /// So much of a stream.
