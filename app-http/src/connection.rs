@@ -70,7 +70,11 @@ impl Connection {
         let stream = SockRef::from(stream);
         let socket = stream.try_clone().ok()?;
         #[cfg(target_os = "linux")]
-        let _ = stream.set_tcp_user_timeout(Some(GONE));
+        {
+            let _ = stream.set_tcp_user_timeout(Some(GONE));
+            // The system says that it has room when it has sent half of a piece, and not only when a third of its megabytes is free.
+            let _ = stream.set_tcp_notsent_lowat(PIECE as u32);
+        }
         let (cut_at, watch) = (Cell::new(Some(runtime.elapsed() + PATIENCE)), OnceCell::new());
         let (runtime, behind, gate) = (runtime.clone(), Cell::new(None), Rc::default());
         let connection =
@@ -133,15 +137,22 @@ impl Connection {
 
     /// The system has no room for all that was answered.
     pub(crate) fn is_full(&self) {
-        if self.gate.fill(true) && !self.gate.is_serving() {
+        if self.gate.fill(true) {
+            self.has_taken_some();
+        }
+    }
+
+    /// It has taken some of what it had no room for.
+    pub(crate) fn has_taken_some(&self) {
+        if self.gate.is_full() {
             self.is_awaited(PATIENCE);
         }
     }
 
     /// It has taken all.
     pub(crate) fn has_room_again(&self) {
-        if self.gate.fill(false) && !self.gate.is_serving() {
-            self.is_idle();
+        if self.gate.fill(false) {
+            if self.gate.is_serving() { self.is_served() } else { self.is_idle() }
         }
     }
 

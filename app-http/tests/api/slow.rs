@@ -180,6 +180,25 @@ async fn who_does_not_read_many_short_answers_is_cut_off() {
     println!("closed after {closed:?}");
 }
 
+/// More than 3.2 kB a second, of one long answer and of many short ones, is fast enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_slowly_and_steadily_is_not_cut_off() {
+    let app = TestApp::start().await;
+    let session = app.say("hi").await["session_id"].as_str().unwrap().to_owned();
+    for _ in 0..6 {
+        let long = json!({ "message": "x".repeat(30_000), "session_id": session });
+        assert_eq!(app.message(&long).await.status, 200);
+    }
+    let history = &kinds(app.token(), &session)[4].1.at_once;
+    let short = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n".repeat(30_000);
+    join_all([history, &short].map(async |at_once| {
+        let slow = Slow { at_once: at_once.clone(), then: Then::Reads(2500) };
+        let cut_off = timeout(Duration::from_secs(30), slow.run(app.url.trim_start_matches("http://"))).await;
+        assert!(cut_off.is_err(), "{:?} was cut off after {cut_off:?}", &at_once[..20]);
+    }))
+    .await;
+}
+
 /// A tab that reads a session along.
 struct Tab {
     connection: TcpStream,
