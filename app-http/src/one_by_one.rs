@@ -214,7 +214,10 @@ impl AsyncWrite for OneByOne {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
+    /// What has come is read away first: of a connection that is closed before that, the system breaks off what was answered.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+        let _ = self.poll_rest(context);
+        Poll::Ready(Ok(()))
     }
 }
