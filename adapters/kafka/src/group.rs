@@ -30,6 +30,12 @@ pub(crate) const POLL: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_secs(2);
 /// As much is handed out by one poll.
 pub(crate) const POLL_RECORDS: u16 = 2000;
+/// How many requests the member's client has under way on a connection. Its group may let a member wait long for its place: for the
+/// end of a dead one's session, or for records in hand. A heartbeat that was sent behind that would time out, and the client
+/// close the connection and lose its place just as it is given one. So it waits here, where no time runs.
+const AT_ONCE: usize = 1;
+/// And how many who asks beside it, on connections of its own.
+const BESIDE: usize = 10;
 /// So old may be what the client knows of the topics.
 const KNOWN: Duration = Duration::from_secs(5);
 /// So much longer than it may take to give records back, and no less than this, the group waits for a member.
@@ -62,12 +68,16 @@ impl Group {
     /// Connects, and asks for a place. The place is given by the first polls.
     pub(crate) async fn join(config: Arc<KafkaConfig>, group: &str) -> Result<Self, BackendError> {
         let (id, timeout) = (format!("{}{group}", config.group_prefix), config.call_timeout);
-        let kafka = Kafka::builder(config.bootstrap_servers.join(",")).client_id("chatcore").metadata_max_age(KNOWN);
-        let kafka = kafka.connect_timeout(timeout).request_timeout(timeout).security(security(&config));
-        let kafka = kafka.connect().await.map_err(failed)?;
+        let connect = async |requests| {
+            let kafka =
+                Kafka::builder(config.bootstrap_servers.join(",")).client_id("chatcore").metadata_max_age(KNOWN);
+            let kafka = kafka.connect_timeout(timeout).request_timeout(timeout).security(security(&config));
+            kafka.max_in_flight_requests(requests).connect().await.map_err(failed)
+        };
+        let (reads, kafka) = (connect(AT_ONCE).await?, connect(BESIDE).await?);
         let listener = Arc::new(Listener { config: config.clone().into(), ..Listener::default() });
         let heartbeat = (config.session_timeout / 6).min(Duration::from_millis(500));
-        let consumer = kafka
+        let consumer = reads
             .consumer(id.clone())
             .auto_offset_reset(AutoOffsetReset::Earliest)
             .enable_auto_commit(false)
@@ -106,6 +116,11 @@ impl Group {
             Ok(records) => Ok(records.into_iter().filter_map(|record| fetched(&self.config, record)).collect()),
             Err(error) => self.pass(error).await,
         }
+    }
+
+    /// Counts the places that the group has given; `None` before the first.
+    pub(crate) async fn generation(&self) -> Option<i32> {
+        self.consumer.group_metadata().await.map(|metadata| metadata.generation_id())
     }
 
     /// Where each partition is read on: all before has been handed out.

@@ -77,6 +77,8 @@ struct State {
     left: Option<Result<(), BackendError>>,
     /// Its place in the group is known; not so while the group is being rearranged.
     settled: bool,
+    /// It gave up the place of this generation, and waits for another.
+    gave_up: Option<i32>,
     fault: Option<BackendError>,
     asked: Asked,
 }
@@ -222,6 +224,7 @@ impl Member {
     }
 
     async fn step(self: &Arc<Self>, polls: &mut Polls) {
+        self.let_join().await;
         let now = self.runtime.elapsed();
         let mut has_more = false;
         let is_held_up = self.lanes().is_held_up();

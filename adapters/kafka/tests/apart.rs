@@ -11,8 +11,8 @@ use chatcore::port::{Acked, EventBus, Published, Runtime};
 use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
 use common::{
-    Broker, OF_LEADERS, OF_TOPICS, broker, lose, lose_no_more, new_session, next, open, open_line, publish, question,
-    take,
+    Broker, OF_LEADERS, OF_TOPICS, broker, joins, lose, lose_no_more, new_session, next, open, open_line, publish,
+    question, take, tell_late,
 };
 use futures_util::future::{Either, select};
 use std::net::TcpListener;
@@ -197,6 +197,34 @@ async fn a_topic_that_is_not_told_of_stops_no_other_from_being_read() {
     lose_no_more(topic);
     assert_eq!(take(&member).await, waiting);
     member.close().await.unwrap();
+}
+
+/// Heartbeats that wait behind the join must cost the member neither its connection nor its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_long_for_its_place_in_the_group_asks_for_it_once() {
+    let Some(broker) = broker().await else { return };
+    let mut config = by_line(broker, &common::config(broker));
+    (config.call_timeout, config.handover) = (Duration::from_secs(1), Duration::from_secs(5));
+    let group = format!("{}group", config.group_prefix);
+    tell_late(&group);
+    let bus = open(config);
+    publish(&bus, &[(); 60].map(|()| question(new_session(), 1, "?"))).await;
+    let (busy, waiting) = (bus.subscribe("group").await.unwrap(), bus.subscribe("group").await.unwrap());
+    take(&waiting).await;
+    // Both have a place by now.
+    let held = next(&busy).await;
+    let (before, start) = (joins(&group), Instant::now());
+    // All wait for the record in hand, which is given up in the end.
+    let third = bus.subscribe("group").await.unwrap();
+    next(&third).await;
+    assert!(start.elapsed() > Duration::from_secs(5), "it is waited for: {:?}", start.elapsed());
+    sleep(Duration::from_secs(1)).await;
+    // Who is new is first told what it is called.
+    assert_eq!(joins(&group) - before, 4);
+    assert_eq!(busy.ack(&held.id).await.unwrap(), Acked::Revoked);
+    for member in [busy, waiting, third] {
+        member.close().await.unwrap();
+    }
 }
 
 /// Of two servers that are named one takes connections and says nothing.

@@ -7,6 +7,14 @@ use crate::topic::Part;
 use chatcore::error::BackendError;
 use futures_util::future::{Either, select};
 use std::pin::pin;
+use std::time::Duration;
+
+/// Between two looks whether there is a new place.
+const LOOK: Duration = Duration::from_millis(20);
+/// So long after that it is known to the client.
+const KNOWN: Duration = Duration::from_millis(200);
+/// Meanwhile the client is asked so often whether it still waits, or has failed.
+const LONG: Duration = Duration::from_secs(2);
 
 impl Member {
     /// Partitions are this member's. That is noted beside their commits, so that a death will be seen.
@@ -27,7 +35,7 @@ impl Member {
         }
         drop(turn);
         tracing::info!(group = self.name, partitions = parts.len(), "partitions are assigned");
-        self.state.update(|state| state.settled = true);
+        self.state.update(|state| (state.settled, state.gave_up) = (true, None));
         self.warn_of_gone(&commits).await;
     }
 
@@ -67,10 +75,28 @@ impl Member {
         if let Either::Right(_) = select(free, self.runtime.sleep(self.handover)).await {
             tracing::warn!(group = self.name, "records in hand are given to another member");
         }
+        // By the newer protocol a place is given up and taken bit by bit, between polls.
+        let generation = if self.group.is_classic() { self.group.generation().await } else { None };
+        self.state.update(|state| state.gave_up = generation);
         let _turn = self.commits.lock().await;
         let commits = self.lanes().release(parts);
         if let Err(error) = self.within(self.group.commit(&commits)).await {
             tracing::warn!(group = self.name, error = %error.source, "the last commit failed; records come again");
+        }
+    }
+
+    /// Waits until the client has its new place, or for a while. A heartbeat that waited behind its join is answered as one of an old
+    /// place, just before the new one is known: a poll at that moment would take the place to be lost, and ask as somebody
+    /// new, for whom the group would wait until the session of the one before is over.
+    pub(super) async fn let_join(&self) {
+        let Some(before) = self.state.read(|state| state.gave_up) else { return };
+        let end = self.runtime.elapsed().saturating_add(LONG);
+        while self.runtime.elapsed() < end {
+            self.runtime.sleep(LOOK).await;
+            if self.group.generation().await != Some(before) {
+                self.state.update(|state| state.gave_up = None);
+                return self.runtime.sleep(KNOWN).await;
+            }
         }
     }
 

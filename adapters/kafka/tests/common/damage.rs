@@ -8,7 +8,8 @@ use std::io::{Read, Result, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::spawn;
+use std::thread::{sleep, spawn};
+use std::time::Duration;
 
 /// Of each of these the next records are damaged, once.
 static DAMAGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -46,6 +47,22 @@ pub(crate) fn lose(kinds: &'static [u8], text: &str) {
 /// From now on all of them do again.
 pub(crate) fn lose_no_more(text: &str) {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).remove(text);
+}
+
+/// Who asked for a place in a group: the texts of these requests.
+static JOINS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// How often a place was asked for in this group.
+pub(crate) fn joins(group: &str) -> usize {
+    let joins = JOINS.lock().unwrap_or_else(PoisonError::into_inner);
+    joins.iter().filter(|join| join.windows(group.len()).any(|bytes| bytes == group.as_bytes())).count()
+}
+
+/// In these groups a place that was given is told a little later.
+static LATE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+pub(crate) fn tell_late(group: &str) {
+    LATE.lock().unwrap_or_else(PoisonError::into_inner).insert(group.to_owned());
 }
 
 /// How many bytes of answers it has carried.
@@ -105,7 +122,13 @@ fn requests(mut client: &TcpStream, mut broker: &TcpStream) -> Result<()> {
             })
         });
         drop(damaged);
+        if request[..2] == [0, 11] {
+            JOINS.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+        }
         let holds = |text: &String| request.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+        if request[..2] == [0, 14] && LATE.lock().unwrap_or_else(PoisonError::into_inner).iter().any(holds) {
+            sleep(Duration::from_millis(100));
+        }
         let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
         let is_lost = lost.iter().any(|(text, kinds)| request[0] == 0 && kinds.contains(&request[1]) && holds(text));
         drop(lost);

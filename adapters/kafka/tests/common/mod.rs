@@ -7,7 +7,9 @@ mod broker;
 mod damage;
 
 pub(crate) use broker::{Broker, broker};
-pub(crate) use damage::{OF_COMMITS, OF_LEADERS, OF_TOPICS, answered, damage, lose, lose_no_more, open_line, spoil};
+pub(crate) use damage::{
+    OF_COMMITS, OF_LEADERS, OF_TOPICS, answered, damage, joins, lose, lose_no_more, open_line, spoil, tell_late,
+};
 
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{MessageId, SessionId, UserId};
