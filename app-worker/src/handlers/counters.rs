@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use chatcore::consume::{EventHandler, Unhandled};
-use chatcore::event::Event;
+use chatcore::event::{Event, EventBody};
 use chatcore::message::Message;
 use chatcore::port::Place;
 use metrics::counter;
@@ -55,7 +55,7 @@ impl Counters {
 impl EventHandler for Counters {
     async fn handle(&self, event: &Event, _place: &Place) -> Result<(), Unhandled> {
         counter!("chatcore_events_total", "type" => event.kind()).increment(1);
-        if let Some(answer) = event.message().filter(|message| message.reply_to.is_some()) {
+        if let EventBody::ChatResponded(answer) = &event.body {
             self.count_answer(answer);
         }
         Ok(())
@@ -97,6 +97,8 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use app_kit::metrics::Metrics;
+    use futures_util::FutureExt;
 
     #[test]
     fn only_so_many_names_have_a_counter_of_their_own() {
@@ -114,5 +116,22 @@ mod tests {
         assert_eq!(named(r#"{"product_id": 7, "product_name": "A laptop"}"#).as_deref(), Some("7"));
         assert_eq!(named(r#"{"product_id": null, "product_name": "A laptop", "x": []}"#).as_deref(), Some("A laptop"));
         assert_eq!(named(r#"{"product_id": ["?"]}"#), None);
+    }
+
+    /// Such an answer does not say which question it is of.
+    #[test]
+    fn an_answer_of_the_old_system_counts_by_its_intent_and_its_products() {
+        let old = br#"{"message_id": "550e8400-e29b-41d4-a716-446655440000", "user_id": "u", "response": "!",
+            "session_id": "660e9411-f39c-42e5-b827-557766551111", "timestamp": "2025-10-28T10:30:00",
+            "intent": "of_old", "products": [{"product_id": "P001"}]}"#;
+        let metrics = Metrics::of_process().unwrap();
+        let place = Place { topic: "chat-responses".into(), partition: 0, offset: 0 };
+        let event = Event::from_version_0(old, None).unwrap();
+        assert_eq!(Counters::new().handle(&event, &place).now_or_never(), Some(Ok(())));
+        let text = metrics.text();
+        let answer = r#"chatcore_answers_total{intent="of_old",status="completed"} 1"#;
+        for line in [answer, r#"chatcore_products_total{product="P001"} 1"#] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }
