@@ -45,5 +45,10 @@ pub mod watch;
 /// text of anybody; in a log they say nothing new.
 pub const TRACES: &str = "chatcore::traces";
 
+/// The beginning of what comes from outside and may be of any length, where it is to be told.
+pub(crate) fn cut(text: &str) -> &str {
+    text.char_indices().nth(100).map_or(text, |(end, _)| &text[..end])
+}
+
 pub use chat::{Answered, Begun, ChatError, ChatService, SendMessage, TurnEvent};
 pub use login::{LoginError, LoginService};

@@ -1,12 +1,14 @@
 //! The JSON form of an event, which every adapter and handler shares.
 
 use super::{Event, EventBody, Malformed};
+use crate::cut;
 use crate::id::{DeviceId, MessageId, RequestId, SessionId, UserId};
 use crate::message::{AiReply, Answer, Message, Products, Status};
 use crate::owner::Owner;
 use crate::stamp::{from_micros, micros, rfc3339};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::error::Category;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -92,17 +94,33 @@ impl Event {
     /// # Errors
     /// The record is of a newer version, or no event at all.
     pub fn from_json(json: &[u8], request_id: Option<RequestId>) -> Result<Self, Malformed> {
-        let version: Versioned = serde_json::from_slice(json).map_err(other)?;
+        let version: Versioned = serde_json::from_slice(json).map_err(not_read)?;
         if version.v > VERSION {
             return Err(Malformed::NewerVersion);
         }
-        let record: Record = serde_json::from_slice(json).map_err(other)?;
+        let record: Record = serde_json::from_slice(json).map_err(not_read)?;
         record.into_event(request_id)
     }
 }
 
-fn other(error: impl std::fmt::Display) -> Malformed {
-    Malformed::Other(error.to_string())
+pub(super) fn other(why: impl Into<String>) -> Malformed {
+    Malformed::Other(why.into())
+}
+
+/// The kind and the place only: serde's own words quote what it read.
+#[expect(clippy::needless_pass_by_value, reason = "it is for `map_err`")]
+pub(super) fn not_read(error: serde_json::Error) -> Malformed {
+    let kind = match error.classify() {
+        Category::Data => "not the members of an event",
+        Category::Eof => "it ends too early",
+        Category::Io | Category::Syntax => "no JSON",
+    };
+    other(format!("{kind} (line {}, column {})", error.line(), error.column()))
+}
+
+/// An RFC 3339 time. What is wrong with one that is none may be any text.
+pub(super) fn time_of(text: &str) -> Result<OffsetDateTime, Malformed> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| other("timestamp is no time"))
 }
 
 impl Record {
@@ -113,7 +131,7 @@ impl Record {
             (None, None) => return Err(other("neither user_id nor device_id")),
         };
         // The same precision as every store's, so that a round trip changes nothing.
-        let at = from_micros(micros(OffsetDateTime::parse(&self.timestamp, &Rfc3339).map_err(other)?));
+        let at = from_micros(micros(time_of(&self.timestamp)?));
         let (session, seq) = (self.session_id, self.seq);
         Ok(Event { session, owner, seq, at, request_id, body: self.into_body(at)? })
     }
@@ -134,7 +152,7 @@ impl Record {
                 Ok(EventBody::ChatResponded(Box::new(Message::answer(turn, self.seq, reply_to, answer, at))))
             }
             "session.deleted" => Ok(EventBody::SessionDeleted),
-            kind => Err(other(format!("the type {kind} is unknown"))),
+            kind => Err(other(format!("the type {} is unknown", cut(kind)))),
         }
     }
 }
@@ -193,5 +211,29 @@ mod tests {
         for junk in ["", "{}", "[1]", "{\"v\": 1}", "\u{0}"] {
             assert!(matches!(Event::from_json(junk.as_bytes(), None), Err(Malformed::Other(_))), "{junk:?}");
         }
+    }
+
+    /// Records in the shape of an event, each with a text where something else belongs.
+    #[test]
+    fn what_is_told_of_a_malformed_record_holds_nothing_of_its_texts_and_is_short() {
+        let secret = "MY SECRET QUESTION ".repeat(1000);
+        let good: serde_json::Value = serde_json::from_str(&event(bodies()[1].clone()).to_json()).unwrap();
+        let of_version_0 = serde_json::json!({
+            "message_id": good["message_id"], "session_id": good["session_id"], "user_id": "u", "response": "!",
+            "products": [], "intent": null, "timestamp": "2025-10-28T10:30:01",
+        });
+        type Read = fn(&[u8], Option<RequestId>) -> Result<Event, Malformed>;
+        for (good, read) in [(good, Event::from_json as Read), (of_version_0, Event::from_version_0)] {
+            assert!(read(good.to_string().as_bytes(), None).is_ok(), "{good}");
+            for name in good.as_object().unwrap().keys() {
+                let mut record = good.clone();
+                record[name] = secret.clone().into();
+                let Err(told) = read(record.to_string().as_bytes(), None) else { continue };
+                let told = told.to_string();
+                assert!(told.len() < 200 && (name == "type" || !told.contains("SECRET")), "{name}: {told}");
+            }
+        }
+        let told = Event::from_json(format!("{{\"v\": 1, {secret}").as_bytes(), None).unwrap_err();
+        assert_eq!(told, other("no JSON (line 1, column 10)"));
     }
 }

@@ -1,5 +1,6 @@
 //! Version 0: the records of the FastAPI system, which have neither a type nor a number.
 
+use super::json::{not_read, other, time_of};
 use super::{Event, EventBody, Malformed};
 use crate::id::{MessageId, RequestId, SessionId, UserId};
 use crate::message::{AiReply, Message, Products, Role, Status};
@@ -8,7 +9,6 @@ use crate::stamp::{from_micros, micros};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 #[derive(Deserialize)]
 struct Record {
@@ -32,11 +32,11 @@ impl Event {
     /// # Errors
     /// The record has a type, so it is of a later version, or is not of that shape.
     pub fn from_version_0(json: &[u8], request_id: Option<RequestId>) -> Result<Self, Malformed> {
-        let record: Record = serde_json::from_slice(json).map_err(other)?;
+        let record: Record = serde_json::from_slice(json).map_err(not_read)?;
         if record.kind.is_some() {
             return Err(other("a record of version 0 has no type"));
         }
-        let at = micros(time_of(&record.timestamp)?);
+        let at = micros(utc(&record.timestamp)?);
         let (session, owner) = (record.session_id, Owner::User(record.user_id.clone()));
         let (seq, at) = (u64::try_from(at).unwrap_or_default(), from_micros(at));
         Ok(Self { session, owner, seq, at, request_id, body: record.into_body(seq, at)? })
@@ -44,13 +44,8 @@ impl Event {
 }
 
 /// Python writes UTC without saying so.
-fn time_of(text: &str) -> Result<OffsetDateTime, Malformed> {
-    let parse = |text: &str| OffsetDateTime::parse(text, &Rfc3339);
-    parse(text).or_else(|_| parse(&format!("{text}Z"))).map_err(other)
-}
-
-fn other(error: impl std::fmt::Display) -> Malformed {
-    Malformed::Other(error.to_string())
+fn utc(text: &str) -> Result<OffsetDateTime, Malformed> {
+    time_of(text).or_else(|_| time_of(&format!("{text}Z")))
 }
 
 impl Record {
