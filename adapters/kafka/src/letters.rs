@@ -140,7 +140,6 @@ impl Kafka {
         mut each: impl FnMut(RecordAndOffset) -> ControlFlow<()>,
     ) -> Result<(), BackendError> {
         let topic = &self.inner.config.topics.dlq;
-        self.counts(&[topic]).await?;
         let (first, end) = self.inner.link.ends(topic, PART).await?;
         let mut next = from.max(first);
         while next < end {
@@ -163,6 +162,7 @@ impl Kafka {
         let mut known = self.inner.crossed_out.lock().await;
         let now = self.inner.runtime.elapsed();
         if known.until == 0 || now.saturating_sub(known.since) >= KNOWN {
+            self.see_topic().await?;
             *known = CrossedOut { since: now, ..CrossedOut::default() };
         }
         let from = known.until;
@@ -174,6 +174,18 @@ impl Kafka {
         };
         self.read_letters(from, note).await?;
         Ok(known)
+    }
+
+    /// Who reads letters makes no topic for them. The client by itself would have the broker make one.
+    async fn see_topic(&self) -> Result<(), BackendError> {
+        let Kafka { inner, .. } = self;
+        match inner.link.topics(inner.config.call_timeout).await?.contains_key(&inner.config.topics.dlq) {
+            true => Ok(()),
+            false => {
+                let why = format!("the topic {} is missing, or may not be seen", inner.config.topics.dlq);
+                Err(BackendError::later(NAME, why))
+            }
+        }
     }
 
     fn now_millis(&self) -> i64 {

@@ -63,6 +63,34 @@ impl Seat {
         let (seat, number) = id.0.split_once('/')?;
         number.parse().ok().filter(|_| seat == self.seat)
     }
+
+    async fn all_lag(&self) -> Result<u64, BackendError> {
+        let parts: Vec<_> = self.kafka.counts(&self.kafka.inner.config.topics.of_events()).await?.parts().collect();
+        let group = &self.member.group;
+        let ends = group.ends(&parts).await?;
+        let end = |part: &Part| ends.get(part).copied().unwrap_or_default();
+        let mut lag: u64 = 0;
+        let mut others = Vec::new();
+        {
+            let lanes = self.member.lanes();
+            for part in parts {
+                match lanes.lag(part, end(&part)) {
+                    Some(own) => lag += own,
+                    None => others.push(part),
+                }
+            }
+        }
+        if others.is_empty() {
+            return Ok(lag);
+        }
+        let (committed, starts) = (group.committed(&others).await?, group.starts(&others).await?);
+        for part in others {
+            let start = starts.get(&part).copied().unwrap_or_default();
+            let done = committed.get(&part).map_or(start, |(at, _)| (*at).max(start));
+            lag += u64::try_from(end(&part) - done).unwrap_or_default();
+        }
+        Ok(lag)
+    }
 }
 
 #[async_trait]
@@ -96,31 +124,7 @@ impl Subscription for Seat {
 
     /// Of what this member has it knows exactly; of what others have, by their last commits.
     async fn lag(&self) -> Result<u64, BackendError> {
-        let parts: Vec<_> = self.kafka.counts(&self.kafka.inner.config.topics.of_events()).await?.parts().collect();
-        let group = &self.member.group;
-        let ends = group.ends(&parts).await?;
-        let end = |part: &Part| ends.get(part).copied().unwrap_or_default();
-        let mut lag: u64 = 0;
-        let mut others = Vec::new();
-        {
-            let lanes = self.member.lanes();
-            for part in parts {
-                match lanes.lag(part, end(&part)) {
-                    Some(own) => lag += own,
-                    None => others.push(part),
-                }
-            }
-        }
-        if others.is_empty() {
-            return Ok(lag);
-        }
-        let (committed, starts) = (group.committed(&others).await?, group.starts(&others).await?);
-        for part in others {
-            let start = starts.get(&part).copied().unwrap_or_default();
-            let done = committed.get(&part).map_or(start, |(at, _)| (*at).max(start));
-            lag += u64::try_from(end(&part) - done).unwrap_or_default();
-        }
-        Ok(lag)
+        self.kafka.within(self.all_lag()).await
     }
 
     async fn close(&self) -> Result<(), BackendError> {

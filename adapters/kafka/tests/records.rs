@@ -319,6 +319,8 @@ async fn a_topic_that_cannot_be_had_harms_only_what_needs_it() {
         broker.tool(&["topics", "--create", "--topic", &format!("{}_{taken}", config.group_prefix)]).await;
     }
     let bus = open(config.clone());
+    open(config.clone()).list(&DeadLettersPage { after: None, limit: 1 }).await.expect_err("there are no letters");
+    assert!(!broker.tool(&["topics", "--list"]).await.contains(&config.topics.requests), "who lists only looks");
     publish(&bus, &[question(session, 1, "?")]).await;
     let deletion = Event { body: EventBody::SessionDeleted, ..question(session, 2, "?") };
     let published = bus.publish(&[deletion]).await.unwrap();
