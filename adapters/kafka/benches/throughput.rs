@@ -17,6 +17,7 @@ use chatcore::relay::Relay;
 use chatcore_kafka::{Compression, Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
 use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use krafka::consumer::AutoOffsetReset;
 use rskafka::client::partition::{self, UnknownTopicHandling};
 use rskafka::client::producer::aggregator::RecordAggregator;
@@ -126,11 +127,9 @@ async fn produce_lingering(config: &KafkaConfig, events: &[Event], linger: Durat
         })
         .collect();
     let start = TokioRuntime::current();
-    for chunk in records.chunks(BATCH) {
-        let sends =
-            chunk.iter().map(|(topic, partition, record)| producers[*topic][*partition].produce(record.clone()));
-        assert!(join_all(sends).await.iter().all(Result::is_ok));
-    }
+    let sends = records.iter().map(|(topic, partition, record)| producers[*topic][*partition].produce(record.clone()));
+    let sent: Vec<_> = stream::iter(sends).buffer_unordered(BATCH).collect().await;
+    assert!(sent.iter().all(Result::is_ok));
     start.elapsed()
 }
 

@@ -96,7 +96,7 @@ table! {
         KAFKA_SASL_PASSWORD = "" secret, "The password for SASL.";
         KAFKA_CA_FILE = "", "The certificates to trust, as PEM; those that browsers trust unless given.";
         KAFKA_COMPRESSION = "gzip", "`gzip` or `none`. Without it, a batch between 8 and 64 KB can wait 40 ms for an acknowledgement of TCP.";
-        RELAY = "", "Whether this program moves events from the store to Kafka: on in the server, off in the worker, unless given.";
+        RELAY = "", "Whether this program moves events from the store to Kafka: on in the server, off in the worker, unless given. With SQLite let one program do it: of two, each publishes every event.";
     }
     "Logging in" {
         JWT_SECRET_KEY = "" secret, "What tokens are signed with, 32 bytes or more. Without it a random one is made once and kept in the store: under DATA_DIR, or in Redis.";
