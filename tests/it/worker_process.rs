@@ -51,6 +51,12 @@ impl Worker {
         self.log.lock().unwrap().iter().filter(|line| line["message"] == message).count()
     }
 
+    /// How long what its log says under this name is at most, in bytes.
+    #[allow(dead_code, reason = "only tests of Kafka look")]
+    pub(crate) fn longest(&self, name: &str) -> usize {
+        self.log.lock().unwrap().iter().filter_map(|line| Some(line[name].as_str()?.len())).max().unwrap_or_default()
+    }
+
     /// SIGSTOP: it stands still in the middle of whatever it does.
     pub(crate) fn freeze(&self) {
         signal(&self.process, "-STOP");

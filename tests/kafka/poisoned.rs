@@ -45,7 +45,7 @@ async fn of_two_thousand_records_just_the_poisoned_are_put_aside_and_one_comes_b
     let settings = [&pairs(&ours)[..], &webhook].concat();
     let server = Server::start(&settings);
     let client = Client::login(&server).await;
-    let _worker = Worker::start(server.folder(), &settings);
+    let worker = Worker::start(server.folder(), &settings);
     let sessions = talk(&client, 0..SESSIONS / 2).await;
     let garbage = garbage(&sessions);
     // It lies between the records of the others.
@@ -72,6 +72,8 @@ async fn of_two_thousand_records_just_the_poisoned_are_put_aside_and_one_comes_b
         assert!(reason.starts_with(reasons[place]), "{letter}");
         *kinds.entry(reasons[place]).or_default() += 1;
     }
+    assert_eq!(worker.longest("key"), 100, "the log has no long keys");
+    assert!(worker.longest("reason") < 200, "nor other long texts of a record");
     println!("{RECORDS} records, {} done, put aside: {kinds:?}", done());
 
     let listed: Vec<Value> = list().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -126,7 +128,11 @@ fn garbage(sessions: &[String]) -> Vec<Value> {
         (RESPONSES, json!(r#"{"type": "chat.responded", "v": 2}"#)),
     ];
     let record = |(index, (topic, value)): (usize, (&str, Value))| {
-        let key = if index == 0 { Value::Null } else { json!(sessions[index]) };
+        let key = match index {
+            0 => Value::Null,
+            1 => json!(sessions[index].repeat(1000)),
+            _ => json!(sessions[index]),
+        };
         json!({"topic": topic, "key": key, "value": value})
     };
     values.into_iter().enumerate().map(record).collect()
