@@ -61,9 +61,7 @@ pub async fn around(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Sent>, Error> {
-    let connection = request.conn_data::<Rc<Connection>>().cloned();
-    let gate = connection.as_ref().map(|connection| connection.gate().clone());
-    let mut served = connection.map(Connection::serve);
+    let mut served = request.conn_data::<Rc<Connection>>().cloned().map(Connection::serve);
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
         let response = next.call(request).await?.map_into_boxed_body();
         return Ok(response.map_body(|_, body| Sent::new(body, served, None)));
@@ -75,7 +73,7 @@ pub async fn around(
     let over_tls = is_over_tls(request.request(), &state.trusted);
     look_for_proxy(request.request(), &state.trusted);
     let is_refused_upgrade = upgrade::refuse(&mut request);
-    let mut unread = SharedBody::of(&mut request, gate);
+    let mut unread = SharedBody::of(&mut request, served.as_ref().map(Served::gate));
     let trace = trace(&request, &id);
     // At the level of errors, so that whatever is logged has it.
     let span = tracing::error_span!("request", request_id = %id.0);

@@ -136,7 +136,7 @@ impl Connection {
     }
 
     /// The system has no room for all that was answered.
-    pub(crate) fn is_full(&self) {
+    pub(crate) fn has_no_room(&self) {
         if self.gate.fill(true) {
             self.has_taken_some();
         }
@@ -205,6 +205,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// What lets its body through.
+    pub(crate) fn gate(&self) -> Rc<Gate> {
+        self.connection.gate.clone()
+    }
+
     /// After its answer the connection ends; what comes meanwhile is thrown away.
     pub fn is_last(&mut self) {
         self.is_last = true;

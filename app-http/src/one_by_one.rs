@@ -201,7 +201,7 @@ impl AsyncWrite for OneByOne {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(context, bytes);
         if written.is_pending() {
-            self.connection.is_full()
+            self.connection.has_no_room()
         } else {
             self.connection.has_taken_some()
         }
