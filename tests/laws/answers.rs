@@ -71,6 +71,28 @@ fn an_ai_that_takes_too_long_is_cut_off_with_what_came_before() {
     assert_eq!(stored(within(Duration::from_secs(20)), slow), (Status::Completed, "one two".into()));
 }
 
+/// It says that this stays so, until somebody mends it.
+#[test]
+fn an_answer_is_stored_though_the_store_refuses_everything_for_a_while() {
+    let bench = Bench::new();
+    let service = bench.service(1, Duration::from_secs(1));
+    let (runtime, net) = (bench.sim.runtime(0), bench.net.clone());
+    bench.run(async move {
+        let asked = futures_util::future::join(service.send(hello()), async {
+            runtime.sleep(Duration::from_secs(1)).await;
+            net.set(|weather| weather.forbidden = true);
+            // The answer is there after two.
+            runtime.sleep(Duration::from_secs(9)).await;
+            net.set(|weather| weather.forbidden = false);
+        });
+        drop(asked.await);
+        runtime.sleep(Duration::from_secs(5)).await;
+        let Ok(answered) = service.send(hello()).await else { panic!("no answer") };
+        assert_eq!((answered.answer.status, &*answered.answer.content), (Status::Completed, "word "));
+        assert!(answered.replayed, "it is the first one's, and the AI was asked once");
+    });
+}
+
 /// The server cannot reach the store for longer than a lease, and another one closes its turn.
 #[test]
 fn an_answer_that_another_gave_to_the_turn_of_this_call_is_no_replay() {

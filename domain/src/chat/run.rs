@@ -137,7 +137,8 @@ impl Core {
         Halt::Broken
     }
 
-    /// Repeats until the store has the answer or says whose the turn is. The lease does not matter here: the fence decides.
+    /// Repeats until the store has the answer or says whose the turn is, whatever its error: what somebody has to mend may be mended in time,
+    /// and the answer is nowhere else. The lease does not matter here: the fence decides.
     async fn settle(&self, begun: Begun, answer: &Answer, live: &Live) -> End {
         let turn = Turn { id: begun.turn, fence: begun.fence };
         // A fallback's text reaches those who read along as well.
@@ -152,7 +153,7 @@ impl Core {
                 }
                 Ok(Finished::Fenced) => return End::Lost(begun),
                 Ok(Finished::Gone) => return End::Failed(ChatError::Gone),
-                Err(error) if error.may_pass() && self.runtime.elapsed() < deadline => {
+                Err(_) if self.runtime.elapsed() < deadline => {
                     live.update(|state| state.settling = Some(since));
                     self.runtime.sleep(backoff.pause()).await;
                 }

@@ -49,6 +49,8 @@ pub struct Weather {
     pub only: Option<u64>,
     /// Nothing gets through.
     pub outage: bool,
+    /// Likewise, and the error says that this stays so, as of a right that was taken away.
+    pub forbidden: bool,
 }
 
 impl Net {
@@ -98,7 +100,7 @@ impl Net {
         world.sleep(if self.sim.chance(weather.slow) { self.sim.millis(0, 2000) } else { self.sim.millis(0, 4) }).await;
         let is_spared = self.spared(weather.spacing) || weather.only.is_some_and(|only| only != number);
         let lot = if is_spared { 1000 } else { self.sim.below(1000) };
-        if weather.outage || self.severed.load(Ordering::Relaxed) || lot < weather.before {
+        if weather.outage || weather.forbidden || self.severed.load(Ordering::Relaxed) || lot < weather.before {
             return self.fail().await;
         }
         if lot < weather.before + weather.late {
@@ -132,7 +134,9 @@ impl Net {
         self.faults.fetch_add(1, Ordering::Relaxed);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = self.sim.runtime(0).elapsed();
         self.sim.runtime(0).sleep(self.sim.millis(1, 500)).await;
-        Err(BackendError::later("net", "injected").into())
+        let forbidden = self.weather.lock().unwrap_or_else(PoisonError::into_inner).forbidden;
+        let error = if forbidden { BackendError::never } else { BackendError::later };
+        Err(error("net", "injected").into())
     }
 }
 
