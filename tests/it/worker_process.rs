@@ -57,6 +57,14 @@ impl Worker {
         self.log.lock().unwrap().iter().filter_map(|line| Some(line[name].as_str()?.len())).max().unwrap_or_default()
     }
 
+    /// The most that it has had of the machine's memory, in kB.
+    #[allow(dead_code, reason = "only tests of Kafka look")]
+    pub(crate) fn most_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// SIGSTOP: it stands still in the middle of whatever it does.
     pub(crate) fn freeze(&self) {
         signal(&self.process, "-STOP");

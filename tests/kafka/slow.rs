@@ -8,6 +8,7 @@ use crate::outage::{number, told};
 use crate::process::Server;
 use crate::worker_process::{Call, Hook, Worker};
 use axum::http::StatusCode;
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +57,25 @@ async fn as_many_events_wait_for_a_slow_handler_as_kafka_tells() {
     slow.waiting_are(&metrics, 12.0).await;
     slow.hold(false);
     slow.waiting_are(&metrics, 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_behind_events_that_compress_well_has_few_of_them_in_memory() {
+    let Some(broker) = broker().await else { return };
+    let slow = Slow::start(broker, "compressed", &[("KAFKA_TOPIC_PARTITIONS", "1")]).await;
+    // 45 MB when they are read, of which there would be two copies; less than a megabyte as they are fetched.
+    let text = format!("slow {}", "x".repeat(30_000));
+    stream::iter(0..1500).for_each_concurrent(8, |_| async { _ = slow.say(None, &text).await }).await;
+    let metrics = slow.server.url("/metrics");
+    let published = async { while number(&told(&metrics).await.1, "chatcore_outbox_events") > 0.0 {} };
+    timeout(LONG, published).await.expect("all is on Kafka");
+    slow.hold(true);
+    let worker = slow.worker();
+    let metrics = worker.url("/metrics");
+    slow.hook.wait_for(1).await;
+    slow.waiting_are(&metrics, 3000.0).await;
+    sleep(Duration::from_secs(1)).await;
+    assert!(worker.most_memory() < 70_000, "it has had {} kB", worker.most_memory());
 }
 
 /// A server, and workers whose webhook answers nothing to what is slow as long as it is held.

@@ -30,6 +30,9 @@ pub(crate) const POLL: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_secs(2);
 /// As much is handed out by one poll.
 pub(crate) const POLL_RECORDS: u16 = 2000;
+/// So many bytes of a partition are fetched at once, as they are compressed: what says the same again and again is hundreds of times as
+/// large once it is read. A broker gives a batch that is larger by itself.
+const FETCH_BYTES: i32 = 64 << 10;
 /// How many requests the member's client has under way on a connection. Its group may let a member wait long for its place: for the
 /// end of a dead one's session, or for records in hand. A heartbeat that was sent behind that would time out, and the client
 /// close the connection and lose its place just as it is given one. So it waits here, where no time runs.
@@ -86,6 +89,7 @@ impl Group {
             .lag_staleness_threshold(QUIET)
             // A buffer that paused partitions fill would keep the others from being fetched.
             .max_buffered_records(0)
+            .max_partition_fetch_bytes(FETCH_BYTES)
             .max_poll_interval(MAX_POLL_INTERVAL)
             .max_poll_records(i32::from(POLL_RECORDS))
             .metrics_push(false)
