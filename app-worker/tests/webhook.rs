@@ -11,7 +11,8 @@ use chatcore::owner::Owner;
 use chatcore::port::{DeadLetters, DeadLettersPage, EventBus, Runtime};
 use chatcore_ports::memory::MemoryBus;
 use chatcore_ports::tokio::TokioRuntime;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, Either, join_all, select};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -52,20 +53,30 @@ fn question(session: u128, seq: u64, text: &str) -> Event {
     Event { session, owner, seq, at, request_id: None, body: EventBody::ChatRequested(Box::new(message)) }
 }
 
-/// What became of the events, the first to end first, after how long; and the reasons of the letters.
-async fn consumed(receiver: &MockServer, events: &[Event]) -> (Vec<(Consumed, Duration)>, Vec<String>) {
+/// A worker with this receiver, whose bus is empty.
+async fn worker(receiver: &MockServer) -> (Arc<Hurried>, MemoryBus, Consumer) {
     let runtime = Arc::new(Hurried(TokioRuntime::current()));
     let bus = MemoryBus::new(runtime.clone());
-    bus.publish(events).await.unwrap();
     let config = WebhookConfig { url: Address(receiver.uri().parse().unwrap()), secret: Secret::new("a secret") };
     let webhook = Arc::new(Webhook::new(config, runtime.clone()).unwrap());
     let consumer = Consumer::new(bus.subscribe("workers").await.unwrap(), vec![webhook], runtime.clone(), 5);
+    (runtime, bus, consumer)
+}
+
+async fn reasons(bus: &MemoryBus) -> Vec<String> {
+    let letters = bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
+    letters.into_iter().map(|letter| letter.reason).collect()
+}
+
+/// What became of the events, the first to end first, after how long; and the reasons of the letters.
+async fn consumed(receiver: &MockServer, events: &[Event]) -> (Vec<(Consumed, Duration)>, Vec<String>) {
+    let (runtime, bus, consumer) = worker(receiver).await;
+    bus.publish(events).await.unwrap();
     let step = async |_| (consumer.step().await.unwrap(), runtime.elapsed());
     let steps = join_all(events.iter().map(step));
     let mut steps = tokio::time::timeout(Duration::from_secs(20), steps).await.expect("an event waits for ever");
     steps.sort_by_key(|(_, at)| *at);
-    let letters = bus.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
-    (steps, letters.into_iter().map(|letter| letter.reason).collect())
+    (steps, reasons(&bus).await)
 }
 
 /// Answers this to so many calls, and 200 after them.
@@ -91,6 +102,50 @@ async fn an_event_that_the_receiver_fails_on_is_parked_after_five_minutes_and_ot
     assert_eq!(ended, [Consumed::Handled, Consumed::Parked, Consumed::Handled], "{steps:?}");
     assert!(steps[1].1 >= Duration::from_secs(300), "{steps:?}");
     assert_eq!(letters, ["the webhook answered 500"]);
+}
+
+/// What becomes of an event that the receiver answers with this, while it takes others all the time, within so long; and the reasons
+/// of the letters.
+async fn among_others(status: u16, within: Duration) -> (Option<(Consumed, Duration)>, Vec<String>) {
+    let server = MockServer::start().await;
+    let fails = Mock::given(body_string_contains("poisoned")).respond_with(ResponseTemplate::new(status));
+    fails.with_priority(1).mount(&server).await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&server).await;
+    let (runtime, bus, consumer) = worker(&server).await;
+    bus.publish(&[question(1, 1, "poisoned")]).await.unwrap();
+    let poisoned = async { Some((consumer.step().await.unwrap(), runtime.elapsed())) };
+    let others = async {
+        for session in 2.. {
+            if runtime.elapsed() >= within {
+                break;
+            }
+            runtime.sleep(Duration::from_secs(3)).await;
+            bus.publish(&[question(session, 1, "hello")]).await.unwrap();
+            assert_eq!(consumer.step().await.unwrap(), Consumed::Handled);
+        }
+        None
+    };
+    let became = match select(pin!(poisoned), pin!(others)).await {
+        Either::Left((became, _)) | Either::Right((became, _)) => became,
+    };
+    (became, reasons(&bus).await)
+}
+
+#[tokio::test]
+async fn an_event_that_alone_gets_no_answer_is_parked_after_five_minutes() {
+    for status in [502, 503, 504] {
+        let (became, letters) = among_others(status, Duration::from_secs(5000)).await;
+        let (consumed, after) = became.expect("it does not wait for ever");
+        assert!(consumed == Consumed::Parked && after >= Duration::from_secs(300), "{status}: {consumed:?} {after:?}");
+        assert_eq!(letters, [format!("the webhook answered {status}")]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_the_receiver_has_no_time_for_waits_though_it_takes_others() {
+    for status in [408, 425, 429] {
+        assert_eq!(among_others(status, Duration::from_secs(1000)).await, (None, vec![]), "{status}");
+    }
 }
 
 #[tokio::test]

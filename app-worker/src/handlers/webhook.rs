@@ -21,8 +21,9 @@
 //! | answer | the event |
 //! |---|---|
 //! | 2xx | is done |
-//! | none: refused, reset, no such name, none within 10 s; 408, 425, 429, 502, 503, 504 | waits for as long as it takes |
-//! | another 5xx | may be what the receiver fails on: after five minutes of nothing else it is parked |
+//! | none: refused, no such name; 408, 425, 429 | waits for as long as it takes |
+//! | none: broken off, none within 10 s; 502, 503, 504 | waits for as long as it takes, unless it alone gets none: after five minutes, and ten tries, between which the receiver took others, it is parked |
+//! | another 5xx | may be what the receiver fails on: after five minutes, and ten tries, of nothing else it is parked, too |
 //! | anything else; a redirect too, which is not followed | is parked at once: it goes to the dead letters |
 //!
 //! Who waits is posted again, each time signed anew, after pauses that grow up to 6.4 s, and not before `Retry-After` is over
@@ -30,21 +31,23 @@
 //! lanes (`WORKER_LANES`) keep all others waiting; after a minute `/readyz` says where the handler stands. An event may come twice: go
 //! by its id.
 
+mod doubts;
+
 use app_kit::settings::Secret;
 use app_kit::traces;
 use async_trait::async_trait;
 use chatcore::consume::{EventHandler, Unhandled};
-use chatcore::event::{Event, EventId};
+use chatcore::event::Event;
 use chatcore::port::{Place, Runtime};
+use doubts::{Doubts, Failure};
 use hmac::digest::InvalidLength;
 use hmac::{Hmac, Mac};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 use sha2::Sha256;
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-chatcore-signature");
@@ -56,8 +59,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long a call may take in all.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an event may meet nothing but 500 and its like before it counts as the reason of them.
-const DOUBT: Duration = Duration::from_secs(300);
 /// How much of an answer is read, so that its connection serves again.
 const READ: usize = 64 * 1024;
 
@@ -87,8 +88,7 @@ pub struct Webhook {
     signer: Signer,
     client: Client,
     runtime: Arc<dyn Runtime>,
-    /// Events that the receiver may fail on, and since when it does.
-    doubted: Mutex<BTreeMap<EventId, Duration>>,
+    doubts: Doubts,
 }
 
 impl Webhook {
@@ -109,7 +109,7 @@ impl Webhook {
             builder = builder.tls_certs_only([]);
         }
         let (signer, client) = (Signer::new(&config.secret)?, builder.build()?);
-        Ok(Self { url: config.url, signer, client, runtime, doubted: Mutex::default() })
+        Ok(Self { url: config.url, signer, client, runtime, doubts: Doubts::default() })
     }
 
     /// The status of the answer, and how long it asks to be left alone.
@@ -133,41 +133,52 @@ impl Webhook {
         drain(answer).await;
         Ok(told)
     }
-
-    /// Whether the receiver has failed on this event for so long that the event is the reason; if not, it is known from when on.
-    fn is_hopeless(&self, event: EventId, fails: bool) -> bool {
-        let now = self.runtime.elapsed();
-        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
-        let hopeless = fails && now >= *doubted.entry(event).or_insert(now) + DOUBT;
-        if hopeless || !fails {
-            doubted.remove(&event);
-        }
-        hopeless
-    }
 }
 
 #[async_trait]
 impl EventHandler for Webhook {
     async fn handle(&self, event: &Event, _place: &Place) -> Result<(), Unhandled> {
-        let answer = self.post(event).await;
-        let hopeless = self.is_hopeless(event.id(), matches!(answer, Ok((500 | 501 | 505..=599, _))));
-        let (status, retry_after) = answer.map_err(|error| unanswered(&error))?;
         // For the dead letters: neither the address, which may hold a key, nor anything of the answer's text.
-        let reason = format!("the webhook answered {status}");
-        match status {
-            200..=299 => Ok(()),
-            408 | 425 | 429 | 500..=599 if !hopeless => Err(Unhandled::Away { reason, retry_after }),
-            _ => Err(Unhandled::Refused(reason)),
+        let (reason, failure, retry_after) = match self.post(event).await {
+            Ok((200..=299, _)) => {
+                self.doubts.taken(event.id());
+                return Ok(());
+            }
+            Ok((status, retry_after)) => {
+                let reason = format!("the webhook answered {status}");
+                let Some(failure) = failure(status) else { return Err(Unhandled::Refused(reason)) };
+                (reason, failure, retry_after)
+            }
+            Err(error) if error.is_builder() => {
+                return Err(Unhandled::Refused("the webhook cannot be called with this event".into()));
+            }
+            Err(error) => {
+                let (reason, failure) = unanswered(&error);
+                (reason.into(), failure, None)
+            }
+        };
+        match self.doubts.is_hopeless(event.id(), failure, self.runtime.elapsed()) {
+            true => Err(Unhandled::Refused(reason)),
+            false => Err(Unhandled::Away { reason, retry_after }),
         }
     }
 }
 
-fn unanswered(error: &reqwest::Error) -> Unhandled {
+/// `None` where another try would change nothing.
+fn failure(status: u16) -> Option<Failure> {
+    match status {
+        408 | 425 | 429 => Some(Failure::Busy),
+        502..=504 => Some(Failure::Silent),
+        500..=599 => Some(Failure::Own),
+        _ => None,
+    }
+}
+
+fn unanswered(error: &reqwest::Error) -> (&'static str, Failure) {
     match error {
-        error if error.is_builder() => Unhandled::Refused("the webhook cannot be called with this event".into()),
-        error if error.is_connect() => Unhandled::away("the webhook cannot be reached"),
-        error if error.is_timeout() => Unhandled::away("the webhook gave no answer in time"),
-        _ => Unhandled::away("the webhook broke off"),
+        error if error.is_connect() => ("the webhook cannot be reached", Failure::Busy),
+        error if error.is_timeout() => ("the webhook gave no answer in time", Failure::Silent),
+        _ => ("the webhook broke off", Failure::Silent),
     }
 }
 
