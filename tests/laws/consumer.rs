@@ -2,10 +2,13 @@
 
 use async_trait::async_trait;
 use chatcore::consume::{Consumed, Consumer, EventHandler, Unhandled};
+use chatcore::error::BackendError;
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{SessionId, UserId};
 use chatcore::owner::Owner;
-use chatcore::port::{DeadLetters, DeadLettersPage, EventBus, Place, Runtime};
+use chatcore::port::{
+    Acked, DeadLetters, DeadLettersPage, Delivery, DeliveryId, EventBus, Place, Runtime, Subscription,
+};
 use chatcore_ports::memory::MemoryBus;
 use chatcore_ports::sim::{Sim, SimRuntime};
 use futures_util::future::{Either, select};
@@ -205,6 +208,55 @@ fn who_is_stopped_while_it_waits_gives_the_event_back() {
     let (consumed, pauses, letters) = said([away()], Duration::from_secs(1));
     assert_eq!((consumed, letters), ([Consumed::Closed, Consumed::Handled], 0));
     assert_eq!(pauses, [Duration::from_secs(1)], "at once");
+}
+
+/// Another is to have each delivery after a second.
+#[derive(Debug)]
+struct Moving(Arc<dyn Subscription>, Arc<SimRuntime>);
+
+#[async_trait]
+impl Subscription for Moving {
+    async fn next(&self) -> Result<Option<Delivery>, BackendError> {
+        self.0.next().await
+    }
+
+    async fn ack(&self, id: &DeliveryId) -> Result<Acked, BackendError> {
+        self.0.ack(id).await
+    }
+
+    async fn park(&self, id: &DeliveryId, reason: &str, tries: u32) -> Result<Acked, BackendError> {
+        self.0.park(id, reason, tries).await
+    }
+
+    async fn revoked(&self, _: &DeliveryId) {
+        self.1.sleep(Duration::from_secs(1)).await;
+    }
+
+    async fn lag(&self) -> Result<u64, BackendError> {
+        self.0.lag().await
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        self.0.close().await
+    }
+}
+
+#[test]
+fn who_waits_with_a_delivery_that_another_is_to_have_waits_no_longer() {
+    let sim = Sim::new(7);
+    let runtime = Arc::new(sim.runtime(0));
+    assert!(sim.run(async move {
+        let bus = bus_with_one_event(&runtime).await;
+        let away = Unhandled::Away { reason: "busy".into(), retry_after: Some(DAY) };
+        let (words, asked) = (Mutex::new([away].into()), Mutex::default());
+        let says = Arc::new(Says { runtime: runtime.clone(), words, asked });
+        let subscription = Moving(bus.subscribe("workers").await.unwrap(), runtime.clone());
+        let consumer = Consumer::new(Arc::new(subscription), vec![says.clone()], runtime.clone(), 3);
+        let start = runtime.elapsed();
+        assert_eq!(consumer.step().await.unwrap(), Consumed::Revoked);
+        assert_eq!(runtime.elapsed() - start, Duration::from_secs(1));
+        assert_eq!(says.asked.lock().unwrap().len(), 1, "and is not asked again");
+    }));
 }
 
 #[test]

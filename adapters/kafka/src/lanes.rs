@@ -243,6 +243,14 @@ impl Lanes {
         self.free(&key);
     }
 
+    /// Lets go of what is of a partition that moves to another member. Answers whether it is not in hand, or not any more.
+    pub(crate) fn let_go(&mut self, number: u64) -> bool {
+        if self.in_hand.get(&number).is_some_and(|record| self.is_leaving(record.part)) {
+            self.give_back(number);
+        }
+        !self.in_hand.contains_key(&number)
+    }
+
     fn free(&mut self, key: &Bytes) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.busy = false;

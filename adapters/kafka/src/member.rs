@@ -66,6 +66,8 @@ pub(crate) struct Member {
     dirty: Notify,
     /// A hand is free, or the member has ended.
     freed: Notify,
+    /// Partitions move to another member, or have moved.
+    moved: Notify,
     state: Watch<State>,
     /// Commits go out one after the other, each with what is true when it goes.
     commits: Turns<()>,
@@ -106,6 +108,7 @@ impl Member {
             ready: Notify::new(),
             dirty: Notify::new(),
             freed: Notify::new(),
+            moved: Notify::new(),
             state: Watch::default(),
             commits: Turns::default(),
         });
@@ -182,6 +185,17 @@ impl Member {
         self.lanes().give_back(number);
         self.freed.notify_waiters();
         self.ready.notify_one();
+    }
+
+    /// Comes when this record is another member's, or is to be, which it then is without delay.
+    pub(crate) async fn let_go(&self, number: u64) {
+        loop {
+            let moved = self.moved.notified();
+            if self.lanes().let_go(number) {
+                return self.freed.notify_waiters();
+            }
+            moved.await;
+        }
     }
 
     /// Leaves the group. Calls of `next` end.

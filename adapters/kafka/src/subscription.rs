@@ -122,6 +122,12 @@ impl Subscription for Seat {
         self.ack(id).await
     }
 
+    async fn revoked(&self, id: &DeliveryId) {
+        if let Some(number) = self.number(id) {
+            self.member.let_go(number).await;
+        }
+    }
+
     /// Of what this member has it knows exactly; of what others have, by their last commits.
     async fn lag(&self) -> Result<u64, BackendError> {
         self.kafka.within(self.all_lag()).await

@@ -4,12 +4,16 @@
 
 mod common;
 
+use async_trait::async_trait;
+use chatcore::consume::{Consumed, Consumer, EventHandler, Unhandled};
 use chatcore::event::{Event, EventBody};
 use chatcore::id::SessionId;
-use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Subscription};
+use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Place, Probe, Published, Subscription};
 use chatcore_kafka::Kafka;
+use chatcore_ports::tokio::TokioRuntime;
 use common::{broker, either, new_session, next, open, publish, question, take};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -226,6 +230,64 @@ async fn a_member_that_dies_under_load_leaves_its_work_to_the_others() {
     timeout(Duration::from_secs(5), wait).await.expect("all is worked off");
     second.close().await.unwrap();
     for lane in living {
+        lane.await.unwrap();
+    }
+}
+
+/// Does not get one session's events done: what they need is away.
+#[derive(Debug)]
+struct Without {
+    session: SessionId,
+    tries: AtomicU32,
+    done: AtomicU32,
+}
+
+#[async_trait]
+impl EventHandler for Without {
+    async fn handle(&self, event: &Event, _: &Place) -> Result<(), Unhandled> {
+        let (count, done) = match event.session == self.session {
+            true => (&self.tries, Err(Unhandled::away("nobody is there"))),
+            false => (&self.done, Ok(())),
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        done
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_waits_goes_to_its_next_holder_at_once_and_its_lane_is_free() {
+    let _turn = TURN.lock().await;
+    let Some(broker) = broker().await else { return };
+    let mut config = common::config(broker);
+    config.partitions = 1;
+    let (bus, session) = (open(config), new_session());
+    publish(&bus, &[question(session, 1, "?")]).await;
+    let handler = Arc::new(Without { session, tries: AtomicU32::new(0), done: AtomicU32::new(0) });
+    let first = bus.subscribe("group").await.unwrap();
+    let consumer = Consumer::new(first.clone(), vec![handler.clone()], Arc::new(TokioRuntime::current()), 3);
+    let lane = |consumer: Consumer| async move { while consumer.step().await.unwrap() != Consumed::Closed {} };
+    let lanes = [consumer.clone(), consumer.clone()].map(|consumer| tokio::spawn(lane(consumer)));
+    let until = async |count: &AtomicU32, wanted| {
+        let wait = async {
+            while count.load(Ordering::Relaxed) < wanted {
+                sleep(Duration::from_millis(20)).await
+            }
+        };
+        timeout(Duration::from_secs(20), wait).await.is_ok()
+    };
+    // More members than there are lanes come and go, each of which may be given the partition. Had they to wait for what
+    // is in hand, each would for 30 s.
+    for joins in 1..=3 {
+        let tries = handler.tries.load(Ordering::Relaxed);
+        assert!(until(&handler.tries, tries + 1).await, "it is tried after {} have left", joins - 1);
+        let other = bus.subscribe("group").await.unwrap();
+        timeout(Duration::from_secs(20), other.close()).await.expect("a member joins and leaves").unwrap();
+    }
+    publish(&bus, &[question(new_session(), 1, "?")]).await;
+    assert!(until(&handler.done, 1).await, "a lane is free");
+    consumer.stop();
+    first.close().await.unwrap();
+    for lane in lanes {
         lane.await.unwrap();
     }
 }

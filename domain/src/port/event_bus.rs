@@ -3,6 +3,7 @@
 use crate::error::BackendError;
 use crate::event::{Event, Malformed};
 use async_trait::async_trait;
+use futures_util::future::pending;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -94,6 +95,12 @@ pub trait Subscription: Debug + Send + Sync + 'static {
 
     /// It never will be: it goes to the dead letters, where the bus has room for it with how often it was tried.
     async fn park(&self, id: &DeliveryId, reason: &str, tries: u32) -> Result<Acked, BackendError>;
+
+    /// Comes when nobody is to wait with this delivery any longer: it is another's now, or another is to have it, who gets it at once by
+    /// this. It says nothing to who works on it. By default never: where only a holder that died loses what it holds.
+    async fn revoked(&self, _id: &DeliveryId) {
+        pending().await
+    }
 
     /// How many events of the group are not worked off.
     async fn lag(&self) -> Result<u64, BackendError>;

@@ -71,6 +71,7 @@ impl Member {
     pub(crate) async fn revoked(&self, parts: &[Part]) {
         self.state.update(|state| state.settled = false);
         self.lanes().leave(parts);
+        self.moved.notify_waiters();
         let free = pin!(self.until_free(parts));
         if let Either::Right(_) = select(free, self.runtime.sleep(self.handover)).await {
             tracing::warn!(group = self.name, "records in hand are given to another member");
@@ -80,6 +81,7 @@ impl Member {
         self.state.update(|state| state.gave_up = generation);
         let _turn = self.commits.lock().await;
         let commits = self.lanes().release(parts);
+        self.moved.notify_waiters();
         if let Err(error) = self.within(self.group.commit(&commits)).await {
             tracing::warn!(group = self.name, error = %error.source, "the last commit failed; records come again");
         }
@@ -115,5 +117,6 @@ impl Member {
         tracing::warn!(group = self.name, partitions = parts.len(), "partitions are lost");
         self.state.update(|state| state.settled = false);
         _ = self.lanes().release(parts);
+        self.moved.notify_waiters();
     }
 }
