@@ -105,7 +105,7 @@ impl Default for StoreLimits {
 /// What happens when the outbox is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutboxFull {
-    /// The outbox is itself the log that consumers read: the oldest event is dropped and counted.
+    /// The outbox is itself the log that consumers read: the oldest event is dropped.
     DropOldest,
     /// The outbox is a queue in front of a bus: a question is refused until the relay has made room.
     Refuse,

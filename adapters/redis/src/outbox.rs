@@ -16,7 +16,6 @@ use crate::value::{Read, number, some};
 use crate::wakes::{LOOK, Wakes};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
-use chatcore::policy::OutboxFull;
 use chatcore::port::{Backlog, CLAIM_BYTES, Claimed, Entry, EntryId, Mark, Outbox, Settled};
 use deadpool_redis::redis::cmd;
 use futures_util::future::{Either, join_all, select};
@@ -33,7 +32,6 @@ type Places = BTreeMap<Partition, String>;
 
 static SETTLE: Script = Script::with(include_str!("lua/settle.lua"), include_str!("lua/bus/park.lua"));
 static OLDEST: Script = Script::new(include_str!("lua/oldest.lua"));
-static DROPPED: Script = Script::new(include_str!("lua/dropped.lua"));
 
 #[async_trait]
 impl Outbox for Redis {
@@ -104,20 +102,6 @@ impl Outbox for Redis {
 }
 
 impl Redis {
-    /// How many events were dropped from the log to make room, as long as the store has existed. For a program's metrics.
-    ///
-    /// # Errors
-    /// The server failed.
-    pub async fn dropped(&self) -> Result<u64, BackendError> {
-        if self.inner.limits.outbox_full == OutboxFull::Refuse {
-            return Ok(0);
-        }
-        let keys = &self.inner.keys;
-        let calls: Vec<Call> = keys.partitions().map(|partition| DROPPED.on(&[keys.outbox(partition)])).collect();
-        let dropped = some(self.inner.client.call_all(&calls).await)?;
-        dropped.into_iter().try_fold(0, |sum, dropped| Ok(sum + number::<u64>(dropped)?))
-    }
-
     /// How many events a partition's log may hold, and how many dead letters lie there.
     pub(crate) fn most_events(&self) -> u64 {
         self.outbox_share().max(1)

@@ -1,4 +1,4 @@
-//! The log at its edges: what it drops, who dies, what is lost on the way.
+//! The log at its edges: who dies, what is lost on the way.
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +10,6 @@ use chatcore::policy::Quota;
 use chatcore::port::{
     Acked, DeadLetters, DeadLettersPage, EventBus, Outbox, Replay, Settled, Subscription, Taken, Throttle,
 };
-use chatcore_redis::RedisConfig;
 use common::events::{count, event, next, publish, seq, session};
 use common::{Server, config, open, user_of_the_readme};
 use futures_util::future::select_all;
@@ -18,57 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
-
-/// A log of ten events in each partition.
-fn ten(server: &Server) -> RedisConfig {
-    let mut config = config(&[server.url()]);
-    config.limits.outbox_events = 10;
-    config
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_log_drops_the_oldest_and_counts_them() {
-    let server = Server::start();
-    let store = open(&ten(&server)).await;
-    let late = store.subscribe("late").await.unwrap();
-    let early = store.subscribe("early").await.unwrap();
-    publish(&store, &(1..=8).map(|number| event(session(number << 4), 1)).collect::<Vec<_>>()).await;
-    for _ in 0..4 {
-        early.ack(&next(&early).await.id).await.unwrap();
-    }
-    publish(&store, &(9..=30).map(|number| event(session(number << 4), 1)).collect::<Vec<_>>()).await;
-    assert_eq!((store.dropped().await.unwrap(), late.lag().await.unwrap(), early.lag().await.unwrap()), (20, 10, 10));
-    for member in [late, early] {
-        for left in (0..10).rev() {
-            assert_eq!(member.ack(&next(&member).await.id).await.unwrap(), Acked::Done);
-            assert_eq!(member.lag().await.unwrap(), left);
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_log_dropped_holds_up_nobody() {
-    let server = Server::start();
-    let store = open(&ten(&server)).await;
-    let slow = store.subscribe("slow").await.unwrap();
-    let old = [session(0x10), session(0x20)];
-    publish(&store, &[1, 2].map(|seq| old.map(|session| event(session, seq))).concat()).await;
-    let held = [next(&slow).await, next(&slow).await];
-    // The second events of both are read, and wait behind the first; all four are dropped.
-    let looked = timeout(Duration::from_millis(50), slow.next()).await;
-    assert!(looked.is_err(), "both sessions are in hand: {looked:?}");
-    publish(&store, &(3..=12).map(|number| event(session(number << 4), 1)).collect::<Vec<_>>()).await;
-    assert_eq!(slow.ack(&held[0].id).await.unwrap(), Acked::Done);
-    assert_eq!(slow.park(&held[1].id, "too late", 1).await.unwrap(), Acked::Done);
-    for _ in 0..10 {
-        let delivery = next(&slow).await;
-        assert!(held.iter().all(|held| held.key != delivery.key), "{delivery:?}");
-        slow.ack(&delivery.id).await.unwrap();
-    }
-    assert_eq!(slow.lag().await.unwrap(), 0);
-    let letters = store.list(&DeadLettersPage { after: None, limit: 10 }).await.unwrap();
-    assert_eq!(letters, [], "there is nothing left to park");
-}
 
 #[test]
 fn a_killed_members_delivery_comes_back() {
@@ -289,7 +237,7 @@ async fn the_user_of_the_readme_may_do_all_that_the_log_and_the_throttle_need() 
     let letters = store.list(&DeadLettersPage { after: None, limit: 9 }).await.unwrap();
     assert_eq!(store.replay(&letters[0].id).await.unwrap(), Replay::Queued);
     assert_eq!(member.ack(&next(&member).await.id).await.unwrap(), Acked::Done);
-    assert_eq!((member.lag().await.unwrap(), store.dropped().await.unwrap()), (1, 0));
+    assert_eq!(member.lag().await.unwrap(), 1);
     member.close().await.unwrap();
     let claimed = store.claim(9, Duration::from_millis(100)).await.unwrap();
     assert_eq!(store.backlog().await.unwrap().events, 2);

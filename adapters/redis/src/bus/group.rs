@@ -6,6 +6,7 @@ use crate::keys::Partition;
 use crate::script::{Call, Script};
 use crate::value::{Read, number, some, text};
 use chatcore::port::Acked;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What all of them share.
@@ -53,12 +54,26 @@ impl Group {
         self.on(&REPLAY, partition).arg(letter).arg(&self.name).arg(self.channel(partition))
     }
 
-    /// The next delivery for a member; the same one, if the call of this number is made again.
-    pub(super) async fn take(&self, partition: Partition, member: &str, lease: Duration, number: u64) -> Read<Found> {
+    /// The next delivery for a member; the same one, if the call of this number is made again. And how many events the log has
+    /// dropped meanwhile before the group had worked them off.
+    pub(super) async fn take(
+        &self,
+        partition: Partition,
+        member: &str,
+        lease: Duration,
+        number: u64,
+    ) -> Read<(Found, u64)> {
         let mut keys = self.keys(partition);
         keys.push(format!("{}gm:{}:{member}", self.redis.inner.keys.slot(partition), self.name));
         let call = TAKE.on(&keys).arg(member).arg(millis(lease)).arg(number);
         Found::read(partition, self.redis.inner.client.call(&call).await?)
+    }
+
+    /// Says what was dropped to make room, before the group had worked it off.
+    pub(super) fn warn_of_dropped(&self, dropped: BTreeMap<Partition, u64>) {
+        for (Partition(partition), dropped) in dropped {
+            tracing::warn!(group = self.name, partition, dropped, "events were dropped before they were read");
+        }
     }
 
     /// A delivery was worked off, or never will be: then with the reason.

@@ -74,17 +74,21 @@ pub(super) enum Found {
 }
 
 impl Found {
-    pub(super) fn read(partition: Partition, answer: Value) -> Read<Self> {
+    /// Beside it: how many events the log has dropped before the group had worked them off.
+    pub(super) fn read(partition: Partition, answer: Value) -> Read<(Self, u64)> {
         let (word, rest) = worded(answer)?;
-        match word.as_str() {
-            "MORE" => Ok(Self::More),
-            "NOTHING" => Ok(Self::Nothing),
+        let mut rest = rest.into_iter();
+        let dropped = number(rest.next().unwrap_or_default())?;
+        let found = match word.as_str() {
+            "MORE" => Self::More,
+            "NOTHING" => Self::Nothing,
             _ => {
-                let [session, attempt, record] = fixed(Value::Array(rest))?;
+                let [session, attempt, record] = fixed(Value::Array(rest.collect()))?;
                 let record = Entry::read(record)?;
                 let (head, attempt, session) = (record.id.clone(), number(attempt)?, text(session)?);
-                Ok(Self::Delivery(Box::new(Held { name: Name { partition, head, attempt, session }, record })))
+                Self::Delivery(Box::new(Held { name: Name { partition, head, attempt, session }, record }))
             }
-        }
+        };
+        Ok((found, dropped))
     }
 }

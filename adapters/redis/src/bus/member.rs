@@ -82,6 +82,7 @@ impl Subscription for Member {
 
     async fn close(&self) -> Result<(), BackendError> {
         self.0.state.close();
+        self.0.warn_of_dropped();
         self.0.group.leave(&self.0.member).await
     }
 }
@@ -106,12 +107,13 @@ impl Core {
         let core = self.clone();
         self.spawn(Box::pin(async move {
             let number = core.state.next_take(partition);
-            let found = core.group.take(partition, &core.member, core.lease(), number).await;
-            if found.is_err() {
-                core.state.take_again(partition, number);
+            let taken = core.group.take(partition, &core.member, core.lease(), number).await;
+            match &taken {
+                Ok((_, dropped)) => core.state.add_dropped(partition, *dropped),
+                Err(_) => core.state.take_again(partition, number),
             }
             // Where nobody waits any more, the parcel is dropped here.
-            drop(tell.send(found.map(|found| Parcel { found, core })));
+            drop(tell.send(taken.map(|(found, _)| Parcel { found, core })));
         }));
         told.await.unwrap_or_else(|_| Err(BackendError::later(NAME, "the program ends")))
     }
@@ -127,7 +129,12 @@ impl Core {
         Ok(acked)
     }
 
-    /// Looks where there may be news, and everywhere now and then.
+    fn warn_of_dropped(&self) {
+        self.group.warn_of_dropped(self.state.take_dropped());
+    }
+
+    /// Looks where there may be news, and everywhere now and then. Says so often, too, what was dropped: a line for each call that
+    /// finds a gap would be as many as there are deliveries.
     async fn listen(self: Arc<Self>) {
         let runtime = self.group.redis.inner.runtime.clone();
         let every = (self.lease() / 4).min(LOOK);
@@ -135,6 +142,7 @@ impl Core {
         let mut next_look = runtime.elapsed();
         loop {
             if runtime.elapsed() >= next_look {
+                self.warn_of_dropped();
                 self.state.look(self.group.redis.inner.keys.partitions());
                 next_look = runtime.elapsed() + every;
             }

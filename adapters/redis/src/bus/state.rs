@@ -22,6 +22,8 @@ struct Inner {
     /// How many calls took something, or tried to, and which of them may have, though nobody was told.
     takes: u64,
     untold: BTreeMap<Partition, u64>,
+    /// How many events were dropped before the group had worked them off, which is not told yet.
+    dropped: BTreeMap<Partition, u64>,
 }
 
 impl State {
@@ -57,6 +59,18 @@ impl State {
     /// The call of this number may have taken something.
     pub(super) fn take_again(&self, partition: Partition, number: u64) {
         self.0.update(|state| state.untold.insert(partition, number));
+    }
+
+    /// So many events of a partition were dropped.
+    pub(super) fn add_dropped(&self, partition: Partition, count: u64) {
+        if count > 0 {
+            self.0.update(|state| *state.dropped.entry(partition).or_default() += count);
+        }
+    }
+
+    /// How many were dropped since this was asked last.
+    pub(super) fn take_dropped(&self) -> BTreeMap<Partition, u64> {
+        self.0.update(|state| std::mem::take(&mut state.dropped))
     }
 
     /// A delivery goes to the consumer; false where the member is closed.

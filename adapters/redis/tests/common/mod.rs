@@ -13,6 +13,7 @@ pub(crate) mod events;
 pub(crate) mod faults;
 mod monitor;
 mod server;
+pub(crate) mod warnings;
 mod wire;
 
 pub(crate) use monitor::{Monitor, Ran};

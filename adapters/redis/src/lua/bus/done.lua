@@ -5,7 +5,7 @@ local head, attempt, holder = lane_of(ARGV[2])
 -- It was worked off before: by this call, whose answer was lost, or by whoever had it.
 if not head or head > ARGV[3] then return 'DONE' end
 if head ~= ARGV[3] or attempt ~= ARGV[4] or holder ~= ARGV[1] then return 'REVOKED' end
--- What the log has dropped meanwhile was counted there.
+-- What the log has dropped meanwhile cannot be parked.
 local record = ARGV[6] and record_of(head)
 if record then park(letters, ARGV[8], ARGV[7], ARGV[6], record) end
 if move_on(ARGV[2], head) then redis.call('PUBLISH', ARGV[5], '1') end

@@ -1,13 +1,14 @@
 #!lua
--- The next delivery for a member: of a session that waits for somebody, or else of one that has no lane yet.
+-- The next delivery for a member: of a session that waits for somebody, or else of one that has no lane yet. Beside it, or
+-- alone: how many events the log has dropped before the group had worked them off.
 -- KEYS  8 what the member took last: number of the call|session
 -- ARGV  1 member  2 lease ms  3 number of the call
-local most, looked = 64, 0
+local most, looked, dropped = 64, 0, 0
 
 local function taken(session, head, attempt, record)
   hold(session, head, attempt, ARGV[1], ARGV[2])
   redis.call('SET', KEYS[8], ARGV[3] .. '|' .. session, 'PX', ARGV[2])
-  return {'TAKEN', session, attempt, {head, record}}
+  return {'TAKEN', dropped, session, attempt, {head, record}}
 end
 
 -- The same call again, whose answer was lost.
@@ -28,7 +29,7 @@ while looked < most do
     return taken(session, head, attempt + 1, record)
   end
   move_on(session, head) -- the log has dropped it
-  looked = looked + 1
+  looked, dropped = looked + 1, dropped + 1
 end
 
 local start = redis.call('HMGET', cursor, 'c', 'n')
@@ -42,7 +43,11 @@ while looked < most and not found do
     table.remove(batch, 1)
   elseif batch[1] then
     local told = told_of_log()
-    added = told['entries-added'] - told['length']
+    local gone = told['entries-added'] - told['length']
+    -- What was taken out one by one was published by a relay, and not dropped.
+    local is_log = name_of(told['max-deleted-entry-id']) <= name_of(from)
+    if is_log then dropped = dropped + math.max(0, gone - added) end
+    added = gone
   end
   if not batch[1] then break end
   for _, entry in ipairs(batch) do
@@ -58,4 +63,4 @@ while looked < most and not found do
 end
 if at ~= from then redis.call('HSET', cursor, 'c', at, 'n', added) end
 stay()
-return found or {looked < most and 'NOTHING' or 'MORE'}
+return found or {looked < most and 'NOTHING' or 'MORE', dropped}
