@@ -6,6 +6,7 @@ use crate::run::{built, output, read, root, step};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::iter;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -40,7 +41,7 @@ pub(crate) fn check() -> Result<(), String> {
     let settings = settings(&table);
     let mut faults = dockerfile_faults(&dockerfile, &settings, &manifest);
     faults.extend(compose_faults(&compose, &settings, &dockerfile));
-    faults.extend(outbox_fault(&compose));
+    faults.extend(outbox_faults(&compose, &read("README.md")?));
     faults.extend(held_back(&compose, &settings));
     faults.extend(scrape_faults(&yaml(PROMETHEUS)?, &compose, &table));
     faults.extend(source_faults(&yaml(SOURCES)?, &json(BOARD, &read(BOARD)?)?, &compose));
@@ -108,8 +109,9 @@ fn compose_faults(compose: &Value, settings: &BTreeSet<&str>, dockerfile: &str) 
 /// What an event and the message that it tells of take at least in Redis, with room for what else is there.
 const EVENT: u64 = 8 * 1024;
 
-/// A Redis that is full before the outbox is would refuse all, and not questions alone.
-fn outbox_fault(compose: &Value) -> Option<String> {
+/// A Redis that is full before the outbox is would refuse all, and not questions alone: for the server beside it, and for what the
+/// README starts on it. A worker's dead letters are as many at most.
+fn outbox_faults(compose: &Value, readme: &str) -> Vec<String> {
     let services = &compose["services"];
     let command = services["redis"]["command"].as_str().unwrap_or_default();
     let mut words = command.split_whitespace().skip_while(|word| *word != "--maxmemory");
@@ -117,9 +119,14 @@ fn outbox_fault(compose: &Value) -> Option<String> {
     let (number, unit) = memory.split_at(memory.len() - memory.len().min(2));
     let unit = if unit == "gb" { 1 << 30 } else { 1 << 20 };
     let memory = number.parse::<u64>().unwrap_or_default() * unit;
+    let started = readme.lines().filter(|line| line.starts_with("REDIS_HOST=127.0.0.1 "));
+    let given = |line: &str| line.split_whitespace().find_map(|word| word.strip_prefix("OUTBOX_MAX=")?.parse().ok());
+    let beside = (COMPOSE, services["app-http"]["environment"]["OUTBOX_MAX"].as_u64());
+    let all = iter::once(beside).chain(started.map(|line| ("README.md", given(line))));
     // A setting that is not given has a default for larger machines.
-    let events = services["app-http"]["environment"]["OUTBOX_MAX"].as_u64().unwrap_or(1_000_000);
-    (memory / EVENT < events).then(|| format!("{COMPOSE}: redis: {memory} bytes are too few for {events} events"))
+    let all = all.map(|(place, events)| (place, events.unwrap_or(1_000_000)));
+    let too_many = all.filter(|(_, events)| memory / EVENT < *events);
+    too_many.map(|(place, events)| format!("{place}: redis: {memory} bytes are too few for {events} events")).collect()
 }
 
 /// What the containers decide: where the others are and how they are reached, where files are, ports, and how long an end may take.
@@ -270,10 +277,19 @@ mod tests {
             let app = json!({ "environment": { "OUTBOX_MAX": events } });
             json!({ "services": { "redis": { "command": command }, "app-http": app } })
         };
-        assert_eq!(outbox_fault(&compose("1gb", json!(100_000))), None);
+        let enough = compose("1gb", json!(100_000));
+        assert_eq!(outbox_faults(&enough, ""), [""; 0]);
         for small in [compose("512mb", json!(100_000)), compose("1gb", Value::Null), compose("", json!(1))] {
-            assert!(outbox_fault(&small).is_some(), "{small}");
+            assert_eq!(outbox_faults(&small, "").len(), 1, "{small}");
         }
+        let line = |given: &str| format!("docker compose up -d\nREDIS_HOST=127.0.0.1 {given} cargo run -p app-http\n");
+        assert_eq!(outbox_faults(&enough, &line("OUTBOX_MAX=100000")), [""; 0]);
+        for large in ["", "OUTBOX_MAX=200000"] {
+            assert_eq!(outbox_faults(&enough, &line(large)).len(), 1, "{large}");
+        }
+        let readme = include_str!("../../README.md");
+        assert_eq!(outbox_faults(&enough, readme), [""; 0]);
+        assert_ne!(outbox_faults(&compose("1mb", json!(1)), readme), [""; 0], "the README starts servers on it");
     }
 
     #[test]

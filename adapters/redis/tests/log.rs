@@ -8,7 +8,7 @@ use chatcore::event::Event;
 use chatcore::id::SessionId;
 use chatcore::policy::Quota;
 use chatcore::port::{
-    Acked, DeadLetters, DeadLettersPage, EventBus, Outbox, Replay, Settled, Subscription, Taken, Throttle,
+    Acked, DeadLetters, DeadLettersPage, EventBus, Outbox, Published, Replay, Settled, Subscription, Taken, Throttle,
 };
 use common::events::{count, event, next, publish, seq, session};
 use common::{Server, config, open, user_of_the_readme};
@@ -248,6 +248,23 @@ async fn the_user_of_the_readme_may_do_all_that_the_log_and_the_throttle_need() 
     let taken = store.take("ann", &Quota { limit: 1, window: Duration::from_secs(9) }).await.unwrap();
     let Taken::Granted { ticket, .. } = taken else { panic!("{taken:?}") };
     store.give_back("ann", &ticket).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_refuses_events_and_gives_those_that_it_took() {
+    let server = Server::start();
+    let store = open(&config(&[server.url()])).await;
+    let of = |seq| [1, 2, 3].map(|number| event(session(number << 4), seq));
+    publish(&store, &[of(1), of(2), of(3)].concat()).await;
+    assert_eq!(server.ask(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    let refused = store.publish(&of(4)).await.unwrap();
+    assert!(refused.iter().all(|refused| matches!(refused, Published::Later(_))), "{refused:?}");
+    let member = store.subscribe("group").await.unwrap();
+    for left in (0..9).rev() {
+        assert_eq!(member.ack(&next(&member).await.id).await.unwrap(), Acked::Done);
+        assert_eq!(member.lag().await.unwrap(), left);
+    }
+    member.close().await.unwrap();
 }
 
 /// Until then its place is kept; whoever comes later begins anew.

@@ -1,6 +1,7 @@
-#!lua
+#!lua flags=allow-oom
 -- The next delivery for a member: of a session that waits for somebody, or else of one that has no lane yet. Beside it, or
--- alone: how many events the log has dropped before the group had worked them off.
+-- alone: how many events the log has dropped before the group had worked them off. It takes a little room, also of a full server,
+-- until it is worked off.
 -- KEYS  8 what the member took last: number of the call|session
 -- ARGV  1 member  2 lease ms  3 number of the call
 local most, looked, dropped = 64, 0, 0
