@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The numbers that the chat goes by.
 #[derive(Debug, Clone)]
 pub struct Chat {
-    /// How long a session lives after its newest message.
+    /// How long a session lives after its newest question.
     pub session_ttl: Duration,
     /// How long a turn stays open after its server died.
     pub lease: Duration,

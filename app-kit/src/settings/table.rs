@@ -118,7 +118,7 @@ table! {
         AI_DEMO_DELAY = "0", "How long the demo AI thinks.";
     }
     "The chat" {
-        SESSION_TTL = "24h", "How long a session lives after its newest message.";
+        SESSION_TTL = "24h", "How long a session lives after its newest question.";
         TURN_LEASE = "15s", "How long a turn stays open after its server died; the same for all servers of a store. Longer than a failover of the store.";
         MAX_RUNNING_TURNS = "10000", "Turns that run at once in this process; more are refused.";
         ON_BUSY = "reject", "What a message does while another of its session is answered, where it does not say: `reject`, `cancel` (stop the other), `wait`.";
