@@ -17,11 +17,13 @@ use tokio::runtime::{Builder, Runtime};
 
 /// How often a sequence is tried that is too slow.
 const TRIES: usize = 5;
+/// How many numbers are handed out at most for each sequence that is wanted.
+const NUMBERS: u32 = 4;
 
 /// How sequences are run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lanes {
-    /// How many sequences.
+    /// How many sequences are to say something.
     pub(crate) sequences: u32,
     /// How many at once.
     pub(crate) lanes: u32,
@@ -36,6 +38,8 @@ pub(crate) struct Lanes {
 /// What came of them.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
+    /// How many were to say something.
+    pub(crate) wanted: u32,
     /// How many said something.
     pub(crate) ran: u32,
     /// How many were too slow to say anything.
@@ -51,6 +55,8 @@ struct Work<F> {
     lanes: Lanes,
     subject: F,
     next: AtomicU32,
+    /// How many are still to be begun.
+    left: AtomicU32,
     found: AtomicBool,
     outcome: Mutex<Outcome>,
 }
@@ -61,8 +67,9 @@ impl Lanes {
     where
         F: Fn(&Sim, StoreLimits) -> Box<dyn Subject> + Sync,
     {
-        let (next, found, outcome) = (AtomicU32::new(0), AtomicBool::new(false), Mutex::default());
-        let work = Work { lanes: self, subject, next, found, outcome };
+        let (next, left, found) = (AtomicU32::new(0), AtomicU32::new(self.sequences), AtomicBool::new(false));
+        let outcome = Mutex::new(Outcome { wanted: self.sequences, ..Outcome::default() });
+        let work = Work { lanes: self, subject, next, left, found, outcome };
         thread::scope(|scope| {
             let lanes: Vec<_> = (0..self.lanes).map(|_| scope.spawn(|| work.lane())).collect();
             lanes.into_iter().for_each(|lane| lane.join().expect("a lane that ends"));
@@ -84,9 +91,9 @@ impl<F: Fn(&Sim, StoreLimits) -> Box<dyn Subject>> Work<F> {
     fn lane(&self) {
         let (runtime, strategy) =
             (Builder::new_current_thread().enable_all().build().expect("a runtime"), sequences(self.lanes.moves));
-        while !self.found.load(Ordering::SeqCst) {
+        while !self.found.load(Ordering::SeqCst) && self.is_one_left() {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
-            if number >= self.lanes.sequences + self.late() {
+            if number >= self.lanes.sequences.saturating_mul(NUMBERS) {
                 return;
             }
             let mut tree = strategy.new_tree(&mut self.lanes.source(number)).expect("a sequence");
@@ -99,9 +106,9 @@ impl<F: Fn(&Sim, StoreLimits) -> Box<dyn Subject>> Work<F> {
         }
     }
 
-    /// So many have another in their place, up to as many again.
-    fn late(&self) -> u32 {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).late.min(self.lanes.sequences)
+    /// Takes one of those that are still to be begun.
+    fn is_one_left(&self) -> bool {
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 
     /// Does a sequence; one that was too slow has other tries.
@@ -114,7 +121,12 @@ impl<F: Fn(&Sim, StoreLimits) -> Box<dyn Subject>> Work<F> {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         match end {
             Ok(seen) => outcome.seen.extend(seen),
-            Err(End::Late) => return outcome.late += 1,
+            // Another has its place, which this lane takes if no other does.
+            Err(End::Late) => {
+                outcome.late += 1;
+                self.left.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
             // The first is the one that is made shorter.
             Err(End::Differs(what)) => {
                 outcome.difference.get_or_insert_with(|| format!("sequence {number}\n{what}"));

@@ -51,8 +51,8 @@ fn assert_same(outcome: &Outcome) {
     println!("{} sequences, {} were too slow", outcome.ran, outcome.late);
     let difference = outcome.difference.as_deref().unwrap_or_default();
     assert!(difference.is_empty(), "{difference}");
-    // Each of them has another in its place, up to as many as there were to be. On a busy machine many are.
-    assert!(outcome.late <= 3 * outcome.ran, "{} beside {} sequences were too slow", outcome.late, outcome.ran);
+    // Each that is too slow has another in its place. On a busy machine many are.
+    assert!(outcome.ran >= outcome.wanted, "{} of {} sequences said something", outcome.ran, outcome.wanted);
 }
 
 #[test]
