@@ -135,3 +135,23 @@ fn trusted(path: &Path) -> Result<TlsCertificates, OpenError> {
 fn at_once() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_sends_small_writes_at_once() {
+        let mut config = RedisConfig::new("redis://localhost:1");
+        for url in ["redis://localhost:1", "rediss://ann:secret@localhost:1/0"] {
+            config.urls = vec![url.into()];
+            let maker = Maker::new(&config).unwrap();
+            let named = &maker.servers()[0];
+            // Both kinds of connection are made by this; in a cluster also to servers that are found.
+            for server in [named, &beside(named, "elsewhere:2").unwrap()] {
+                let client = maker.client(server).unwrap();
+                assert!(client.get_connection_info().tcp_settings().nodelay(), "{url}");
+            }
+        }
+    }
+}
