@@ -64,9 +64,9 @@ pub async fn around(
     let mut served = request.conn_data::<Rc<Connection>>().cloned().map(Connection::serve);
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
         let response = next.call(request).await?.map_into_boxed_body();
-        return Ok(response.map_body(|_, body| Sent::new(body, served, None)));
+        return Ok(response.map_body(|_, body| Sent::new(body, served)));
     };
-    let awaited = state.awaited();
+    served.iter().for_each(|served| served.hold(state.awaited()));
     let (id, since) = (request_id(&request, &state), state.runtime.elapsed());
     let (method, version) = (request.method().clone(), request.version());
     request.extensions_mut().insert(id.clone());
@@ -111,7 +111,7 @@ pub async fn around(
     } else {
         tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
     }
-    Ok(response.map_body(|_, body| Sent::new(body, served, awaited).beside(unread)))
+    Ok(response.map_body(|_, body| Sent::new(body, served).beside(unread)))
 }
 
 /// The caller's, if it is one; else a new one.

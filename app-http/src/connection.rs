@@ -16,7 +16,7 @@ use actix_web::web::Bytes;
 use chatcore::port::Runtime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, Socket};
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::error::Error;
 use std::net::{IpAddr, Shutdown};
 use std::pin::Pin;
@@ -52,6 +52,8 @@ pub struct Connection {
     cut_at: Cell<Option<Duration>>,
     /// While the system takes no more of an answer that comes bit by bit: how much of it has been handed over since.
     behind: Cell<Option<usize>>,
+    /// Held until what was answered has gone out, where the server waits for that before it ends.
+    awaited: RefCell<Option<watch::Receiver<Stage>>>,
     watch: OnceCell<JoinHandle<()>>,
     gate: Rc<Gate>,
     _place: Place,
@@ -76,10 +78,12 @@ impl Connection {
             let _ = stream.set_tcp_notsent_lowat(PIECE as u32);
         }
         let (cut_at, watch) = (Cell::new(Some(runtime.elapsed() + PATIENCE)), OnceCell::new());
-        let (runtime, behind, gate) = (runtime.clone(), Cell::new(None), Rc::default());
+        let (behind, awaited, gate) = (Cell::new(None), RefCell::default(), Rc::default());
+        let runtime = runtime.clone();
         let connection =
-            Rc::new(Self { socket, runtime: runtime.clone(), keep_alive, cut_at, behind, watch, gate, _place: place });
-        let _ = connection.watch.set(spawn(watch_over(Rc::downgrade(&connection), runtime)));
+            Rc::new(Self { socket, runtime, keep_alive, cut_at, behind, awaited, watch, gate, _place: place });
+        let watching = watch_over(Rc::downgrade(&connection), connection.runtime.clone());
+        let _ = connection.watch.set(spawn(watching));
         Some(connection)
     }
 
@@ -151,6 +155,9 @@ impl Connection {
 
     /// It has taken all.
     pub(crate) fn has_room_again(&self) {
+        if !self.gate.is_serving() {
+            self.awaited.take();
+        }
         if self.gate.fill(false) {
             if self.gate.is_serving() { self.is_served() } else { self.is_idle() }
         }
@@ -205,6 +212,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// What the server waits for before it ends is held until the answer has gone out.
+    pub(crate) fn hold(&self, awaited: Option<watch::Receiver<Stage>>) {
+        self.connection.awaited.replace(awaited);
+    }
+
     /// What lets its body through.
     pub(crate) fn gate(&self) -> Rc<Gate> {
         self.connection.gate.clone()
@@ -231,15 +243,13 @@ pub struct Sent {
     /// What its request has sent of a body that nobody reads to its end, as long as this is not sent.
     _unread: Option<SharedBody>,
     served: Option<Served>,
-    /// Held as long as the server waits for the answer to be given before it ends.
-    _awaited: Option<watch::Receiver<Stage>>,
 }
 
 impl Sent {
     /// A body on its way to the client who is served.
     #[must_use]
-    pub fn new(body: BoxBody, served: Option<Served>, awaited: Option<watch::Receiver<Stage>>) -> Self {
-        Self { body, rest: Bytes::new(), _unread: None, served, _awaited: awaited }
+    pub fn new(body: BoxBody, served: Option<Served>) -> Self {
+        Self { body, rest: Bytes::new(), _unread: None, served }
     }
 
     /// The same, which holds the rest of its request's body until it is sent.

@@ -9,6 +9,7 @@ mod check_config;
 mod contract;
 mod crowd;
 mod doctor;
+mod ending;
 mod errors;
 mod guests;
 mod idempotency;
