@@ -3,7 +3,7 @@
 use crate::compose::{self, Dependency};
 use crate::measured::{self, Sampled};
 use crate::settings::Settings;
-use crate::startup;
+use crate::startup::{self, Door};
 use crate::state::{Stage, State};
 use actix_web::dev::Server;
 use actix_web::web::Data;
@@ -27,22 +27,25 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// What is kept of the grace for what comes after open turns have had theirs: 1 s in which those that are ended then store
 /// their text (`ChatPolicy::patience`), and [`CLOSING`]. Where the grace is too short for that, turns get a quarter of it.
 const LAST_WORDS: Duration = Duration::from_millis(3500);
-/// What is kept of it once every request is answered, or has had its time: 1.5 s in which answers go out
+/// What is kept of it once every request is answered, or has had its time: 1.5 s for [`LATE`] and in which connections end
 /// (`startup::LAST_ANSWERS`, which is looked at once a second), and [`EXIT`]. Where that is too much, half of the grace.
 const CLOSING: Duration = Duration::from_millis(2500);
 /// What is kept of the grace for the process to end and the last lines of its log, at most an eighth of it. Whatever is still
 /// open then is cut.
 const EXIT: Duration = Duration::from_secs(1);
+/// How long requests may take to come, and to be sent elsewhere, on connections that were there before the port was closed; at
+/// most an eighth of the grace.
+const LATE: Duration = Duration::from_millis(250);
 
 /// A server that is bound to its port.
 pub struct Application {
     server: Server,
+    door: Door,
     state: Data<State>,
     sweeper: Sweeper,
     relay: Option<Relaying>,
     sampled: Sampled,
     metrics: Option<Metrics>,
-    port: u16,
     grace: Duration,
     delay: Duration,
 }
@@ -61,17 +64,17 @@ impl Application {
         let (sweeper, relay, sampled) = (parts.sweeper.clone(), parts.relay.clone(), parts.sampled.clone());
         let state = Data::new(State::new(parts, &settings));
         let address = format!("{}:{}", settings.server.host, settings.server.port);
-        let (server, port) = startup::listen(&settings.server, state.clone())
+        let (server, door) = startup::listen(&settings.server, state.clone())
             .map_err(|error| format!("cannot listen on {address} (HOST, PORT): {error}"))?;
-        tell(&settings, port);
+        tell(&settings, door.port());
         let (grace, delay) = (settings.server.grace, settings.server.delay);
-        Ok(Self { server, state, sweeper, relay, sampled, metrics, port, grace, delay })
+        Ok(Self { server, door, state, sweeper, relay, sampled, metrics, grace, delay })
     }
 
     /// The port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.door.port()
     }
 
     /// Serves until `stop` is done, then tells callers to go elsewhere for a while, refuses new work, lets open turns end, and
@@ -100,6 +103,8 @@ impl Application {
             let taken = self.state.runtime.elapsed().saturating_sub(since);
             let left = (rest - CLOSING.min(rest / 2)).saturating_sub(taken);
             let _ = tokio::time::timeout(left, self.state.stage.closed()).await;
+            self.door.close();
+            tokio::time::sleep(LATE.min(self.grace / 8)).await;
             handle.stop(true).await;
         };
         if tokio::time::timeout(bound, drained).await.is_err() {
@@ -117,7 +122,7 @@ impl Application {
 
 impl std::fmt::Debug for Application {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Application").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Application").field("port", &self.port()).finish_non_exhaustive()
     }
 }
 

@@ -18,6 +18,8 @@ use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use socket2::{Domain, Socket, Type};
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -33,17 +35,45 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 const END_TIME: Duration = Duration::from_secs(1);
 /// How many connections wait at most until a worker has room for them.
 const BACKLOG: i32 = 1024;
+/// What the system lets through to a port that is closed: `BPF_RET | BPF_K` with 0 bytes, nothing.
+#[cfg(target_os = "linux")]
+const NOTHING: [SockFilter; 1] = [SockFilter::new(6, 0, 0, 0)];
 
-/// Opens the port; connections wait until the server is run. Answers which port it is.
+/// A port that connections come in by.
+#[derive(Debug)]
+pub struct Door {
+    port: u16,
+    /// Second handles; the first are the framework's.
+    listeners: Vec<TcpListener>,
+}
+
+impl Door {
+    /// Its number.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Lets nobody else in, while the server goes on to take those who are in. A listener that is just closed resets who waits to be
+    /// taken, and their requests with them. So the system is to drop what comes for a new connection, whose client tries again after
+    /// a second: then there is the next server, or none. Where it can't be told so, who comes is taken, and sent elsewhere.
+    pub fn close(self) {
+        #[cfg(target_os = "linux")]
+        self.listeners.iter().for_each(|listener| drop(SockRef::from(listener).attach_filter(&NOTHING)));
+    }
+}
+
+/// Opens the port; connections wait until the server is run.
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Server, u16)> {
+pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Server, Door)> {
     let listeners = listeners(&settings.host, settings.port)?;
     let port = match listeners.first() {
         Some(listener) => listener.local_addr()?.port(),
         None => settings.port,
     };
+    let door = Door { port, listeners: listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()? };
     let workers = settings.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
     let mut server = Server::build()
         .disable_signals()
@@ -55,7 +85,7 @@ pub fn listen(settings: &settings::Server, state: Data<State>) -> io::Result<(Se
     for listener in listeners {
         server = server.listen("http", listener, service.clone())?;
     }
-    Ok((server.run(), port))
+    Ok((server.run(), door))
 }
 
 /// One for each address that the name of a host stands for, as far as they can be listened on; at least one.
