@@ -27,9 +27,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long a client is waited for: until its request is there, or until it has taken the next piece of its answer. Between an
-/// answer and the next request this comes on top of the time for which an idle connection is kept: whether some of that request
-/// is there already, only the framework knows, and who sends it byte by byte holds no more than who sends nothing.
+/// How long a client is waited for: from the first byte of its request until the head is there, then for the body, and until it has
+/// taken the next piece of its answer. As long as nothing of a request has come this is on top of the time for which an idle
+/// connection is kept: the framework ends it after that, and breaks nothing off.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the system waits for a client to say that it has what was sent to it. One that is away without a word would else be sent
 /// heartbeats for a quarter of an hour. It is longer than it takes to cut off who is there and does not read: the system tells nobody.
@@ -133,10 +133,11 @@ impl Connection {
         poll(&mut socket, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
     }
 
-    /// The client is waited for: to send another request, or to take what there is no room for.
-    fn is_idle(&self) {
+    /// None of its requests is served. The client is waited for: to take what there is no room for, to send the rest of a request
+    /// that has begun or is the last, or to send another one, for which it has longer.
+    pub(crate) fn awaits_request(&self) {
         self.behind.set(None);
-        self.is_awaited(if self.gate.is_full() { PATIENCE } else { PATIENCE + self.keep_alive });
+        self.is_awaited(if self.gate.is_idle() { PATIENCE + self.keep_alive } else { PATIENCE });
     }
 
     /// The system has no room for all that was answered.
@@ -159,7 +160,7 @@ impl Connection {
             self.awaited.take();
         }
         if self.gate.fill(false) {
-            if self.gate.is_serving() { self.is_served() } else { self.is_idle() }
+            if self.gate.is_serving() { self.is_served() } else { self.awaits_request() }
         }
     }
 
@@ -231,7 +232,7 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         self.connection.gate.served(self.is_last);
-        if self.is_last { self.connection.is_awaited(PATIENCE) } else { self.connection.is_idle() }
+        self.connection.awaits_request();
     }
 }
 

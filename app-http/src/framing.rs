@@ -16,6 +16,11 @@ pub(crate) enum Head {
 }
 
 impl Head {
+    /// Whether some of it has come, and not all.
+    pub(crate) fn is_begun(self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     /// How much of these bytes belongs to it, if it ends there. Then the next one may come.
     pub(crate) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         for (at, byte) in bytes.iter().enumerate() {

@@ -32,6 +32,7 @@ enum Wanted {
 #[derive(Debug)]
 pub(crate) struct Gate {
     wanted: Cell<Wanted>,
+    head: Cell<Head>,
     body: Cell<Body>,
     /// Some of what was answered has no room with the system.
     is_full: Cell<bool>,
@@ -41,8 +42,8 @@ pub(crate) struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        let (wanted, body, is_full) = (Cell::default(), Cell::new(Body::Bytes(0)), Cell::default());
-        Self { wanted, body, is_full, waiting: RefCell::default() }
+        let (wanted, head, body) = (Cell::default(), Cell::default(), Cell::new(Body::Bytes(0)));
+        Self { wanted, head, body, is_full: Cell::default(), waiting: RefCell::default() }
     }
 }
 
@@ -60,6 +61,11 @@ impl Gate {
     /// Whether one is being served.
     pub(crate) fn is_serving(&self) -> bool {
         matches!(self.wanted.get(), Wanted::Nothing | Wanted::Body)
+    }
+
+    /// Whether nothing is left of the requests before, and nothing has come of the next one.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.wanted.get() == Wanted::Head && !self.head.get().is_begun() && !self.is_full()
     }
 
     /// The one that is being served has this body.
@@ -98,10 +104,13 @@ impl Gate {
     }
 
     /// How much of what has come is handed over.
-    fn take(&self, bytes: &[u8], head: &mut Head) -> usize {
+    fn take(&self, bytes: &[u8]) -> usize {
         match self.wanted.get() {
             Wanted::Head => {
-                let Some(end) = head.end(bytes) else { return bytes.len() };
+                let mut head = self.head.get();
+                let end = head.end(bytes);
+                self.head.set(head);
+                let Some(end) = end else { return bytes.len() };
                 self.wanted.set(Wanted::Nothing);
                 end
             }
@@ -124,7 +133,6 @@ impl Gate {
 pub(crate) struct OneByOne {
     socket: TcpStream,
     connection: Rc<Connection>,
-    head: Head,
     /// What was read of the socket and is not handed over yet.
     rest: Bytes,
 }
@@ -132,7 +140,7 @@ pub(crate) struct OneByOne {
 impl OneByOne {
     /// The connection that this socket is of.
     pub(crate) fn new(socket: TcpStream, connection: Rc<Connection>) -> Self {
-        Self { socket, connection, head: Head::default(), rest: Bytes::new() }
+        Self { socket, connection, rest: Bytes::new() }
     }
 
     /// What goes with each request of it.
@@ -143,17 +151,21 @@ impl OneByOne {
     /// Hands over what is wanted of what has come.
     fn poll_wanted(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let gate = self.connection.gate();
+        let was_idle = gate.is_idle();
         if self.rest.is_empty() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
             let read = &buffer.filled()[before..];
-            let taken = gate.take(read, &mut self.head);
+            let taken = gate.take(read);
             self.rest = Bytes::copy_from_slice(&read[taken..]);
             buffer.set_filled(before + taken);
         } else {
             let rest = &self.rest[..self.rest.len().min(buffer.remaining())];
-            let taken = gate.take(rest, &mut self.head);
+            let taken = gate.take(rest);
             buffer.put_slice(&self.rest.split_to(taken));
+        }
+        if was_idle && !gate.is_idle() && !gate.is_serving() {
+            self.connection.awaits_request();
         }
         Poll::Ready(Ok(()))
     }
