@@ -8,6 +8,9 @@ use std::process::Command;
 const STREAMS: [&str; 3] =
     ["--streams 1 --seconds 0.2", "--streams 150 --seconds 8", "--streams 100 --seconds 8 --followed"];
 
+/// The test of the API that holds the times of others beside slow clients, and of these, to what they are where nothing else runs.
+const SLOW: &str = "a_thousand_slow_clients";
+
 /// Runs all of it; the first failure ends it.
 pub(crate) fn test() -> Result<(), String> {
     step(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -26,6 +29,9 @@ pub(crate) fn test() -> Result<(), String> {
         let words = words.split(' ').chain(["--store", "redis", "--check", "--busy"]);
         step(Command::new(examples.join("streams")).args(words))?;
     }
+    step(
+        cargo(&["test", "--workspace", "--all-features", "--test", "api", "--", SLOW, "--nocapture"]).env("ALONE", "1"),
+    )?;
     let beside = tests::run()?;
     // One test after the other: the seeds have a time to keep, and want all cores.
     let simulation = ["test", "--profile", "sim", "--package", "chat-sim", "--test", "sim", "--", "--nocapture"];
