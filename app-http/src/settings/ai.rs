@@ -27,6 +27,8 @@ pub struct Ai {
     pub send_context: bool,
     /// How long the demo thinks.
     pub demo_delay: Duration,
+    /// Whether `AI` says which kind, rather than what else is given.
+    pub is_chosen: bool,
 }
 
 /// Kinds of AIs.
@@ -58,6 +60,14 @@ impl Ai {
         for (missing, _) in needed.iter().filter(|(_, is_missing)| *is_missing) {
             reader.fault(missing, format!("is missing; AI={named} needs it"));
         }
+        let is_chosen = reader.is_given(&t::AI);
+        // Who gives one of these means a service: its address was forgotten, or its name is misspelt.
+        let of_service = [&t::AI_API_KEY, &t::AI_MODEL, &t::AI_SYSTEM_PROMPT];
+        for spec in of_service.into_iter().filter(|_| kind == Some(AiKind::Demo) && !is_chosen) {
+            if reader.is_given(spec) {
+                reader.fault(spec, "is given without AI_API_URL: the demo AI would answer; AI=demo if that is meant");
+            }
+        }
         let (timeout, fallback) =
             (reader.get(&t::AI_TIMEOUT, parse::some_time), reader.get(&t::AI_FALLBACK_MESSAGE, parse::text));
         let send_context = reader.get(&t::AI_SEND_CONTEXT, parse::boolean);
@@ -73,7 +83,13 @@ impl Ai {
             fallback: fallback?,
             send_context: send_context?,
             demo_delay: demo_delay?,
+            is_chosen,
         })
+    }
+
+    pub(super) fn warning(&self, debug: bool) -> Option<String> {
+        let is_forgotten = !debug && self.kind == AiKind::Demo && !self.is_chosen;
+        is_forgotten.then(|| "the demo AI makes up all answers: set AI_API_URL, or AI=demo if that is meant".to_owned())
     }
 }
 

@@ -120,6 +120,7 @@ impl Settings {
             printed: reader.print(),
         };
         settings.warnings.extend(settings.logins.warnings(debug));
+        settings.warnings.extend(settings.ai.warning(debug));
         Some(settings)
     }
 }

@@ -66,11 +66,31 @@ fn what_would_be_ignored_is_a_fault() {
         (&[("JWT_SECRET_KEY_FILE", path)][..], "JWT_SECRET_KEY_FILE"),
         (&[("AI_API_KEY_FILE", path)], "AI_API_KEY_FILE"),
         (&[("REDIS_URL", "redis://h:6379"), ("REDIS_PASSWORD", "hush")], "REDIS_PASSWORD"),
+        (&[("REDIS_PASSWORD", "hush")], "REDIS_PASSWORD"),
+        (&[("REDIS_DB", "3")], "REDIS_DB"),
         (&[("SESSION_MAX_MESSAGES", "1")], "SESSION_MAX_MESSAGES"),
+        (&[("AI_API_KEY", "hush")], "AI_API_KEY"),
+        (&[("AI_MODEL", "gpt")], "AI_MODEL"),
+        (&[("AI_SYSTEM_PROMPT", "Be brief.")], "AI_SYSTEM_PROMPT"),
     ] {
         let told = faults(pairs);
         assert!(told.len() == 1 && told[0].starts_with(&format!("{name} (environment)")), "{told:?}");
     }
+    // Who says it knows it.
+    assert!(Settings::from_pairs([("AI", "demo"), ("AI_API_KEY", "hush"), ("AI_MODEL", "gpt")]).is_ok());
+    assert!(Settings::from_pairs([("REDIS_PORT", "6379"), ("REDIS_DB", "0")]).is_ok(), "the defaults say nothing");
+}
+
+#[test]
+fn made_up_answers_in_production_are_a_warning_unless_they_are_asked_for() {
+    let warned = |pairs: &[(&str, &str)]| {
+        let production = [("DEBUG", "false"), ("JWT_SECRET_KEY", "q8fK2mZ0pX7vL4nB9sT1wR6yH3dJ5gAc")];
+        let settings = Settings::from_pairs(production.into_iter().chain(pairs.iter().copied())).unwrap();
+        settings.warnings.iter().any(|warning| warning.contains("set AI_API_URL"))
+    };
+    assert!(warned(&[]));
+    assert!(!warned(&[("AI", "demo")]) && !warned(&[("AI_API_URL", "http://ai.example/chat")]));
+    assert_eq!(Settings::from_pairs([]).unwrap().warnings, [""; 0]);
 }
 
 #[test]
@@ -156,7 +176,7 @@ fn there_is_no_default_secret_and_a_weak_one_is_refused_in_production() {
     assert!(told.contains("PORT (") && told.contains("JWT_SECRET_KEY (default): is missing"), "{told}");
     let settings = production("q8fK2mZ0pX7vL4nB9sT1wR6yH3dJ5gAc").unwrap();
     assert!(!settings.logins.demo_user);
-    assert_eq!(settings.warnings, ["nobody can log in: USERS_FILE is not set"]);
+    assert_eq!(settings.warnings[0], "nobody can log in: USERS_FILE is not set");
     assert_eq!(settings.server.origins, Some(vec![]));
 }
 
@@ -184,7 +204,7 @@ fn what_is_set_decides_what_is_picked() {
 #[test]
 fn every_setting_is_printed_used_or_not_and_no_secret_is() {
     let secrets = [("JWT_SECRET_KEY", "canary-1-canary-1-canary-1-canary-1"), ("AI_API_KEY", "canary-2")];
-    let settings = Settings::from_pairs(secrets).unwrap();
+    let settings = Settings::from_pairs(secrets.into_iter().chain([("AI", "demo")])).unwrap();
     let printed = settings.printed.clone();
     let names: Vec<_> = printed.lines().map(|line| line.split_once('=').unwrap().0).collect();
     assert_eq!(names, all().map(|spec| spec.name).collect::<Vec<_>>());

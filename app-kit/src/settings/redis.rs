@@ -31,6 +31,17 @@ impl Redis {
                 reader.fault(spec, "stands beside REDIS_URL, which says all of it: which of the two is meant?");
             }
         }
+        if matches!((&urls, &host), (Some(None), Some(None))) {
+            // A port or a database that is the default anyway may stand in an `.env` by itself.
+            let alone = [
+                (&t::REDIS_PORT, port.is_some_and(|port| port.to_string() != t::REDIS_PORT.default)),
+                (&t::REDIS_PASSWORD, matches!(password, Some(Some(_)))),
+                (&t::REDIS_DB, db.is_some_and(|db| db.to_string() != t::REDIS_DB.default)),
+            ];
+            for (spec, _) in alone.into_iter().filter(|(_, is_alone)| *is_alone) {
+                reader.fault(spec, "is given without REDIS_HOST, so that no Redis would be used: where is it?");
+            }
+        }
         let (port, password, db, key_prefix) = (port?, password?, db?, key_prefix?);
         let is_plain = urls.iter().flatten().flatten().any(|url| !url.expose().starts_with("rediss://"));
         if matches!(&ca_file, Some(Some(_))) && (is_plain || matches!(&host, Some(Some(_)))) {
@@ -101,6 +112,7 @@ mod tests {
     #[test]
     fn a_host_makes_a_url_in_which_a_password_may_hold_anything() {
         assert_eq!(read(&[]), Some(None));
+        assert_eq!(read(&[("REDIS_PORT", "6379"), ("REDIS_DB", "0")]), Some(None), "the defaults say nothing");
         assert_eq!(first(read(&[("REDIS_HOST", "127.0.0.1")])), "redis://127.0.0.1:6379/0");
         let pairs = [("REDIS_HOST", "::1"), ("REDIS_PORT", "7000"), ("REDIS_PASSWORD", "p@:/ß"), ("REDIS_DB", "2")];
         assert_eq!(first(read(&pairs)), "redis://:p%40%3A%2F%C3%9F@[::1]:7000/2");
@@ -118,6 +130,9 @@ mod tests {
             [("REDIS_URL", "redis://a"), ("REDIS_DB", "3")],
             [("REDIS_URL", "http://a"), ("REDIS_DB", "0")],
             [("REDIS_URL", "redis://"), ("REDIS_DB", "0")],
+            [("REDIS_PASSWORD", "hush"), ("REDIS_DB", "0")],
+            [("REDIS_PORT", "7000"), ("REDIS_DB", "0")],
+            [("REDIS_PORT", "6379"), ("REDIS_DB", "3")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "{c}")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "c*")],
             [("REDIS_HOST", "a"), ("REDIS_KEY_PREFIX", "c[1]")],
