@@ -86,7 +86,7 @@ pub(crate) fn ai_alone(settings: &Settings) -> Opened<Dependency> {
 /// What shows without a network of settings that cannot be right, and which ones they are. Called inside a tokio runtime.
 pub(crate) fn check(read: Sections<'_>) -> Vec<String> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
-    let store = read.store.map(|store| compose::check(store, runtime.clone()));
+    let store = read.store.map(|store| compose::check(store, true, runtime.clone()));
     let ai = read.ai.zip(read.chat).and_then(|(ai, chat)| usable_ai(ai, chat, &runtime).err());
     let users = read.logins.and_then(|logins| usable_users(logins).err());
     store.unwrap_or_default().into_iter().chain(ai).chain(users).collect()
@@ -108,7 +108,7 @@ fn usable_users(settings: &Logins) -> Result<Arc<dyn UserDirectory>, String> {
 pub async fn compose(settings: &Settings) -> Opened<Parts> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
     // Whatever can be wrong without a network is told at once, before anything is made.
-    let mut faults = compose::check(&settings.store, runtime.clone());
+    let mut faults = compose::check(&settings.store, true, runtime.clone());
     let ai = usable_ai(&settings.ai, &settings.chat, &runtime).map_err(|fault| faults.push(fault));
     let users = usable_users(&settings.logins).map_err(|fault| faults.push(fault));
     let (true, Ok(Ai { gateway, probe: ai_probe, numbers }), Ok(users)) = (faults.is_empty(), ai, users) else {
@@ -197,7 +197,8 @@ impl Secrets {
         }
         Ok(match self {
             Self::Nowhere => secret_file::random()?,
-            Self::Under(directory) => secret_file::made_once(directory)?,
+            Self::Under(directory) => secret_file::made_once(directory)
+                .map_err(|error| format!("{error}; see DATA_DIR, or give JWT_SECRET_KEY"))?,
             Self::InRedis(store) => {
                 let kept = store.made_once("jwt-secret", &secret_file::random()?).await;
                 kept.map_err(|error| {

@@ -3,15 +3,14 @@
 use crate::compose::{self, Dependency};
 use crate::secret_file;
 use crate::settings::Settings;
+use app_kit::compose::unusable_file;
 use app_kit::probing::Found::{self, Degraded, Healthy, Unhealthy};
 use app_kit::settings::{StoreKind, of_dependency};
 use chatcore::port::Health;
 use futures_util::future::{OptionFuture, join3};
-use rustix::fs::{Access, access};
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::TcpListener;
-use std::path::Path;
 
 /// Looks, and writes a line for each thing; whether all of it is well.
 ///
@@ -56,17 +55,9 @@ fn unmade(settings: &Settings) -> Option<Finding> {
     if settings.store.kind != StoreKind::Sqlite || file.exists() {
         return None;
     }
-    let there = settings.store.data_dir.ancestors().find(|directory| directory.exists());
-    // Of a relative path nothing is left at last.
-    let there = there.filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let told = file.display();
-    if !there.is_dir() {
-        let why = format!("{told} cannot be made: {} is no directory; see DATA_DIR", there.display());
-        return Some(Finding::new("sqlite", Unhealthy, why));
-    }
-    Some(match access(there, Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) => Finding::new("sqlite", Healthy, format!("{told} is made at the first start")),
-        Err(error) => Finding::new("sqlite", Unhealthy, format!("{told} cannot be made: {error}; see DATA_DIR")),
+    Some(match unusable_file(&settings.store) {
+        None => Finding::new("sqlite", Healthy, format!("{} is made at the first start", file.display())),
+        Some(why) => Finding::new("sqlite", Unhealthy, why),
     })
 }
 
@@ -85,7 +76,7 @@ async fn store(settings: &Settings) -> Vec<Finding> {
                 backlog.map(|backlog| Finding::new("outbox", Healthy, format!("holds {} events", backlog.events)));
             [looked_at].into_iter().chain(held.ok()).collect()
         }
-        Err(error) => vec![part(name, Err(error)).await],
+        Err(error) => vec![Finding::new(name, Unhealthy, error.to_string())],
     }
 }
 

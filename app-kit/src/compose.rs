@@ -1,6 +1,7 @@
 //! Opens the stores and the bus that both programs can run on, as the settings say. Beside the programs' own `compose`, no
 //! module names an adapter's crate.
 
+use crate::directory;
 use crate::settings::{self, Mechanism, Store, StoreKind};
 use chatcore::policy::StoreLimits;
 use chatcore::port::Runtime;
@@ -13,25 +14,37 @@ use std::sync::Arc;
 /// The file under `DATA_DIR`.
 ///
 /// # Errors
-/// It cannot be opened; the error says what to mend.
-pub fn sqlite(store: &Store, runtime: Arc<dyn Runtime>) -> Result<Sqlite, chatcore_sqlite::OpenError> {
+/// It cannot be opened; the error says what to mend, and by which setting.
+pub fn sqlite(store: &Store, runtime: Arc<dyn Runtime>) -> Result<Sqlite, String> {
     let (path, limits) = (store.file(), store.limits);
-    Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime)
+    let opened = Sqlite::open(SqliteConfig { path, limits, ..SqliteConfig::default() }, runtime);
+    opened.map_err(|error| fault("sqlite", error))
+}
+
+/// Why the file under `DATA_DIR` cannot be made or written, as far as that shows without doing so.
+#[must_use]
+pub fn unusable_file(store: &Store) -> Option<String> {
+    let file = store.file();
+    let (what, why) = match file.exists() {
+        true => ("read and written", directory::unusable_file(&file)),
+        false => ("made", directory::unusable(&store.data_dir)),
+    };
+    why.map(|why| fault("sqlite", format!("the file {} cannot be {what}: {why}", file.display())))
 }
 
 /// A Redis, or a cluster. One that throws keys away when it is full is refused unless it may.
 ///
 /// # Errors
-/// It is unfit; the error says what to mend. One that is away is none.
+/// It is unfit; the error says what to mend, and by which settings. One that is away is none.
 pub async fn redis(
     settings: &settings::Redis,
     limits: StoreLimits,
     may_evict: bool,
     runtime: Arc<dyn Runtime>,
-) -> Result<Redis, chatcore_redis::OpenError> {
+) -> Result<Redis, String> {
     let mut config = redis_config(settings);
     (config.limits, config.may_evict) = (limits, may_evict);
-    Redis::open(config, runtime).await
+    Redis::open(config, runtime).await.map_err(|error| fault("redis", error))
 }
 
 fn redis_config(settings: &settings::Redis) -> RedisConfig {
@@ -42,13 +55,15 @@ fn redis_config(settings: &settings::Redis) -> RedisConfig {
     config
 }
 
-/// What shows without a network of settings that cannot be right, and which ones they are.
-pub fn check(store: &Store, runtime: Arc<dyn Runtime>) -> Vec<String> {
+/// What shows without a network of settings that cannot be right, and which ones they are. `opens` says whether this program
+/// opens the store.
+pub fn check(store: &Store, opens: bool, runtime: Arc<dyn Runtime>) -> Vec<String> {
+    let sqlite = if opens && store.kind == StoreKind::Sqlite { unusable_file(store) } else { None };
     let redis = store.redis.as_ref().filter(|_| store.kind == StoreKind::Redis);
     let redis = redis.and_then(|settings| redis_config(settings).check().err());
     let kafka = store.kafka.as_ref().and_then(|settings| kafka(settings, runtime).err());
     let redis = redis.map(|error| fault("redis", error));
-    redis.into_iter().chain(kafka.map(|error| fault("kafka", error))).collect()
+    sqlite.into_iter().chain(redis).chain(kafka.map(|error| fault("kafka", error))).collect()
 }
 
 /// Why a dependency cannot be used, and by which settings it is reached.

@@ -3,6 +3,7 @@
 
 pub mod alive;
 pub mod compose;
+pub mod directory;
 pub mod flags;
 pub mod metrics;
 pub mod probing;

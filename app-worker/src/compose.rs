@@ -4,11 +4,11 @@ use crate::handlers::{Archive, Counters, Log, Webhook};
 use crate::letters::LettersCommand;
 use crate::measured::Measured;
 use crate::pulse::Pulse;
-use crate::settings::{HandlerKind, MongoDbPlace, Settings};
-use app_kit::compose;
+use crate::settings::{HandlerKind, MongoDbPlace, Settings, opens};
 use app_kit::probing::Watched;
 use app_kit::relaying::Relaying;
 use app_kit::settings::{self, Faults, StoreKind};
+use app_kit::{compose, directory};
 use chatcore::consume::EventHandler;
 use chatcore::port::{DeadLetters, EventBus, Outbox, Probe, Runtime};
 use chatcore_ports::tokio::TokioRuntime;
@@ -48,7 +48,7 @@ pub struct Parts {
 /// The bus or a handler's place cannot be opened; the error says what to mend.
 pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::current());
-    Faults::unless_none(check(&settings.store))?;
+    Faults::unless_none(check(Some(&settings.store), &settings.handlers))?;
     let (mut handlers, mut probes, mut relay) = (Vec::new(), Vec::new(), None);
     let pulse = Arc::new(Pulse::new(runtime.clone()));
     for kind in &settings.handlers {
@@ -70,8 +70,14 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
 }
 
 /// What shows without a network of settings that cannot be right, and which ones they are. Called inside a tokio runtime.
-pub(crate) fn check(store: &settings::Store) -> Vec<String> {
-    compose::check(store, Arc::new(TokioRuntime::current()))
+pub(crate) fn check(store: Option<&settings::Store>, handlers: &[HandlerKind]) -> Vec<String> {
+    let of_store = |store| compose::check(store, opens(store), Arc::new(TokioRuntime::current()));
+    let archive = handlers.iter().filter_map(|kind| match kind {
+        HandlerKind::Archive(config) => directory::unusable(&config.dir),
+        _ => None,
+    });
+    let archive = archive.map(|why| format!("nothing can be archived: {why}; see ARCHIVE_DIR"));
+    store.map(of_store).unwrap_or_default().into_iter().chain(archive).collect()
 }
 
 /// Makes the topics that are missing; answers their names. Called inside a tokio runtime.

@@ -20,3 +20,31 @@ fn check_config_tells_what_no_part_can_be_made_of() {
         assert!(!told.contains("canary"), "{told}");
     }
 }
+
+/// In what cannot be written nothing can be kept: the store, unless another has it, and the archive.
+#[test]
+fn directories_that_are_none_are_told_all_at_once_and_by_name_and_a_start_tells_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a-file"), "kept").unwrap();
+    let told = |pairs: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_app-worker"));
+        command.env_clear().env("WORKER_PORT", "off").envs(pairs.iter().copied());
+        command.current_dir(directory.path()).args(arguments);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let archive = [("WORKER_HANDLERS", "archive"), ("ARCHIVE_DIR", "a-file/archive"), ("DATA_DIR", "a-file")];
+    for arguments in [&["--check-config"][..], &[]] {
+        let (code, stderr) = told(&archive, arguments);
+        assert!(code == Some(1) && stderr.contains("the settings have 2 faults:\n"), "{stderr}");
+        assert!(stderr.contains("see ARCHIVE_DIR") && stderr.contains("see DATA_DIR"), "{stderr}");
+    }
+    // On Kafka a worker opens no store, unless it relays.
+    let kafka = [("KAFKA_BOOTSTRAP_SERVERS", "nowhere.invalid:9092"), ("DATA_DIR", "a-file")];
+    assert_eq!(told(&kafka, &["--check-config"]), (Some(0), "the settings are good\n".to_owned()));
+    let (code, stderr) = told(&[&kafka[..], &[("RELAY", "on")]].concat(), &["--check-config"]);
+    assert!(code == Some(1) && stderr.contains("see DATA_DIR"), "{stderr}");
+    let good = [("WORKER_HANDLERS", "archive"), ("ARCHIVE_DIR", "not/yet")];
+    assert_eq!(told(&good, &["--check-config"]).0, Some(0));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "something was made");
+}

@@ -82,14 +82,20 @@ fn check_config_tells_what_no_part_can_be_made_of() {
         ("REDIS_URL", "redis://:canary@a/1,redis://b/1"),
         ("AI_API_URL", "http://ai:99999/canary"),
         ("USERS_FILE", "users"),
+        ("DATA_DIR", "users"),
+        ("DATA_DIR", "users/data"),
     ] {
         let (code, stderr) = told(&[(name, value)]);
         assert_eq!(code, Some(1), "{value}: {stderr}");
         assert!(stderr.contains(&format!("see {name}")) && !stderr.contains("are good"), "{value}: {stderr}");
     }
-    let pairs = [("REDIS_URL", "redis://h/0#x"), ("AI_API_URL", "http://ai:99999/"), ("USERS_FILE", "users")];
-    let (_, stderr) = told(&pairs);
-    assert!(pairs.iter().all(|(name, _)| stderr.contains(&format!("see {name}"))), "all at once: {stderr}");
+    for store in [("REDIS_URL", "redis://h/0#x"), ("DATA_DIR", "users")] {
+        let pairs = [store, ("AI_API_URL", "http://ai:99999/"), ("USERS_FILE", "users")];
+        let (_, stderr) = told(&pairs);
+        assert!(pairs.iter().all(|(name, _)| stderr.contains(&format!("see {name}"))), "all at once: {stderr}");
+    }
+    // Nothing is kept there.
+    assert_eq!(told(&[("DATA_DIR", "users"), ("STORE", "memory")]).0, Some(0));
     // Nobody is asked: where these are is nobody.
     let away = [("REDIS_URL", "redis://:canary@nowhere.invalid:1/3"), ("AI_API_URL", "http://nowhere.invalid/canary")];
     let (code, stderr) = told(&away);
@@ -110,6 +116,15 @@ fn a_start_tells_all_faults_at_once_each_with_its_name_and_makes_nothing() {
         assert!(of_parts.iter().all(|(name, _)| stderr.contains(&format!("see {name}"))), "{stderr}");
         assert!(settings.iter().all(|(name, _)| stderr.contains(&format!("  {name} (environment): must be a port"))));
         assert_eq!(stderr.contains("`enableServiceLinks: false`"), !settings.is_empty(), "{stderr}");
+    }
+    let of_data = [of_parts[0], ("DATA_DIR", "users")];
+    for (settings, arguments) in
+        [(&[][..], &[][..]), (&of_settings[..1], &[]), (&of_settings[..1], &["--check-config"])]
+    {
+        let (bad, _, stderr) = output(directory.path(), &[&of_data, settings].concat(), arguments);
+        let count = of_data.len() + settings.len();
+        assert!(bad.status.code() == Some(1) && stderr.starts_with(&format!("the settings have {count} faults:\n")));
+        assert!(of_data.iter().all(|(name, _)| stderr.contains(&format!("see {name}"))), "{stderr}");
     }
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "something was made");
 }

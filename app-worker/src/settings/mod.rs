@@ -37,12 +37,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the environment and `.env`. What is wrong with the store's parts, `look` tells, where `always` or something else is
-    /// wrong, too.
+    /// Reads the environment and `.env`. What no part can be made of, `look` tells, where `always` or something else is wrong,
+    /// too.
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub fn load(always: bool, look: impl FnOnce(&Store) -> Vec<String>) -> Result<Self, Faults> {
+    pub fn load(
+        always: bool,
+        look: impl FnOnce(Option<&Store>, &[HandlerKind]) -> Vec<String>,
+    ) -> Result<Self, Faults> {
         let mut reader = Reader::of_process();
         let settings = Self::read(&mut reader, always, look);
         reader.finish(settings)
@@ -54,16 +57,18 @@ impl Settings {
     /// Everything that is wrong.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Faults> {
         let mut reader = Reader::of_pairs(pairs);
-        let settings = Self::read(&mut reader, false, |_| Vec::new());
+        let settings = Self::read(&mut reader, false, |_, _| Vec::new());
         reader.finish(settings)
     }
 
     /// `None` where something is missing; then the reader has a fault. Everything is read before anything is missed.
-    fn read(reader: &mut Reader, always: bool, look: impl FnOnce(&Store) -> Vec<String>) -> Option<Self> {
+    fn read(
+        reader: &mut Reader,
+        always: bool,
+        look: impl FnOnce(Option<&Store>, &[HandlerKind]) -> Vec<String>,
+    ) -> Option<Self> {
         let (logs, store) = (Logs::read(reader), Store::read(reader, false));
-        // On Kafka a worker reads the store only where it relays.
-        let reads = |store: &Store| store.kafka.as_ref().is_none_or(|kafka| kafka.relay);
-        if store.as_ref().is_some_and(|store| store.kind == StoreKind::Memory && reads(store)) {
+        if store.as_ref().is_some_and(|store| store.kind == StoreKind::Memory && opens(store)) {
             reader.fault(&t::STORE, "is memory, which no other process can read: there is nothing for a worker to do");
         }
         let handlers = HandlerKind::read(reader);
@@ -71,7 +76,7 @@ impl Settings {
         let (host, port) = (reader.get(&t::HOST, parse::host), reader.get(&t::WORKER_PORT, port));
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);
         let traces = Traces::read(reader, env!("CARGO_PKG_NAME"), grace);
-        reader.look(always, || store.as_ref().map(look).unwrap_or_default());
+        reader.look(always, || look(store.as_ref(), handlers.as_deref().unwrap_or_default()));
         let mut settings = Self {
             logs: logs?,
             traces: traces?,
@@ -88,6 +93,11 @@ impl Settings {
         settings.warnings.extend(settings.handlers.iter().filter_map(HandlerKind::warning));
         Some(settings)
     }
+}
+
+/// Whether a worker opens the store: on Kafka only where it relays.
+pub(crate) fn opens(store: &Store) -> bool {
+    store.kafka.as_ref().is_none_or(|kafka| kafka.relay)
 }
 
 fn lanes(text: &str) -> parse::Parsed<usize> {
