@@ -1,6 +1,6 @@
 //! What is done with events, with what each handler needs to be told.
 
-use crate::handlers::{Address, ArchiveConfig, WebhookConfig};
+use crate::handlers::{Address, Archive, ArchiveConfig, WebhookConfig};
 use app_kit::settings::parse::{self, Parsed};
 use app_kit::settings::{Reader, Secret, table as t};
 use reqwest::Url;
@@ -46,10 +46,13 @@ impl HandlerKind {
     }
 
     /// All that were chosen, in their order. Whatever a handler needs is checked wherever it is given, chosen or not.
-    pub(super) fn read(reader: &mut Reader) -> Option<Vec<Self>> {
+    pub(super) fn read(reader: &mut Reader, is_on_kafka: bool) -> Option<Vec<Self>> {
         let names = reader.get(&t::WORKER_HANDLERS, names);
         let wants = |name| names.iter().flatten().any(|chosen| chosen == name);
         let archive = archive(reader, wants("archive"));
+        if is_on_kafka && wants("archive") {
+            archived_topics(reader);
+        }
         let webhook = webhook(reader, wants("webhook"));
         let mongodb = mongodb(reader, wants("mongodb"));
         let (archive, webhook, mongodb) = (archive?, webhook?, mongodb?);
@@ -78,6 +81,19 @@ fn archive(reader: &mut Reader, wanted: bool) -> Option<Option<ArchiveConfig>> {
     }
     let (dir, max_bytes) = (dir?, max_bytes? as u64);
     Some(dir.map(|dir| ArchiveConfig { dir, max_bytes }))
+}
+
+/// Kafka takes longer names than files can be called by: each event would be a dead letter.
+fn archived_topics(reader: &mut Reader) {
+    for spec in [&t::KAFKA_TOPIC_CHAT_REQUESTS, &t::KAFKA_TOPIC_CHAT_RESPONSES, &t::KAFKA_TOPIC_CHAT_SESSIONS] {
+        if reader.seen(spec, parse::text).is_some_and(|topic| topic.len() > Archive::LONGEST_TOPIC) {
+            let longest = Archive::LONGEST_TOPIC;
+            reader.fault(
+                spec,
+                format!("is too long for the handler archive, whose files are called by it: {longest} at most"),
+            );
+        }
+    }
 }
 
 fn webhook(reader: &mut Reader, wanted: bool) -> Option<Option<WebhookConfig>> {

@@ -71,7 +71,11 @@ impl Settings {
         if store.as_ref().is_some_and(|store| store.kind == StoreKind::Memory && opens(store)) {
             reader.fault(&t::STORE, "is memory, which no other process can read: there is nothing for a worker to do");
         }
-        let handlers = HandlerKind::read(reader);
+        let is_on_kafka = match &store {
+            Some(store) => store.kafka.is_some(),
+            None => reader.is_given(&t::KAFKA_BOOTSTRAP_SERVERS),
+        };
+        let handlers = HandlerKind::read(reader, is_on_kafka);
         let (lanes, tries) = (reader.get(&t::WORKER_LANES, lanes), reader.get(&t::WORKER_TRIES, tries));
         let (host, port) = (reader.get(&t::HOST, parse::host), reader.get(&t::WORKER_PORT, port));
         let grace = reader.get(&t::SHUTDOWN_GRACE, parse::some_time);

@@ -47,6 +47,23 @@ fn a_handler_needs_its_settings_and_stands_there_once() {
     assert_eq!(names(&read(&[("WORKER_HANDLERS", "none"), ("WORKER_PORT", "Off")]).unwrap()), [""; 0]);
 }
 
+/// Each event would be a dead letter.
+#[test]
+fn a_topic_that_the_archive_cannot_call_files_by_is_a_fault_where_it_is_archived() {
+    let (longest, longer) = ("t".repeat(200), "t".repeat(201));
+    let kafka = [("KAFKA_BOOTSTRAP_SERVERS", "b:9092"), ("ARCHIVE_DIR", "a")];
+    for name in ["KAFKA_TOPIC_CHAT_REQUESTS", "KAFKA_TOPIC_CHAT_RESPONSES", "KAFKA_TOPIC_CHAT_SESSIONS"] {
+        let read = |handlers, topic| read(&[&kafka[..], &[("WORKER_HANDLERS", handlers), (name, topic)]].concat());
+        let told = read("log,archive", &longer).unwrap_err().to_string();
+        assert!(told.contains(&format!("{name} (environment): is too long for the handler archive")), "{told}");
+        assert!(read("log,archive", &longest).is_ok() && read("log", &longer).is_ok(), "{name}");
+    }
+    let unused = [("WORKER_HANDLERS", "archive"), ("ARCHIVE_DIR", "a"), ("KAFKA_TOPIC_CHAT_REQUESTS", &longer)];
+    assert!(read(&unused).is_ok(), "there is no Kafka");
+    let dlq = [("WORKER_HANDLERS", "archive"), ("KAFKA_TOPIC_DLQ", &longer)];
+    assert!(read(&[&kafka[..], &dlq].concat()).is_ok(), "dead letters are not archived");
+}
+
 #[test]
 fn the_secret_of_the_webhook_is_shown_nowhere_and_looked_at() {
     let with = |secret| {

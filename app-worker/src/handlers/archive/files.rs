@@ -19,10 +19,13 @@ pub(super) fn prepare(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Leaves room for what stands around it: many file systems take names of 255 bytes.
+pub(super) const LONGEST_TOPIC: usize = 200;
+
 /// Whether a topic can be part of a file's name.
 pub(super) fn is_name(topic: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=200).contains(&topic.len()) && topic.bytes().all(plain)
+    (1..=LONGEST_TOPIC).contains(&topic.len()) && topic.bytes().all(plain)
 }
 
 /// The part of a file's name that is its own, in the order in which files are written.

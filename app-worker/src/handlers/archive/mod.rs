@@ -63,6 +63,9 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// How long the name of a topic may be that files are called by.
+    pub const LONGEST_TOPIC: usize = files::LONGEST_TOPIC;
+
     /// Opens the directory. Blocks for a moment.
     ///
     /// # Errors
