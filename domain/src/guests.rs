@@ -7,7 +7,8 @@ use crate::policy::{Left, Quota};
 use crate::port::{Runtime, Taken, Throttle, Ticket};
 use crate::task::in_task;
 use crate::turn::Refusal;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Why a guest's question is not taken.
@@ -34,12 +35,27 @@ pub enum GuestError {
 /// - **Only questions that were stored count**, each once: what was refused or stored before is given back, and what the store
 ///   did not tell of.
 /// - **What was stored before is answered** although the quota is used up.
+/// - **Who is refused is told when to come again**: soon where questions of this process are not decided yet, as while they wait
+///   for the end of a turn, since each may be given back. Those of other processes are not known here.
 /// - **A question is a task**: a caller who goes away changes nothing of what counts.
 #[derive(Debug, Clone)]
 pub struct GuestGate {
     throttle: Arc<dyn Throttle>,
     runtime: Arc<dyn Runtime>,
     quota: Option<Quota>,
+    undecided: Arc<Undecided>,
+}
+
+/// When somebody is to come again who was refused while questions were not decided yet.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How many questions of an address are counted, and not decided.
+type Undecided = Mutex<BTreeMap<String, usize>>;
+
+/// A question that is counted, until it is dropped: then it is decided.
+struct Open {
+    address: String,
+    undecided: Arc<Undecided>,
 }
 
 /// What became of a question, and what is left for its address where that is known.
@@ -48,7 +64,7 @@ type Outcome<T> = (Option<Left>, Result<(Found, T), GuestError>);
 impl GuestGate {
     /// A gate with this quota for each address; `None` lets everybody in.
     pub fn new(throttle: Arc<dyn Throttle>, runtime: Arc<dyn Runtime>, quota: Option<Quota>) -> Self {
-        Self { throttle, runtime, quota }
+        Self { throttle, runtime, quota, undecided: Arc::default() }
     }
 
     /// What an address may.
@@ -68,7 +84,8 @@ impl GuestGate {
         }
     }
 
-    /// Asks a question from this address, by `ask`, and answers what is left for the address.
+    /// Asks a question from this address, by `ask`, and answers what is left for the address. The question is decided once `ask`
+    /// comes back: it should not wait for the answer.
     pub async fn ask<T, F>(
         &self,
         address: &str,
@@ -97,6 +114,7 @@ impl GuestGate {
         let Some(quota) = &self.quota else { return (None, ask(message).await.map_err(GuestError::from)) };
         match self.throttle.take(&key(address), quota).await {
             Ok(Taken::Granted { mut left, ticket }) => {
+                let _open = Open::new(address, &self.undecided);
                 let asked = ask(message).await;
                 if is_nothing_new(asked.as_ref().map(|(found, _)| *found)) {
                     self.give_back(address, &ticket).await;
@@ -105,6 +123,8 @@ impl GuestGate {
                 (Some(left), asked.map_err(GuestError::from))
             }
             Ok(Taken::Wait(retry_after)) => {
+                let is_open = lock(&self.undecided).contains_key(address);
+                let retry_after = if is_open { retry_after.min(SOON) } else { retry_after };
                 let asked = ask(SendMessage { only_known: true, ..message }).await;
                 let asked = asked.map_err(|error| match error {
                     ChatError::Refused(Refusal::Throttled { .. } | Refusal::Busy { .. }) => {
@@ -124,6 +144,29 @@ impl GuestGate {
             tracing::warn!(%error, source = %error.source, "a guest's question could not be given back to the throttle");
         }
     }
+}
+
+impl Open {
+    fn new(address: &str, undecided: &Arc<Undecided>) -> Self {
+        *lock(undecided).entry(address.to_owned()).or_default() += 1;
+        Self { address: address.to_owned(), undecided: undecided.clone() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut undecided = lock(&self.undecided);
+        if let Some(count) = undecided.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                undecided.remove(&self.address);
+            }
+        }
+    }
+}
+
+fn lock(undecided: &Undecided) -> MutexGuard<'_, BTreeMap<String, usize>> {
+    undecided.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether no question was stored: it was refused, or had been stored before. Nor does one count of which that is not known: an

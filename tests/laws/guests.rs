@@ -76,6 +76,55 @@ fn a_question_that_is_given_back_takes_no_other_with_it() {
     });
 }
 
+/// How long a guest is told to wait who is refused.
+async fn refused(gate: &GuestGate) -> Duration {
+    let used_up = Refusal::Throttled { retry_after: Duration::from_secs(600) };
+    let (_, told) = gate.ask(HERE, hello(), move |_| async move { Err::<(Found, ()), _>(used_up.into()) }).await;
+    let Err(GuestError::Throttled { retry_after }) = told else { unreachable!("{told:?}") };
+    retry_after
+}
+
+/// What it stands behind may be given back at any moment.
+#[test]
+fn who_is_refused_while_another_question_is_not_decided_is_told_to_come_again_soon() {
+    let bench = Bench::new();
+    let (gate, runtime) = (gate(&bench), bench.sim.runtime(0));
+    bench.run(async move {
+        let pause = |seconds| runtime.sleep(Duration::from_secs(seconds));
+        assert_eq!(left(&gate, Ok(Found::Nobody)).await, 1);
+        let slow = pause(3);
+        let waits = gate.ask(HERE, hello(), move |_| slow.map(|()| Err::<(Found, ()), _>(Refusal::NotFound.into())));
+        let neighbour = async {
+            pause(2).await;
+            assert!(refused(&gate).await <= Duration::from_secs(1), "one of two is stored");
+            pause(2).await;
+            assert_eq!(left(&gate, Ok(Found::Nobody)).await, 0);
+            assert!(refused(&gate).await > Duration::from_secs(500), "both are stored");
+        };
+        let ((_, given_back), ()) = futures_util::join!(waits, neighbour);
+        assert!(given_back.is_err());
+    });
+}
+
+#[test]
+fn a_question_is_decided_as_soon_as_it_is_stored() {
+    let bench = Bench::new();
+    let (gate, service) = (gate(&bench), bench.service(1, Duration::from_secs(20)));
+    bench.run(async move {
+        let mut answers = Vec::new();
+        for service in [service.clone(), service] {
+            let begin =
+                |message| async move { service.begin(message).await.map(|(begun, answer)| (begun.found, answer)) };
+            let (_, begun) = gate.ask(HERE, SendMessage { key: None, ..hello() }, begin).await;
+            answers.push(begun.unwrap().1);
+        }
+        assert!(refused(&gate).await > Duration::from_secs(500), "they are being answered");
+        for answer in answers {
+            assert_eq!(answer.await.unwrap().found(), Found::Nobody);
+        }
+    });
+}
+
 #[test]
 fn what_was_stored_is_answered_although_the_quota_is_used_up() {
     let bench = Bench::new();

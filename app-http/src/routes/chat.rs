@@ -24,6 +24,7 @@ use chatcore::owner::Owner;
 use chatcore::policy::Left;
 use chatcore::turn::Target;
 use chatcore::{ChatError, ChatService};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -65,6 +66,10 @@ async fn answer(
             asked
         }
     };
+    let asked = match asked {
+        Ok((_, taken)) => taken.said().await.map_err(GuestError::from),
+        Err(error) => Err(error),
+    };
     measured::message(asked.as_ref().map(|(found, _)| *found));
     match &asked {
         Ok((_, said)) => limits.told(Ok(said.left())),
@@ -88,6 +93,22 @@ async fn answer(
     Ok(response)
 }
 
+/// A question that was taken, or had been taken before.
+enum Asked {
+    Whole(BoxFuture<'static, Result<Answered, ChatError>>),
+    InPieces(Begun, BoxStream<'static, TurnEvent>),
+}
+
+impl Asked {
+    /// What is said to it, and what the question found.
+    async fn said(self) -> Result<(Found, Said), ChatError> {
+        match self {
+            Self::Whole(answer) => answer.await.map(|answered| (answered.found(), Said::Whole(answered))),
+            Self::InPieces(begun, events) => Ok((begun.found, Said::InPieces(begun, events))),
+        }
+    }
+}
+
 /// An answer to a question that was taken, or had been taken before.
 enum Said {
     Whole(Answered),
@@ -104,14 +125,14 @@ impl Said {
     }
 }
 
-/// Asks for the whole answer or for a stream of it.
-async fn ask(chat: ChatService, message: SendMessage, in_pieces: bool) -> Result<(Found, Said), ChatError> {
+/// Asks for the whole answer or for a stream of it, and comes back as soon as it is known what becomes of the question.
+async fn ask(chat: ChatService, message: SendMessage, in_pieces: bool) -> Result<(Found, Asked), ChatError> {
     if in_pieces {
         let (begun, events) = chat.stream(message).await?;
-        return Ok((begun.found, Said::InPieces(begun, events)));
+        return Ok((begun.found, Asked::InPieces(begun, events)));
     }
-    let answered = chat.send(message).await?;
-    Ok((answered.found(), Said::Whole(answered)))
+    let (begun, answer) = chat.begin(message).await?;
+    Ok((begun.found, Asked::Whole(answer)))
 }
 
 /// Who says what. Without a token and without a device in a header, the body has to name one before anything else of it

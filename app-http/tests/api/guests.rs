@@ -141,6 +141,20 @@ async fn the_guests_of_an_address_share_a_quota_that_only_stored_messages_count_
     assert_eq!(app.message(&json!({ "message": "hi" })).await.status, 200, "a user is no guest");
 }
 
+/// Not one that may yet be given back: who is refused for it is told the whole time.
+#[tokio::test]
+async fn a_guests_question_counts_from_when_it_is_stored_and_not_from_its_answer() {
+    let app = TestApp::with(&[("GUEST_QUOTA", "1/60s"), ("AI_DEMO_DELAY", "3s")]).await;
+    let first = say(&app, json!({ "message": "hi", "device_id": DEVICE }));
+    let other = async {
+        while list(&app, DEVICE).await == json!([]) {}
+        say(&app, json!({ "message": "hi", "device_id": "another-device" })).await
+    };
+    let (first, other) = futures_util::join!(first, other);
+    assert_eq!((first.status, other.status), (200, 429), "{first:?} {other:?}");
+    assert!(other.header("retry-after").unwrap().parse::<u32>().unwrap() > 30, "{other:?}");
+}
+
 #[tokio::test]
 async fn every_answer_to_a_message_tells_the_quota_and_what_is_left() {
     let app =

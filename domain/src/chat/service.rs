@@ -13,6 +13,7 @@ use crate::port::{AiGateway, Runtime, SessionStore};
 use crate::session::{AdoptionRest, Session, SessionsPage};
 use crate::turn::{Cursor, Position, Stopping, TurnId};
 use futures_core::stream::BoxStream;
+use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,13 +51,29 @@ impl ChatService {
     /// # Errors
     /// See [`ChatError`].
     pub async fn send(&self, message: SendMessage) -> Result<Answered, ChatError> {
-        let owner = message.owner.clone();
-        let live = self.core.start(message)?;
-        match self.core.end_of(&live).await {
-            End::Answered(answered) => Ok(answered),
-            End::Lost(begun) => self.core.stored_end(&owner, begun).await,
-            End::Failed(error) => Err(error),
-        }
+        self.begin(message).await?.1.await
+    }
+
+    /// Asks, and comes back as soon as the question is stored, or was found stored, with what waits for the stored answer.
+    /// Dropping that does not end the turn.
+    ///
+    /// # Errors
+    /// See [`ChatError`].
+    pub async fn begin(
+        &self,
+        message: SendMessage,
+    ) -> Result<(Begun, BoxFuture<'static, Result<Answered, ChatError>>), ChatError> {
+        let (core, owner) = (self.core.clone(), message.owner.clone());
+        let live = core.start(message)?;
+        let begun = live.begun().await?;
+        let answered = async move {
+            match core.end_of(&live).await {
+                End::Answered(answered) => Ok(answered),
+                End::Lost(begun) => core.stored_end(&owner, begun).await,
+                End::Failed(error) => Err(error),
+            }
+        };
+        Ok((begun, answered.boxed()))
     }
 
     /// Asks, and hands out the answer as it comes. A refusal comes before the stream; a running turn of the same key is
