@@ -50,8 +50,13 @@ async fn garbage_that_is_larger_than_a_dead_letter_may_be() {
         let told = format!("; its {length} bytes are too many for a dead letter, see huge-requests 0 {offset}");
         assert!(reason.starts_with("malformed: ") && reason.ends_with(&told), "{reason}");
     }
-    let replayed = field.run(&["dead-letters", "replay", letters[0]["id"].as_str().unwrap()]);
-    assert!(!replayed.status.success(), "there is nothing in it to give back: {replayed:?}");
+    for which in [letters[0]["id"].as_str().unwrap(), "--all"] {
+        let replayed = field.run(&["dead-letters", "replay", which]);
+        let told = String::from_utf8_lossy(&replayed.stderr);
+        assert!(!replayed.status.success() && told.contains(" did not go back"), "nothing in it can: {told}");
+        let why = format!("it cannot be given back: its {} bytes are too many", huge[0].len());
+        assert!(told.contains(&why) && told.contains("see huge-requests 0 1"), "{told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -220,10 +220,14 @@ impl DeadLetters for Kafka {
             Err(Failed::OutOfRange) => None,
             fetched => fetched?,
         };
-        let Some(letter) = found.filter(|_| !crossed_out) else { return Ok(Replay::NotFound) };
+        let is_letter = |found: &Record| !crossed_out && found.headers.contains_key(REASON);
+        let Some(letter) = found.filter(is_letter) else { return Ok(Replay::NotFound) };
+        if let Some(why) = without_bytes(&letter) {
+            return Err(BackendError::never(NAME, format!("it cannot be given back: {why}")));
+        }
         let group = self.heir(&letter)?;
         let Some(part) = self.way_back(&letter).await? else { return Ok(Replay::NotFound) };
-        let Some(record) = revived(letter, group) else { return Ok(Replay::NotFound) };
+        let record = revived(letter, group);
         let topic = self.inner.config.topics.name(part.topic);
         self.inner.link.append(topic, part.number, || vec![record.clone()]).await?;
         let headers = BTreeMap::from([(REPLAYED.to_owned(), at.to_string().into_bytes())]);
@@ -253,25 +257,28 @@ fn kind(letter: &Record) -> Option<Topic> {
     Some(Topic::of(&event))
 }
 
-/// The record of a letter, as it goes back, for this group. `None` where it was cut.
-fn revived(mut record: Record, group: Option<String>) -> Option<Record> {
-    if record.headers.contains_key(CUT) {
-        return None;
-    }
+/// Why a letter does not hold the record's bytes, and where they are; `None` where it does.
+fn without_bytes(letter: &Record) -> Option<String> {
+    let length = text(letter, CUT)?;
+    let place = [TOPIC, PARTITION, OFFSET].map(|header| text(letter, header).unwrap_or_default()).join(" ");
+    Some(match length == BATCH {
+        true => format!("see {place}"),
+        false => format!("its {length} bytes are too many for a dead letter, see {place}"),
+    })
+}
+
+/// The record of a letter, as it goes back, for this group.
+fn revived(mut record: Record, group: Option<String>) -> Record {
     record.headers.retain(|name, _| !OURS.contains(&name.as_str()));
     record.headers.extend(group.map(|group| (REPLAY_FOR.to_owned(), group.into_bytes())));
-    Some(record)
+    record
 }
 
 /// `None` for what is no letter: a marker, or what others wrote.
 fn letter(RecordAndOffset { record, offset }: RecordAndOffset) -> Option<DeadLetter> {
     let (group, mut reason) = (text(&record, GROUP).unwrap_or_default(), text(&record, REASON)?);
-    if let Some(length) = text(&record, CUT) {
-        let place = [TOPIC, PARTITION, OFFSET].map(|header| text(&record, header).unwrap_or_default()).join(" ");
-        reason += &match length == BATCH {
-            true => format!("; see {place}"),
-            false => format!("; its {length} bytes are too many for a dead letter, see {place}"),
-        };
+    if let Some(why) = without_bytes(&record) {
+        reason = format!("{reason}; {why}");
     }
     let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
     let raw = record.value.unwrap_or_default();

@@ -151,7 +151,9 @@ async fn a_batch_that_cannot_be_read_is_a_dead_letter_and_its_partition_goes_on(
         assert_eq!((offset, &*letter.raw), (last, &b""[..]));
         assert!(why.starts_with(&format!("the batch from offset {first} to {last} cannot be read: ")), "{why}");
         assert_eq!(letter.reason, format!("{why}; see {topic} 0 {last}"));
-        assert_eq!(bus.replay(&letter.id).await.unwrap(), Replay::NotFound, "there is nothing in it to give back");
+        let stays = bus.replay(&letter.id).await.unwrap_err();
+        assert!(!stays.may_pass(), "there is nothing in it to give back: {stays:?}");
+        assert_eq!(stays.source.to_string(), format!("it cannot be given back: see {topic} 0 {last}"));
     }
     member.close().await.unwrap();
     // All of it is committed.

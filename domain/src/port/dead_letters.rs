@@ -53,6 +53,6 @@ pub trait DeadLetters: Debug + Send + Sync + 'static {
     /// A page of them.
     async fn list(&self, page: &DeadLettersPage) -> Result<Vec<DeadLetter>, BackendError>;
 
-    /// Gives one back to the group that parked it.
+    /// Gives one back to the group that parked it. One that does not hold its record stays, and the error says where that is.
     async fn replay(&self, id: &DeadLetterId) -> Result<Replay, BackendError>;
 }
