@@ -241,9 +241,7 @@ fn tell(what: &str, mut delays: Vec<Duration>) -> (f64, f64) {
 
 /// What a process has in memory, in kB.
 fn memory(server: &Server) -> i64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
+    i64::try_from(process::memory(server.pid(), "VmRSS")).unwrap()
 }
 
 /// How often each command was run.

@@ -1,6 +1,6 @@
 //! A worker with settings of its own, and a receiver for its webhook.
 
-use crate::process::{command, signal};
+use crate::process::{command, memory, signal};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -60,9 +60,7 @@ impl Worker {
     /// The most that it has had of the machine's memory, in kB.
     #[allow(dead_code, reason = "only tests of Kafka look")]
     pub(crate) fn most_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        memory(self.process.id(), "VmHWM")
     }
 
     /// SIGSTOP: it stands still in the middle of whatever it does.
