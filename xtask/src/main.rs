@@ -3,6 +3,7 @@
 
 mod api;
 mod arrows;
+mod beside;
 mod compose;
 mod house;
 mod mutants;

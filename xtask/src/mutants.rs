@@ -3,12 +3,13 @@
 
 mod planted;
 
-use crate::run::{self, cargo, install, root};
-use crate::storm;
+use crate::run::{cargo, install, output, root, target};
+use crate::{storm, tests};
 use planted::{Finder, MUTANTS, Mutant};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How much of a finding is printed, in characters.
@@ -17,19 +18,40 @@ const SHOWN: usize = 300;
 /// Plants each whose name holds this word in a copy of the project; all have to be found.
 pub(crate) fn mutants(word: &str) -> Result<(), String> {
     install(&["redis-server", "java", "mvn"])?;
-    let copy = root().join("target/mutants/project");
-    let mut missed = Vec::new();
-    for mutant in MUTANTS.iter().filter(|mutant| mutant.name.contains(word)) {
-        copy_project(&copy)?;
-        plant(&copy, mutant)?;
-        match find(&copy, mutant)? {
-            Some(finding) => {
-                println!("found: {}\n    {}", mutant.name, finding.chars().take(SHOWN).collect::<String>())
-            }
-            None => missed.push(mutant.name),
-        }
-    }
+    let chosen = MUTANTS.iter().filter(|mutant| mutant.name.contains(word));
+    let (simulated, others): (Vec<_>, Vec<_>) =
+        chosen.partition(|mutant| matches!(mutant.finder, Finder::Simulation(_)));
+    // What they are built to has nothing in common.
+    let (simulated, others) = thread::scope(|scope| {
+        let simulated = scope.spawn(|| missed("simulated", &simulated));
+        let others = missed("others", &others);
+        (joined(simulated), others)
+    });
+    let missed = [simulated?, others?].concat();
     if missed.is_empty() { Ok(()) } else { Err(format!("planted bugs that nothing found: {}", missed.join(", "))) }
+}
+
+/// Plants one after the other in a copy of this name, and answers those that were not found. While one is looked for, the next
+/// is planted and built.
+fn missed(copy: &str, mutants: &[&'static Mutant]) -> Result<Vec<&'static str>, String> {
+    let copy = target()?.join("mutants").join(copy);
+    thread::scope(|scope| {
+        let (mut missed, mut sought) = (Vec::new(), None);
+        for (number, mutant) in mutants.iter().enumerate() {
+            copy_project(&copy)?;
+            plant(&copy, mutant)?;
+            // Apart from those of the one before, which are running.
+            let finder = build(&copy, mutant, &copy.with_extension((number % 2).to_string()))?;
+            let before = sought.replace(scope.spawn(|| find(mutant, finder)));
+            missed.extend(before.map(joined).transpose()?.flatten());
+        }
+        missed.extend(sought.map(joined).transpose()?.flatten());
+        Ok(missed)
+    })
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, Result<T, String>>) -> Result<T, String> {
+    thread.join().unwrap_or_else(|_| Err("a search panicked".into()))
 }
 
 fn plant(copy: &Path, mutant: &Mutant) -> Result<(), String> {
@@ -49,101 +71,90 @@ const KAFKA_LIMIT: u64 = 120;
 /// How long the storm may: its faults come by chance, and most often it needs a fifth of that.
 const STORM_LIMIT: u64 = 100;
 
-/// The line in which a test says what is wrong; `None` when all tests pass, or take too long to find it.
+/// Runs what has to find this one, prints the line in which it says what is wrong, and answers the name of one that passes it,
+/// or that it takes too long to find.
 #[expect(clippy::disallowed_methods, reason = "how long a test takes is real time")]
-fn find(copy: &Path, mutant: &Mutant) -> Result<Option<String>, String> {
-    let (mut build, mut test) = commands(copy, mutant.finder);
-    let built = build.arg("--quiet").stderr(Stdio::inherit()).status().map_err(|error| error.to_string())?;
-    // Cargo takes what was built of the copy for the project's own, as long as no file of it is newer.
-    touch(&root().join(mutant.file), SystemTime::now()).map_err(|error| format!("{}: {error}", mutant.file))?;
-    // A build that fails finds nothing: the mutant itself is wrong.
-    if !built.success() {
-        return Err(format!("`{}` does not compile", mutant.name));
-    }
+fn find(mutant: &Mutant, mut finder: Command) -> Result<Option<&'static str>, String> {
     let start = Instant::now();
-    let output = test.output().map_err(|error| error.to_string())?;
+    let output = finder.output().map_err(|error| format!("{}: {error}", mutant.name))?;
+    let took = start.elapsed();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let finding = said.lines().find(|line| tells(line, mutant.finder)).map(|line| line.trim().to_owned());
     let limit = match mutant.finder {
         Finder::Storm(_) => STORM_LIMIT,
-        Finder::KafkaSuite(_) => KAFKA_LIMIT,
-        Finder::Simulation(_)
-        | Finder::SqliteSuite(_)
-        | Finder::RedisSuite(..)
-        | Finder::RedisUnit(_)
-        | Finder::KafkaUnit(_) => LIMIT,
+        Finder::Test("kafka", ..) => KAFKA_LIMIT,
+        Finder::Simulation(_) | Finder::Test(..) | Finder::Unit(..) => LIMIT,
     };
-    Ok(finding.filter(|_| !output.status.success() && start.elapsed() < Duration::from_secs(limit)))
-}
-
-/// Whether this line says that what the bug breaks is broken.
-fn tells(line: &str, finder: Finder) -> bool {
-    let names = |laws: &[&str]| laws.iter().any(|law| line.contains(law));
-    match finder {
-        Finder::Simulation(laws) => names(laws),
-        Finder::Storm(laws) => line.contains("VIOLATION ") && names(laws),
-        Finder::SqliteSuite(test)
-        | Finder::RedisSuite(_, test)
-        | Finder::RedisUnit(test)
-        | Finder::KafkaSuite(test)
-        | Finder::KafkaUnit(test) => line.contains(test) && line.ends_with("... FAILED"),
-    }
-}
-
-/// What builds the finder, and what runs it.
-fn commands(copy: &Path, finder: Finder) -> (Command, Command) {
-    let tests: &[&str] = match finder {
-        Finder::Simulation(_) => &["test", "--package", "chat-sim", "--test", "sim", "invariants"],
-        Finder::SqliteSuite(law) => &["test", "--package", "chatcore-sqlite", "--test", "conformance", law],
-        Finder::RedisSuite(suite, test) => &["test", "--package", "chatcore-redis", "--test", suite, test],
-        Finder::RedisUnit(test) => &["test", "--package", "chatcore-redis", "--lib", test],
-        Finder::KafkaSuite(law) => &["test", "--package", "chatcore-kafka", "--test", "conformance", law],
-        Finder::KafkaUnit(test) => &["test", "--package", "chatcore-kafka", "--lib", test],
-        Finder::Storm(laws) => {
-            let mut storm = Command::new(storm::program(&built(finder).join("debug")));
-            storm.args(STORM).stdin(Stdio::null());
-            storm.args(laws.iter().flat_map(|law| ["--until", law]));
-            return (in_copy(copy, finder, BUILD_STORM), storm);
+    match said.lines().find(|line| mutant.finder.tells(line)) {
+        Some(line) if !output.status.success() && took < Duration::from_secs(limit) => {
+            let line = line.trim().chars().take(SHOWN).collect::<String>();
+            println!("found in {:.1} s: {}\n    {line}", took.as_secs_f64(), mutant.name);
+            Ok(None)
         }
+        found => {
+            println!("not found: {} ({}, {} s, {found:?})", mutant.name, output.status, took.as_secs());
+            Ok(Some(mutant.name))
+        }
+    }
+}
+
+impl Finder {
+    /// Whether this line says that what the bug breaks is broken.
+    fn tells(self, line: &str) -> bool {
+        let names = |laws: &[&str]| laws.iter().any(|law| line.contains(law));
+        match self {
+            Self::Simulation(laws) => names(laws),
+            Self::Storm(laws) => line.contains("VIOLATION ") && names(laws),
+            Self::Test(.., test) | Self::Unit(_, test) => line.contains(test) && line.ends_with("... FAILED"),
+        }
+    }
+}
+
+/// How the storm runs that has to find one.
+const STORM: [&str; 6] = ["--store", "redis", "--seconds", "80", "--seed", "3"];
+
+/// Builds what has to find this one, sets it apart, and answers the command that runs it.
+#[expect(clippy::disallowed_methods, reason = "cargo looks at the real time of files")]
+fn build(copy: &Path, mutant: &Mutant, apart: &Path) -> Result<Command, String> {
+    let whole = |words: &[&str]| {
+        let mut cargo = cargo(words);
+        cargo.args(["--workspace", "--all-features", "--quiet"]).current_dir(copy);
+        cargo
     };
-    let mut build = in_copy(copy, finder, tests);
-    build.arg("--no-run");
-    (build, in_copy(copy, finder, tests))
+    let finder = match mutant.finder {
+        Finder::Simulation(_) => build_simulation(copy, apart),
+        Finder::Test(adapter, suite, test) => build_test(whole(&["test", "--test", suite]), adapter, test, apart),
+        Finder::Unit(adapter, test) => build_test(whole(&["test", "--lib"]), adapter, test, apart),
+        Finder::Storm(laws) => build_storm(whole(&["build", "--bins", "--example", "storm"]), laws, apart),
+    };
+    if !matches!(mutant.finder, Finder::Simulation(_)) {
+        // Cargo takes what was built of the copy for the project's own, as long as no file of it is newer.
+        touch(&root().join(mutant.file), SystemTime::now()).map_err(|error| format!("{}: {error}", mutant.file))?;
+    }
+    // A build that fails finds nothing: the mutant itself is wrong.
+    finder.map_err(|error| format!("`{}` is not built: {error}", mutant.name))
 }
 
-/// The storm and what it kills.
-const BUILD_STORM: &[&str] = &[
-    "build",
-    "--package",
-    "app-http",
-    "--package",
-    "app-worker",
-    "--package",
-    "chat-tests",
-    "--bins",
-    "--example",
-    "storm",
-];
-const STORM: &[&str] = &["--store", "redis", "--seconds", "80", "--seed", "3"];
-
-fn in_copy(copy: &Path, finder: Finder, words: &[&str]) -> Command {
-    let mut command = cargo(&words[..1]);
-    if matches!(finder, Finder::Simulation(_)) {
-        command.args(["--profile", "mutants"]);
-    }
-    command.args(&words[1..]).current_dir(copy).stdin(Stdio::null());
-    command.env("CARGO_TARGET_DIR", built(finder)).env("SIM_SEEDS", "4000");
-    command.stderr(Stdio::piped());
-    command
+/// It is slow without optimisation, and needs few crates. All others need many, which are built where the project itself is.
+fn build_simulation(copy: &Path, apart: &Path) -> Result<Command, String> {
+    let mut cargo = cargo(&["test", "--profile", "mutants", "--package", "chat-sim", "--test", "sim", "--quiet"]);
+    cargo.env("CARGO_TARGET_DIR", copy.with_extension("target")).current_dir(copy);
+    let mut finder = build_test(cargo, "sim", "invariants", apart)?;
+    finder.env("SIM_SEEDS", "4000");
+    Ok(finder)
 }
 
-/// Where copies are built. The simulation is slow without optimisation, and needs few crates; the others need many, which
-/// are built already where the project itself is built.
-fn built(finder: Finder) -> PathBuf {
-    match (finder, run::built().ok().as_deref().and_then(Path::parent)) {
-        (Finder::Simulation(_), _) | (_, None) => root().join("target/mutants/target"),
-        (_, Some(target)) => target.to_owned(),
-    }
+fn build_test(cargo: Command, package: &str, test: &str, apart: &Path) -> Result<Command, String> {
+    let built = tests::built(cargo)?.into_iter().find(|tests| tests.package.ends_with(package));
+    let mut finder = built.ok_or_else(|| format!("{package} has no such tests"))?.apart(apart)?.command();
+    finder.arg(test);
+    Ok(finder)
+}
+
+fn build_storm(mut cargo: Command, laws: &[&str], apart: &Path) -> Result<Command, String> {
+    output(&mut cargo)?;
+    let mut finder = Command::new(storm::apart(apart)?);
+    finder.args(STORM).args(laws.iter().flat_map(|law| ["--until", law])).stdin(Stdio::null());
+    Ok(finder)
 }
 
 fn touch(file: &Path, time: SystemTime) -> std::io::Result<()> {

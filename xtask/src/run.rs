@@ -1,6 +1,7 @@
 //! Running cargo and reading what it says.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -25,11 +26,26 @@ pub(crate) fn built() -> Result<PathBuf, String> {
     here.parent().map(Path::to_path_buf).ok_or_else(|| format!("{} is in no directory", here.display()))
 }
 
+/// Where cargo puts all that it builds.
+pub(crate) fn target() -> Result<PathBuf, String> {
+    let built = built()?;
+    built.parent().map(Path::to_path_buf).ok_or_else(|| format!("{} is no target directory", built.display()))
+}
+
 /// A command of cargo in the root.
+#[expect(clippy::disallowed_methods, reason = "these are no settings")]
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root()).args(arguments);
+    // What cargo tells this program of its own package: build scripts that look at it would run again, other than from a shell.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| tells_of_a_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command
+}
+
+fn tells_of_a_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| variable.starts_with(start))
 }
 
 /// When the first step began.
@@ -63,7 +79,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
 
 /// The text of a file of the project.
 pub(crate) fn read(name: &str) -> Result<String, String> {
-    std::fs::read_to_string(root().join(name)).map_err(|error| format!("{name}: {error}"))
+    fs::read_to_string(root().join(name)).map_err(|error| format!("{name}: {error}"))
+}
+
+/// Copies a file, to a folder that is made if it is missing.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(from, to));
+    copied.map(drop).map_err(|error| format!("{} does not come to {}: {error}", from.display(), to.display()))
 }
 
 fn shown(command: &Command) -> String {

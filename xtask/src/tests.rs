@@ -1,46 +1,42 @@
 //! All tests: built once, run one binary after the other; those that mostly wait for a Kafka run beside the rest.
 
-use crate::run::{cargo, output, step};
+use crate::beside::Beside;
+use crate::run::{cargo, copy, output, step};
 use serde_json::Value;
-use std::fs::{self, File};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread::available_parallelism;
 
-/// What the tests are called that run beside the others: brokers are killed there, frozen and waited for, for minutes.
-const WAITS: &str = "Kafka";
-
 /// A binary full of tests.
-struct Tests {
+pub(crate) struct Tests {
     name: String,
-    package: PathBuf,
+    pub(crate) package: PathBuf,
     binary: PathBuf,
-}
-
-/// Tests that run in the background, and what they print.
-pub(crate) struct Beside {
-    shell: Child,
-    log: PathBuf,
 }
 
 /// Runs all but those that wait, and answers those, which go on meanwhile.
 pub(crate) fn run() -> Result<Beside, String> {
-    let built =
-        cargo(&["test", "--workspace", "--all-features", "--no-run", "--message-format=json-render-diagnostics"]);
-    let messages = output(&mut { built })?;
-    let (waiting, others): (Vec<_>, Vec<_>) = messages.lines().filter_map(tests).partition(Tests::wait);
+    let (waiting, others): (Vec<_>, Vec<_>) =
+        built(cargo(&["test", "--workspace", "--all-features"]))?.into_iter().partition(Tests::wait);
     let end_to_end = waiting.iter().filter(|tests| tests.name == "kafka").count();
     if end_to_end != 1 || waiting.len() == end_to_end || others.is_empty() {
         let all = waiting.len() + others.len();
-        return Err(format!("cargo built {all} test binaries, {} of {WAITS}", waiting.len()));
+        return Err(format!("cargo built {all} test binaries, {} of Kafka", waiting.len()));
     }
-    let beside = Beside::start(&waiting)?;
+    let run = |tests: &Tests| format!("(cd '{}' && '{}')", tests.package.display(), tests.binary.display());
+    let beside = Beside::start("tests of Kafka", &waiting.iter().map(run).collect::<Vec<_>>())?;
     for tests in &others {
         step(&mut tests.command())?;
     }
     step(&mut cargo(&["test", "--workspace", "--all-features", "--doc"]))?;
     Ok(beside)
+}
+
+/// Builds the tests that this command would run.
+pub(crate) fn built(mut test: Command) -> Result<Vec<Tests>, String> {
+    let messages = output(test.args(["--no-run", "--message-format=json-render-diagnostics"]))?;
+    Ok(messages.lines().filter_map(tests).collect())
 }
 
 /// The binary that a line of cargo's tells of, if it is one of tests.
@@ -53,13 +49,20 @@ fn tests(line: &str) -> Option<Tests> {
 }
 
 impl Tests {
-    /// Whether they mostly wait: those of the adapter, and the scenarios with a Kafka.
+    /// Whether they mostly wait, for brokers that are killed and frozen: those of Kafka's adapter, and the scenarios with one.
     fn wait(&self) -> bool {
         self.package.ends_with("adapters/kafka") || self.name == "kafka"
     }
 
+    /// The same, copied to this folder: it runs there while others are built in its place.
+    pub(crate) fn apart(self, folder: &Path) -> Result<Self, String> {
+        let binary = folder.join("tests");
+        copy(&self.binary, &binary)?;
+        Ok(Self { binary, ..self })
+    }
+
     /// As cargo would run it.
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         command.current_dir(&self.package).env("CHAT_TEST_REQUIRE", "1");
         // Many of those of the API wait most of the time. Scenarios of processes are at work, beside Kafka's own.
@@ -71,34 +74,4 @@ impl Tests {
 
 fn cores() -> usize {
     available_parallelism().map_or(1, NonZero::get)
-}
-
-impl Beside {
-    fn start(tests: &[Tests]) -> Result<Self, String> {
-        let failed = |error: std::io::Error| format!("the tests of {WAITS} did not start: {error}");
-        let log = std::env::temp_dir().join(format!("kafka-tests-{}.log", std::process::id()));
-        let file = File::create(&log).map_err(failed)?;
-        let words = |tests: &Tests| format!("(cd '{}' && '{}')", tests.package.display(), tests.binary.display());
-        let words = tests.iter().map(words).collect::<Vec<_>>().join(" && ");
-        println!("\n==> {WAITS}: {} binaries, beside all that follows", tests.len());
-        let mut shell = Command::new("bash");
-        shell.args(["-c", &words]).env("CHAT_TEST_REQUIRE", "1");
-        let shell = shell.stdin(Stdio::null()).stdout(file.try_clone().map_err(failed)?).stderr(file).spawn();
-        Ok(Self { shell: shell.map_err(failed)?, log })
-    }
-
-    /// Waits for their end, and shows what they printed.
-    pub(crate) fn end(mut self) -> Result<(), String> {
-        let status = self.shell.wait().map_err(|error| error.to_string())?;
-        println!("\n==> {WAITS}\n{}", fs::read_to_string(&self.log).unwrap_or_default());
-        if status.success() { Ok(()) } else { Err(format!("the tests of {WAITS} failed: {status}")) }
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // Ended already, unless something else failed first.
-        drop(self.shell.kill());
-        drop(fs::remove_file(&self.log));
-    }
 }

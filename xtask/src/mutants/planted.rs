@@ -14,16 +14,10 @@ pub(super) struct Mutant {
 pub(super) enum Finder {
     /// The seeds of the simulation, which have to name one of these invariants.
     Simulation(&'static [&'static str]),
-    /// This law of the SQLite adapter's conformance suite.
-    SqliteSuite(&'static str),
-    /// A suite of the Redis adapter, on a real server, and this test of it.
-    RedisSuite(&'static str, &'static str),
-    /// This test of the Redis adapter without a server.
-    RedisUnit(&'static str),
-    /// This law of the Kafka adapter's conformance suite, on a real broker.
-    KafkaSuite(&'static str),
-    /// This test of the Kafka adapter without a broker.
-    KafkaUnit(&'static str),
+    /// The tests of this name of an adapter, on a real server where it has one: this one of them.
+    Test(&'static str, &'static str, &'static str),
+    /// Of an adapter's tests without a server this one.
+    Unit(&'static str, &'static str),
     /// The kill storm over Redis, which has to name one of these invariants.
     Storm(&'static [&'static str]),
 }
@@ -87,7 +81,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/sqlite/src/store/answer.rs",
         from: "if session.fence != turn.fence {",
         to: "if false {",
-        finder: Finder::SqliteSuite("sessions::a_stale_fence_never_writes"),
+        finder: Finder::Test("sqlite", "conformance", "sessions::a_stale_fence_never_writes"),
     },
     Mutant {
         name: "Redis: a stale fence stores its answer",
@@ -148,104 +142,104 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "adapters/redis/src/lua/store/extend.lua",
         from: "s[10], ARGV[5], ARGV[6]}",
         to: "s[10], math.max(from - 1, 0), ARGV[6]}",
-        finder: Finder::RedisSuite("reading", OVERLAP),
+        finder: Finder::Test("redis", "reading", OVERLAP),
     },
     Mutant {
         name: "Redis: live text is kept and not told",
         file: "adapters/redis/src/lua/store/extend.lua",
         from: "redis.call('PUBLISH', ARGV[8] .. ARGV[2], told or '1')",
         to: "",
-        finder: Finder::RedisSuite("reading", OVERLAP),
+        finder: Finder::Test("redis", "reading", OVERLAP),
     },
     Mutant {
         name: "Redis: pieces are joined that overlap",
         file: "adapters/redis/src/store/told.rs",
         from: "let held = offset - piece.offset;",
         to: "let held = 0;",
-        finder: Finder::RedisSuite("reading", OVERLAP),
+        finder: Finder::Test("redis", "reading", OVERLAP),
     },
     Mutant {
         name: "Redis: pieces are joined of which one is missing",
         file: "adapters/redis/src/store/told.rs",
         from: "if !is_of_turn || piece.offset > offset {",
         to: "offset = offset.max(piece.offset);\nif !is_of_turn {",
-        finder: Finder::RedisUnit(JOINED),
+        finder: Finder::Unit("redis", JOINED),
     },
     Mutant {
         name: "Redis: what is known of an attempt is believed of another",
         file: "adapters/redis/src/known.rs",
         from: "find(|(known, _)| known == place)",
         to: "find(|(known, _)| (&known.owner, known.after) == (&place.owner, place.after))",
-        finder: Finder::RedisSuite("reading", "a_reader_of_an_attempt_that_is_over_begins_anew_at_once"),
+        finder: Finder::Test("redis", "reading", "a_reader_of_an_attempt_that_is_over_begins_anew_at_once"),
     },
     Mutant {
         name: "Redis: a relay takes what another has",
         file: "adapters/redis/src/lua/lease/hold.lua",
         from: "if holder and holder ~= ARGV[1] then",
         to: "if false then",
-        finder: Finder::RedisSuite("lease", "three_relays_at_once_publish_each_event_once"),
+        finder: Finder::Test("redis", "lease", "three_relays_at_once_publish_each_event_once"),
     },
     Mutant {
         name: "Redis: a relay gives back what another has",
         file: "adapters/redis/src/lua/lease/leave.lua",
         from: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end",
         to: "",
-        finder: Finder::RedisSuite("lease", "who_leaves_takes_nothing_from_another"),
+        finder: Finder::Test("redis", "lease", "who_leaves_takes_nothing_from_another"),
     },
     Mutant {
         name: "Kafka: an event's offset is committed before its effect",
         file: "adapters/kafka/src/lanes.rs",
         from: "tenure.shown = tenure.shown.max(record.offset + 1);",
         to: "tenure.shown = tenure.shown.max(record.offset + 1);\ntenure.open.remove(&record.offset);\ntenure.dirty = true;",
-        finder: Finder::KafkaSuite("classic::an_unacked_delivery_comes_back"),
+        finder: Finder::Test("kafka", "conformance", "classic::an_unacked_delivery_comes_back"),
     },
     Mutant {
         name: "Kafka: a lane commits beyond an event that another has in hand",
         file: "adapters/kafka/src/lanes.rs",
         from: "tenure.bytes -= tenure.open.remove(&record.offset).unwrap_or_default();",
         to: "tenure.open.retain(|open, _| *open > record.offset);",
-        finder: Finder::KafkaSuite("classic::an_unacked_delivery_comes_back"),
+        finder: Finder::Test("kafka", "conformance", "classic::an_unacked_delivery_comes_back"),
     },
     Mutant {
         name: "Kafka: a record in hand commits in the log that was put in place of its own",
         file: "adapters/kafka/src/lanes.rs",
         from: "self.life += 1;",
         to: "",
-        finder: Finder::KafkaUnit("what_is_in_hand_when_the_client_goes_back"),
+        finder: Finder::Unit("kafka", "what_is_in_hand_when_the_client_goes_back"),
     },
     Mutant {
         name: "Kafka: an answer goes on though its question may not have been read",
         file: "adapters/kafka/src/merge.rs",
         from: "places.get(part).copied().flatten() >= Some(*end)",
         to: "*end >= 0",
-        finder: Finder::KafkaUnit("a_partition_is_caught_up_where_it_is_read_on"),
+        finder: Finder::Unit("kafka", "a_partition_is_caught_up_where_it_is_read_on"),
     },
     Mutant {
         name: "Kafka: a young record hides an older one of another session from the other topics",
         file: "adapters/kafka/src/lanes.rs",
         from: "take_while(younger).count();",
         to: "take_while(younger).count() * 0;",
-        finder: Finder::KafkaUnit("a_younger_record_of_another_session"),
+        finder: Finder::Unit("kafka", "a_younger_record_of_another_session"),
     },
     Mutant {
         name: "Kafka: a record that a partition refused is told published",
         file: "adapters/kafka/src/publish.rs",
         from: "Err(failed) => Published::Later(failed.into()),",
         to: "Err(_) => Published::Done,",
-        finder: Finder::KafkaSuite("classic::once_an_event_of_a_session_fails"),
+        finder: Finder::Test("kafka", "conformance", "classic::once_an_event_of_a_session_fails"),
     },
     Mutant {
         name: "Kafka: an answer goes out though its question did not",
         file: "adapters/kafka/src/publish.rs",
         from: "Published::Later(error) => Some(",
         to: "Published::Later(error) if event.seq == 0 => Some(",
-        finder: Finder::KafkaSuite("classic::once_an_event_of_a_session_fails"),
+        finder: Finder::Test("kafka", "conformance", "classic::once_an_event_of_a_session_fails"),
     },
     Mutant {
         name: "Kafka: a key's hash loses its sign another way than in Java",
         file: "adapters/kafka/src/partition.rs",
         from: "(murmur2(key) & i32::MAX) % partitions.max(1)",
         to: "(murmur2(key).wrapping_abs() & i32::MAX) % partitions.max(1)",
-        finder: Finder::KafkaUnit("a_key_goes_where_a_java_producer_puts_it"),
+        finder: Finder::Unit("kafka", "a_key_goes_where_a_java_producer_puts_it"),
     },
 ];
