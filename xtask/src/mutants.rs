@@ -1,12 +1,13 @@
 //! Planted bugs in copies of the sources: each has to be found by a test that names the law, by the simulation or by the kill
 //! storm.
 
+mod copy;
 mod planted;
 
 use crate::run::{cargo, install, output, root, target};
 use crate::{storm, tests};
+use copy::{Copy, touch};
 use planted::{Finder, MUTANTS, Mutant};
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::{self, ScopedJoinHandle};
@@ -31,17 +32,17 @@ pub(crate) fn mutants(word: &str) -> Result<(), String> {
     if missed.is_empty() { Ok(()) } else { Err(format!("planted bugs that nothing found: {}", missed.join(", "))) }
 }
 
-/// Plants one after the other in a copy of this name, and answers those that were not found. While one is looked for, the next
+/// Plants one after the other in a copy of the project, and answers those that were not found. While one is looked for, the next
 /// is planted and built.
-fn missed(copy: &str, mutants: &[&'static Mutant]) -> Result<Vec<&'static str>, String> {
-    let copy = target()?.join("mutants").join(copy);
+fn missed(name: &str, mutants: &[&'static Mutant]) -> Result<Vec<&'static str>, String> {
+    let (copy, built) = (Copy::new(name), target()?.join("mutants").join(name));
     thread::scope(|scope| {
         let (mut missed, mut sought) = (Vec::new(), None);
         for (number, mutant) in mutants.iter().enumerate() {
-            copy_project(&copy)?;
-            plant(&copy, mutant)?;
+            copy.renew()?;
+            copy.plant(mutant)?;
             // Apart from those of the one before, which are running.
-            let finder = build(&copy, mutant, &copy.with_extension((number % 2).to_string()))?;
+            let finder = build(&copy.0, mutant, &built.with_extension((number % 2).to_string()))?;
             let before = sought.replace(scope.spawn(|| find(mutant, finder)));
             missed.extend(before.map(joined).transpose()?.flatten());
         }
@@ -52,16 +53,6 @@ fn missed(copy: &str, mutants: &[&'static Mutant]) -> Result<Vec<&'static str>, 
 
 fn joined<T>(thread: ScopedJoinHandle<'_, Result<T, String>>) -> Result<T, String> {
     thread.join().unwrap_or_else(|_| Err("a search panicked".into()))
-}
-
-fn plant(copy: &Path, mutant: &Mutant) -> Result<(), String> {
-    let file = copy.join(mutant.file);
-    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", mutant.file))?;
-    let places = text.matches(mutant.from).count();
-    if places != 1 {
-        return Err(format!("{}: there are {places} places to plant `{}` in", mutant.file, mutant.name));
-    }
-    fs::write(&file, text.replace(mutant.from, mutant.to)).map_err(|error| format!("{}: {error}", mutant.file))
 }
 
 /// How long a test may take to find a bug, in seconds.
@@ -115,9 +106,10 @@ const STORM: [&str; 6] = ["--store", "redis", "--seconds", "80", "--seed", "3"];
 /// Builds what has to find this one, sets it apart, and answers the command that runs it.
 #[expect(clippy::disallowed_methods, reason = "cargo looks at the real time of files")]
 fn build(copy: &Path, mutant: &Mutant, apart: &Path) -> Result<Command, String> {
+    let target = target()?;
     let whole = |words: &[&str]| {
         let mut cargo = cargo(words);
-        cargo.args(["--workspace", "--all-features", "--quiet"]).current_dir(copy);
+        cargo.args(["--workspace", "--all-features", "--quiet"]).env("CARGO_TARGET_DIR", &target).current_dir(copy);
         cargo
     };
     let finder = match mutant.finder {
@@ -137,7 +129,7 @@ fn build(copy: &Path, mutant: &Mutant, apart: &Path) -> Result<Command, String> 
 /// It is slow without optimisation, and needs few crates. All others need many, which are built where the project itself is.
 fn build_simulation(copy: &Path, apart: &Path) -> Result<Command, String> {
     let mut cargo = cargo(&["test", "--profile", "mutants", "--package", "chat-sim", "--test", "sim", "--quiet"]);
-    cargo.env("CARGO_TARGET_DIR", copy.with_extension("target")).current_dir(copy);
+    cargo.env("CARGO_TARGET_DIR", target()?.join("mutants/simulated.target")).current_dir(copy);
     let mut finder = build_test(cargo, "sim", "invariants", apart)?;
     finder.env("SIM_SEEDS", "4000");
     Ok(finder)
@@ -155,42 +147,4 @@ fn build_storm(mut cargo: Command, laws: &[&str], apart: &Path) -> Result<Comman
     let mut finder = Command::new(storm::apart(apart)?);
     finder.args(STORM).args(laws.iter().flat_map(|law| ["--until", law])).stdin(Stdio::null());
     Ok(finder)
-}
-
-fn touch(file: &Path, time: SystemTime) -> std::io::Result<()> {
-    fs::File::options().append(true).open(file)?.set_modified(time)
-}
-
-/// The project without what was built, and nothing else; files that are the same stay as they are, so that little is built
-/// again.
-fn copy_project(to: &Path) -> Result<(), String> {
-    copy_folder(&root(), to).map_err(|error| format!("{}: {error}", to.display()))
-}
-
-fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(to)?.flatten().filter(|entry| !from.join(entry.file_name()).exists()) {
-        let path = entry.path();
-        if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
-    }
-    for entry in fs::read_dir(from)? {
-        let (source, name) = (entry.as_ref().map(fs::DirEntry::path), entry.as_ref().map(fs::DirEntry::file_name));
-        let (Ok(source), Ok(name)) = (source, name) else { continue };
-        if name == "target" || name == ".git" || name == "data" {
-            continue;
-        }
-        let target = to.join(&name);
-        if source.is_dir() {
-            copy_folder(&source, &target)?;
-        } else {
-            let (text, changed) = (fs::read(&source)?, fs::metadata(&source)?.modified()?);
-            if fs::read(&target).ok().as_ref() != Some(&text) {
-                fs::write(&target, text)?;
-            } else if fs::metadata(&target)?.modified()? < changed {
-                // It may have been otherwise in between, and built so.
-                touch(&target, changed)?;
-            }
-        }
-    }
-    Ok(())
 }
