@@ -12,6 +12,7 @@ use crate::topic::{Part, Topic};
 use bytes::{Bytes, BytesMut};
 use chatcore::error::BackendError;
 use fault::failed;
+use futures_util::future::try_join;
 use krafka::admin::{AdminClient, DescribeConsumerGroupsOptions, DescribeTopicsOptions};
 use krafka::auth::{AuthConfig, TlsConfig};
 use krafka::consumer::{
@@ -77,7 +78,7 @@ impl Group {
             let kafka = kafka.connect_timeout(timeout).request_timeout(timeout).security(security(&config));
             kafka.max_in_flight_requests(requests).connect().await.map_err(failed)
         };
-        let (reads, kafka) = (connect(AT_ONCE).await?, connect(BESIDE).await?);
+        let (reads, kafka) = try_join(connect(AT_ONCE), connect(BESIDE)).await?;
         let listener = Arc::new(Listener { config: config.clone().into(), ..Listener::default() });
         let heartbeat = (config.session_timeout / 6).min(Duration::from_millis(500));
         let consumer = reads

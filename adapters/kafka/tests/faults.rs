@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "../../redis/tests/common/warnings.rs"]
+mod warnings;
 
 use chatcore::event::{Event, EventBody, Malformed};
 use chatcore::port::{
@@ -17,15 +19,14 @@ use krafka::__private::util::crc32c;
 use krafka::admin::DeleteRecordsOptions;
 use krafka::consumer::TopicPartition;
 use std::collections::BTreeSet;
-use std::fmt::Debug;
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::timeout;
-use tracing::field::Field;
 use uuid::Uuid;
+use warnings::warnings;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_that_fail_are_told_until_they_succeed() {
@@ -217,35 +218,9 @@ async fn a_letter_whose_partition_is_gone_goes_where_its_key_goes_now() {
     member.close().await.unwrap();
 }
 
-/// What is told by the log of this process, from warnings on.
-#[derive(Debug, Default)]
-struct Warnings(Mutex<Vec<String>>);
-
-impl tracing::Subscriber for &'static Warnings {
-    fn enabled(&self, of: &tracing::Metadata<'_>) -> bool {
-        *of.level() <= tracing::Level::WARN
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut text = String::new();
-        event.record(&mut |field: &Field, value: &dyn Debug| text += &format!("{field}={value:?} "));
-        self.0.lock().unwrap().push(text);
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
-        tracing::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
-    fn enter(&self, _: &tracing::Id) {}
-    fn exit(&self, _: &tracing::Id) {}
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_before_it_was_read_is_told() {
-    static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
-    tracing::subscriber::set_global_default(&WARNINGS).unwrap();
+    warnings();
     let Some(broker) = broker().await else { return };
     let (mut config, session) = (common::config(broker), new_session());
     config.partitions = 1;
@@ -260,7 +235,7 @@ async fn what_was_deleted_before_it_was_read_is_told() {
     let member = bus.subscribe("group").await.unwrap();
     assert_eq!(take(&member).await.seq, 5);
     let told = format!(r#"group="group" topic="{topic}" partition=0 gone=3 "#);
-    let all = WARNINGS.0.lock().unwrap().clone();
+    let all = warnings();
     assert!(all.iter().any(|warning| warning.contains(&told)), "{told}: {all:#?}");
     member.close().await.unwrap();
 }

@@ -116,6 +116,10 @@ impl Bounds {
     fn unsettled(&self) -> u64 {
         u64::try_from(self.newest - self.settled_to - self.ahead).unwrap_or(0)
     }
+
+    fn dropped(&self) -> u64 {
+        u64::try_from(self.oldest - 1 - self.trimmed).unwrap_or(0)
+    }
 }
 
 /// So many more events are settled. A queue is trimmed; a log keeps what its groups have still to read.
@@ -135,6 +139,11 @@ pub(crate) fn unsettled(step: &Tx<'_>) -> rusqlite::Result<u64> {
     Bounds::read(step).map(|bounds| bounds.unsettled())
 }
 
+/// How many events were dropped to make room, since the file was made.
+pub(crate) fn dropped(step: &Tx<'_>) -> rusqlite::Result<u64> {
+    Bounds::read(step).map(|bounds| bounds.dropped())
+}
+
 /// Whether a question has to be refused, since its events would not fit.
 pub(crate) fn is_full(step: &Tx<'_>) -> rusqlite::Result<bool> {
     Ok(step.limits.outbox_full == OutboxFull::Refuse && unsettled(step)? >= step.limits.outbox_events)
@@ -146,7 +155,6 @@ impl Sqlite {
     /// # Errors
     /// The file cannot be read.
     pub async fn dropped(&self) -> Result<u64, BackendError> {
-        let dropped = |bounds: Bounds| u64::try_from(bounds.oldest - 1 - bounds.trimmed).unwrap_or(0);
-        self.read(move |step| Bounds::read(step).map(dropped)).await
+        self.read(dropped).await
     }
 }

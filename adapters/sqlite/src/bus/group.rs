@@ -7,7 +7,7 @@
 use super::held::Held;
 use crate::codec::{Columns, span};
 use crate::letters;
-use crate::log::Record;
+use crate::log::{self, Record};
 use crate::tx::Tx;
 use crate::wake::Topics;
 use chatcore::port::Acked;
@@ -18,7 +18,8 @@ use uuid::Uuid;
 /// How many events of the log a step looks at.
 const WINDOW: usize = 64;
 
-const JOIN: &str = "INSERT INTO groups (name) VALUES (?1) ON CONFLICT (name) DO NOTHING";
+const JOIN: &str = "INSERT INTO groups (name, frontier) SELECT ?1, coalesce(min(no), 1) - 1 FROM events WHERE true
+    ON CONFLICT (name) DO NOTHING";
 const GROUP: &str = "SELECT no FROM groups WHERE name = ?1";
 pub(super) const FREE_LANE: &str =
     "SELECT session, head, attempt FROM lanes WHERE grp = ?1 AND member IS NULL ORDER BY head LIMIT 1";
@@ -59,6 +60,14 @@ pub(super) enum Found {
     Nothing,
 }
 
+/// What a step has taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) found: Found,
+    /// How many events the log had dropped, as the step saw, before the group had worked them off.
+    pub(super) dropped: u64,
+}
+
 /// The group of this name; a new one starts at the oldest event.
 pub(super) fn join(step: &Tx<'_>, name: &str) -> rusqlite::Result<i64> {
     step.run(JOIN, params![name])?;
@@ -66,19 +75,20 @@ pub(super) fn join(step: &Tx<'_>, name: &str) -> rusqlite::Result<i64> {
 }
 
 /// The next delivery for a member: of a session that waits for somebody, or else of one that has no lane yet.
-pub(super) fn take(step: &Tx<'_>, seat: Seat, lease: Duration) -> rusqlite::Result<Found> {
+pub(super) fn take(step: &Tx<'_>, seat: Seat, lease: Duration) -> rusqlite::Result<Taken> {
     super::members::bury_dead(step, seat)?;
-    let found = match take_free(step, seat)? {
+    let mut dropped = 0;
+    let found = match take_free(step, seat, &mut dropped)? {
         Some(held) => Found::Delivery(held),
-        None => take_ahead(step, seat)?,
+        None => take_ahead(step, seat, &mut dropped)?,
     };
     if matches!(found, Found::Delivery(_)) {
         super::members::alive(step, seat, span(lease))?;
     }
-    Ok(found)
+    Ok(Taken { found, dropped })
 }
 
-fn take_free(step: &Tx<'_>, seat: Seat) -> rusqlite::Result<Option<Held>> {
+fn take_free(step: &Tx<'_>, seat: Seat, dropped: &mut u64) -> rusqlite::Result<Option<Held>> {
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     while let Some((session, event, attempt)) = step.one(FREE_LANE, params![seat.group], read)? {
         let (session, attempt): (Uuid, u32) = (session, attempt);
@@ -87,13 +97,14 @@ fn take_free(step: &Tx<'_>, seat: Seat) -> rusqlite::Result<Option<Held>> {
             return Ok(Some(Held { event, attempt: attempt.saturating_add(1), record }));
         }
         // The log has dropped it.
+        *dropped += 1;
         move_on(step, seat.group, &session)?;
     }
     Ok(None)
 }
 
 /// Looks further into the log. What belongs to a session with a lane waits behind it.
-fn take_ahead(step: &Tx<'_>, seat: Seat) -> rusqlite::Result<Found> {
+fn take_ahead(step: &Tx<'_>, seat: Seat, dropped: &mut u64) -> rusqlite::Result<Found> {
     let read_state = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let Some((start, name)) = step.one(STATE, params![seat.group], read_state)? else { return Ok(Found::Nothing) };
     let (start, name): (i64, String) = (start, name);
@@ -104,6 +115,12 @@ fn take_ahead(step: &Tx<'_>, seat: Seat) -> rusqlite::Result<Found> {
             found = Found::Nothing;
             break;
         };
+        if event > frontier + 1 {
+            // Numbers have no gaps: the log has removed those between.
+            let gone = u64::try_from(event - frontier - 1).unwrap_or(0);
+            // Not those that a relay was done with, while it was a queue.
+            *dropped += gone.min(log::dropped(step)?);
+        }
         frontier = event;
         if only.is_some_and(|only| only != name) {
             continue;

@@ -1,6 +1,6 @@
 //! The `Subscription`: a member of a group, alive as long as it is held by anybody.
 
-use super::group::{self, Found, Seat};
+use super::group::{self, Found, Seat, Taken};
 use super::held::{Name, name};
 use super::members;
 use crate::Sqlite;
@@ -31,23 +31,30 @@ struct State {
     closed: bool,
     /// What was taken for calls that were dropped meanwhile.
     unwanted: Vec<Name>,
+    /// How many events the log had dropped before the group had worked them off, which is not told yet.
+    dropped: u64,
 }
 
-/// Joins a group.
-pub(super) fn join(sqlite: Sqlite, group: i64) -> Arc<dyn Subscription> {
+/// Joins the group of this name.
+pub(super) fn join(sqlite: Sqlite, group: i64, name: String) -> Arc<dyn Subscription> {
     let runtime = sqlite.inner.runtime.clone();
     let seat = Seat { group, member: runtime.new_id() };
     let member = Arc::new(Member { sqlite, seat, state: Arc::default() });
-    runtime.clone().spawn(Box::pin(keep_alive(runtime, Arc::downgrade(&member), member.state.clone())));
+    runtime.clone().spawn(Box::pin(keep_alive(runtime, name, Arc::downgrade(&member), member.state.clone())));
     member
 }
 
-/// Gives a sign of life three times in the time after which a member counts as dead, and what is unwanted back at once.
-async fn keep_alive(runtime: Arc<dyn Runtime>, member: Weak<Member>, state: Arc<Watch<State>>) {
+/// Gives a sign of life three times in the time after which a member counts as dead, and what is unwanted back at once. Says as
+/// often what was dropped: a line for each call that finds some would be many.
+async fn keep_alive(runtime: Arc<dyn Runtime>, group: String, member: Weak<Member>, state: Arc<Watch<State>>) {
     let Some(every) = member.upgrade().map(|member| member.lease() / 3) else { return };
     loop {
         let told = pin!(state.wait(|state| (state.closed || !state.unwanted.is_empty()).then_some(())));
         select(told, runtime.sleep(every)).await;
+        let dropped = state.update(|state| std::mem::take(&mut state.dropped));
+        if dropped > 0 {
+            tracing::warn!(group, dropped, "events were dropped before they were read");
+        }
         let Some(living) = member.upgrade().filter(|member| !member.is_closed()) else { return };
         if let Err(error) = living.beat().await {
             tracing::warn!(error = ?error.source, "a consumer could not renew what it holds");
@@ -80,11 +87,18 @@ impl Member {
     /// Takes the next delivery, unless the member has left meanwhile.
     async fn take(&self) -> Result<Parcel, BackendError> {
         let (seat, lease, state) = (self.seat, self.lease(), self.state.clone());
-        let work = move |step: &crate::tx::Tx<'_>| {
-            if state.read(|state| state.closed) { Ok(Found::Nothing) } else { group::take(step, seat, lease) }
+        let work = move |step: &crate::tx::Tx<'_>| match state.read(|state| state.closed) {
+            true => Ok(Taken { found: Found::Nothing, dropped: 0 }),
+            false => group::take(step, seat, lease),
         };
-        let home = Arc::downgrade(&self.state);
-        self.sqlite.job(Safety::Written, work, move |found| Parcel { found, home }).await
+        let home = self.state.clone();
+        let pack = move |Taken { found, dropped }| {
+            if dropped > 0 {
+                home.update(|state| state.dropped += dropped);
+            }
+            Parcel { found, home: Arc::downgrade(&home) }
+        };
+        self.sqlite.job(Safety::Written, work, pack).await
     }
 
     async fn done(&self, id: &DeliveryId, parked: Option<String>) -> Result<Acked, BackendError> {

@@ -28,7 +28,7 @@ impl EventBus for Sqlite {
 
     async fn subscribe(&self, group: &str) -> Result<Arc<dyn Subscription>, BackendError> {
         let name = group.to_owned();
-        let group = self.write(move |step| group::join(step, &name)).await?;
-        Ok(member::join(self.clone(), group))
+        let joined = self.write(move |step| group::join(step, &name)).await?;
+        Ok(member::join(self.clone(), joined, group.to_owned()))
     }
 }
