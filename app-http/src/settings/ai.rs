@@ -61,11 +61,21 @@ impl Ai {
             reader.fault(missing, format!("is missing; AI={named} needs it"));
         }
         let is_chosen = reader.is_given(&t::AI);
-        // Who gives one of these means a service: its address was forgotten, or its name is misspelt.
-        let of_service = [&t::AI_API_KEY, &t::AI_MODEL, &t::AI_SYSTEM_PROMPT];
-        for spec in of_service.into_iter().filter(|_| kind == Some(AiKind::Demo) && !is_chosen) {
+        let (ignored, rule): (&[&'static t::Spec], _) = match kind {
+            // Who gives one of these means a service: its address was forgotten, or its name is misspelt.
+            Some(AiKind::Demo) => (
+                &[&t::AI_API_KEY, &t::AI_MODEL, &t::AI_SYSTEM_PROMPT],
+                "is given without AI_API_URL: the demo AI would answer; AI=demo if that is meant",
+            ),
+            Some(AiKind::Native) => (
+                &[&t::AI_MODEL, &t::AI_SYSTEM_PROMPT],
+                "is for AI=openai, which is not set; AI=native if that is meant",
+            ),
+            Some(AiKind::OpenAi) | None => (&[], ""),
+        };
+        for spec in ignored.iter().filter(|_| !is_chosen) {
             if reader.is_given(spec) {
-                reader.fault(spec, "is given without AI_API_URL: the demo AI would answer; AI=demo if that is meant");
+                reader.fault(spec, rule);
             }
         }
         let (timeout, fallback) =

@@ -58,6 +58,9 @@ fn faults_come_with_the_names_that_look_like_settings() {
     assert!(told.contains("JWT_SECRET (environment) is not a setting; is JWT_SECRET_KEY meant?"), "{told}");
 }
 
+/// Of an authority.
+const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../app-kit/src/settings/ca.pem");
+
 #[test]
 fn what_would_be_ignored_is_a_fault() {
     let empty = tempfile::NamedTempFile::new().unwrap();
@@ -72,13 +75,22 @@ fn what_would_be_ignored_is_a_fault() {
         (&[("AI_API_KEY", "hush")], "AI_API_KEY"),
         (&[("AI_MODEL", "gpt")], "AI_MODEL"),
         (&[("AI_SYSTEM_PROMPT", "Be brief.")], "AI_SYSTEM_PROMPT"),
+        (&[("AI_API_URL", "http://h/v1"), ("AI_MODEL", "gpt")], "AI_MODEL"),
+        (&[("AI_API_URL", "http://h/v1"), ("AI_SYSTEM_PROMPT", "Be brief.")], "AI_SYSTEM_PROMPT"),
+        (&[("RELAY", "on")], "RELAY"),
+        (&[("KAFKA_SECURITY_PROTOCOL", "SSL")], "KAFKA_SECURITY_PROTOCOL"),
+        (&[("KAFKA_BOOTSTRAP_SERVERS", "h:9092"), ("KAFKA_CA_FILE", CERTIFICATE)], "KAFKA_CA_FILE"),
     ] {
         let told = faults(pairs);
         assert!(told.len() == 1 && told[0].starts_with(&format!("{name} (environment)")), "{told:?}");
     }
     // Who says it knows it.
     assert!(Settings::from_pairs([("AI", "demo"), ("AI_API_KEY", "hush"), ("AI_MODEL", "gpt")]).is_ok());
-    assert!(Settings::from_pairs([("REDIS_PORT", "6379"), ("REDIS_DB", "0")]).is_ok(), "the defaults say nothing");
+    assert!(Settings::from_pairs([("AI", "native"), ("AI_API_URL", "http://h/v1"), ("AI_MODEL", "gpt")]).is_ok());
+    assert!(Settings::from_pairs([("BUS", "local"), ("RELAY", "on")]).is_ok());
+    let defaults =
+        [("REDIS_PORT", "6379"), ("REDIS_DB", "0"), ("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT"), ("RELAY", "off")];
+    assert!(Settings::from_pairs(defaults).is_ok(), "the defaults say nothing");
 }
 
 #[test]

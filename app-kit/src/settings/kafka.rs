@@ -3,13 +3,13 @@
 use super::parse::{self, Parsed};
 use super::reader::Reader;
 use super::secret::Secret;
-use super::table as t;
+use super::table::{self as t, Spec};
 use std::path::PathBuf;
 
 /// Where Kafka is, and how it is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kafka {
-    /// Some of the brokers, as `host:port`.
+    /// Some of the brokers, as `host:port`; none where the events go elsewhere.
     pub servers: Vec<String>,
     /// The topic of questions.
     pub requests: String,
@@ -62,8 +62,8 @@ pub enum Mechanism {
 }
 
 impl Kafka {
-    /// `Some(None)` where no server is named. `relay` says whether this program relays unless it is told otherwise.
-    pub(super) fn read(reader: &mut Reader, relay: bool) -> Option<Option<Self>> {
+    /// `relay` says whether this program relays unless it is told otherwise.
+    pub(super) fn read(reader: &mut Reader, relay: bool) -> Option<Self> {
         let servers = reader.optional(&t::KAFKA_BOOTSTRAP_SERVERS, servers);
         let topics = [
             reader.get(&t::KAFKA_TOPIC_CHAT_REQUESTS, topic),
@@ -90,8 +90,8 @@ impl Kafka {
         let (tls, ca_file, sasl) = security?;
         let (partitions, replication, group, relay) = (partitions?, replication?, group?, relay?);
         let (newer_protocol, gzip) = (newer_protocol? == 1, gzip? == 1);
-        let kafka = |servers| Self {
-            servers,
+        Some(Self {
+            servers: servers?.unwrap_or_default(),
             requests,
             responses,
             sessions,
@@ -105,8 +105,18 @@ impl Kafka {
             sasl,
             gzip,
             relay,
-        };
-        Some(servers?.map(kafka))
+        })
+    }
+
+    /// What says nothing without a broker: who gives one of these means one.
+    pub(super) fn of_a_broker(&self) -> impl Iterator<Item = &'static Spec> {
+        let is_secure = self.tls || self.sasl.is_some();
+        let given = [
+            (&t::KAFKA_SECURITY_PROTOCOL, is_secure),
+            (&t::KAFKA_CA_FILE, self.ca_file.is_some()),
+            (&t::RELAY, self.relay),
+        ];
+        given.into_iter().filter_map(|(spec, is_there)| is_there.then_some(spec))
     }
 }
 
@@ -120,7 +130,11 @@ fn security(reader: &mut Reader) -> Option<(bool, Option<PathBuf>, Option<Sasl>)
     let ca_file = reader.optional(&t::KAFKA_CA_FILE, parse::certificates);
     let (protocol, mechanism) = (protocol?, mechanism?);
     let (tls, named) = (protocol == 1 || protocol == 3, protocol >= 2);
-    let (username, password) = (username?, password?);
+    let (username, password, ca_file) = (username?, password?, ca_file?);
+    if !tls && ca_file.is_some() {
+        let rule = "is of no use with this KAFKA_SECURITY_PROTOCOL, which encrypts nothing; SSL or SASL_SSL would";
+        reader.fault(&t::KAFKA_CA_FILE, rule);
+    }
     if !named && (username.is_some() || password.is_some()) {
         let rule = "and KAFKA_SASL_PASSWORD are told to nobody by this KAFKA_SECURITY_PROTOCOL; SASL_SSL would";
         reader.fault(&t::KAFKA_SASL_USERNAME, rule);
@@ -129,7 +143,7 @@ fn security(reader: &mut Reader) -> Option<(bool, Option<PathBuf>, Option<Sasl>)
     if named && sasl.is_none() {
         reader.fault(&t::KAFKA_SASL_USERNAME, "and KAFKA_SASL_PASSWORD are needed by this KAFKA_SECURITY_PROTOCOL");
     }
-    Some((tls, ca_file?, sasl))
+    Some((tls, ca_file, sasl))
 }
 
 /// Which of these words it is, in any case.
@@ -182,7 +196,7 @@ fn replication(text: &str) -> Parsed<i16> {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<Kafka>, String> {
+    fn read(pairs: &[(&str, &str)]) -> Result<Kafka, String> {
         let mut reader = Reader::of_pairs(pairs.iter().copied());
         let kafka = Kafka::read(&mut reader, true);
         reader.finish(kafka).map_err(|faults| faults.to_string())
@@ -190,8 +204,8 @@ mod tests {
 
     #[test]
     fn servers_are_all_that_is_needed() {
-        assert_eq!(read(&[]), Ok(None));
-        let kafka = read(&[("KAFKA_BOOTSTRAP_SERVERS", "broker1:9092, broker2:9092")]).unwrap().unwrap();
+        assert_eq!(read(&[]).unwrap().servers, [""; 0]);
+        let kafka = read(&[("KAFKA_BOOTSTRAP_SERVERS", "broker1:9092, broker2:9092")]).unwrap();
         assert_eq!(kafka.servers, ["broker1:9092", "broker2:9092"]);
         assert_eq!(
             (kafka.requests.as_str(), kafka.partitions, kafka.relay, kafka.tls),
@@ -209,7 +223,7 @@ mod tests {
             ("KAFKA_SASL_PASSWORD", "hunter2"),
             ("KAFKA_SASL_MECHANISM", "scram-sha-512"),
         ];
-        let kafka = read(&[&[servers, secure][..], &named].concat()).unwrap().unwrap();
+        let kafka = read(&[&[servers, secure][..], &named].concat()).unwrap();
         assert!(kafka.tls && !format!("{kafka:?}").contains("hunter2"));
         assert_eq!(kafka.sasl.unwrap().mechanism, Mechanism::ScramSha512);
         let plain = read(&[&[servers][..], &named].concat()).unwrap_err();

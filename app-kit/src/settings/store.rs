@@ -44,15 +44,23 @@ impl Store {
             reader.fault(&t::STORE, "is redis, which needs REDIS_URL or REDIS_HOST");
         }
         let kafka = Kafka::read(reader, relay);
-        let default = if matches!(kafka, Some(None)) { "local" } else { "kafka" };
-        let bus = reader.get_or(&t::BUS, default, bus);
-        if bus == Some(BusKind::Kafka) && kafka == Some(None) {
+        let nowhere = kafka.as_ref().filter(|kafka| kafka.servers.is_empty());
+        let bus = reader.get_or(&t::BUS, if nowhere.is_some() { "local" } else { "kafka" }, bus);
+        if bus == Some(BusKind::Kafka) && nowhere.is_some() {
             reader.fault(&t::BUS, "is kafka, which needs KAFKA_BOOTSTRAP_SERVERS");
+        }
+        // Its address was forgotten, or its name is misspelt.
+        for spec in nowhere.into_iter().flat_map(Kafka::of_a_broker) {
+            if reader.is_given(spec) && !reader.is_given(&t::BUS) {
+                let rule =
+                    "is given without KAFKA_BOOTSTRAP_SERVERS: events would stay in the store's own log; BUS=local if";
+                reader.fault(spec, format!("{rule} that is meant"));
+            }
         }
         let messages = reader.get(&t::SESSION_MAX_MESSAGES, messages);
         let (sessions, events) =
             (reader.get(&t::OWNER_MAX_SESSIONS, parse::count), reader.get(&t::OUTBOX_MAX, parse::count));
-        let kafka = kafka?.filter(|_| bus == Some(BusKind::Kafka));
+        let kafka = Some(kafka?).filter(|_| bus == Some(BusKind::Kafka));
         bus?;
         let mut limits = StoreLimits::default();
         (limits.session_messages, limits.owner_sessions, limits.outbox_events) = (messages?, sessions?, events?);
