@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask help` lists them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod apart;
 mod api;
 mod arrows;
 mod beside;

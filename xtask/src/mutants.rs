@@ -4,8 +4,8 @@
 mod copy;
 mod planted;
 
-use crate::run::{cargo, install, output, root, target};
-use crate::{storm, tests};
+use crate::run::{cargo_behind, install, output, root, target};
+use crate::{apart, storm, tests};
 use copy::{Copy, touch};
 use planted::{Finder, MUTANTS, Mutant};
 use std::path::Path;
@@ -108,7 +108,7 @@ const STORM: [&str; 6] = ["--store", "redis", "--seconds", "80", "--seed", "3"];
 fn build(copy: &Path, mutant: &Mutant, apart: &Path) -> Result<Command, String> {
     let target = target()?;
     let whole = |words: &[&str]| {
-        let mut cargo = cargo(words);
+        let mut cargo = cargo_behind(words);
         cargo.args(["--workspace", "--all-features", "--quiet"]).env("CARGO_TARGET_DIR", &target).current_dir(copy);
         cargo
     };
@@ -128,7 +128,8 @@ fn build(copy: &Path, mutant: &Mutant, apart: &Path) -> Result<Command, String> 
 
 /// It is slow without optimisation, and needs few crates. All others need many, which are built where the project itself is.
 fn build_simulation(copy: &Path, apart: &Path) -> Result<Command, String> {
-    let mut cargo = cargo(&["test", "--profile", "mutants", "--package", "chat-sim", "--test", "sim", "--quiet"]);
+    let mut cargo =
+        cargo_behind(&["test", "--profile", "mutants", "--package", "chat-sim", "--test", "sim", "--quiet"]);
     cargo.env("CARGO_TARGET_DIR", target()?.join("mutants/simulated.target")).current_dir(copy);
     let mut finder = build_test(cargo, "sim", "invariants", apart)?;
     finder.env("SIM_SEEDS", "4000");
@@ -137,14 +138,14 @@ fn build_simulation(copy: &Path, apart: &Path) -> Result<Command, String> {
 
 fn build_test(cargo: Command, package: &str, test: &str, apart: &Path) -> Result<Command, String> {
     let built = tests::built(cargo)?.into_iter().find(|tests| tests.package.ends_with(package));
-    let mut finder = built.ok_or_else(|| format!("{package} has no such tests"))?.apart(apart)?.command();
+    let mut finder = built.ok_or_else(|| format!("{package} has no such tests"))?.apart(apart, "")?.command();
     finder.arg(test);
     Ok(finder)
 }
 
 fn build_storm(mut cargo: Command, laws: &[&str], apart: &Path) -> Result<Command, String> {
     output(&mut cargo)?;
-    let mut finder = Command::new(storm::apart(apart)?);
+    let mut finder = Command::new(apart::programs(apart)?.join(storm::PROGRAM));
     finder.args(STORM).args(laws.iter().flat_map(|law| ["--until", law])).stdin(Stdio::null());
     Ok(finder)
 }

@@ -33,9 +33,19 @@ pub(crate) fn target() -> Result<PathBuf, String> {
 }
 
 /// A command of cargo in the root.
-#[expect(clippy::disallowed_methods, reason = "these are no settings")]
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO"));
+    in_root(Command::new(env!("CARGO")), arguments)
+}
+
+/// The same, while others have something to do that is measured: it takes what they leave of the cores.
+pub(crate) fn cargo_behind(arguments: &[&str]) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "10", env!("CARGO")]);
+    in_root(nice, arguments)
+}
+
+#[expect(clippy::disallowed_methods, reason = "these are no settings")]
+fn in_root(mut command: Command, arguments: &[&str]) -> Command {
     command.current_dir(root()).args(arguments);
     // What cargo tells this program of its own package: build scripts that look at it would run again, other than from a shell.
     for (name, _) in std::env::vars_os().filter(|(name, _)| tells_of_a_package(&name.to_string_lossy())) {
@@ -80,12 +90,6 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
 /// The text of a file of the project.
 pub(crate) fn read(name: &str) -> Result<String, String> {
     fs::read_to_string(root().join(name)).map_err(|error| format!("{name}: {error}"))
-}
-
-/// Copies a file, to a folder that is made if it is missing.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(from, to));
-    copied.map(drop).map_err(|error| format!("{} does not come to {}: {error}", from.display(), to.display()))
 }
 
 fn shown(command: &Command) -> String {

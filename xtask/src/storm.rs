@@ -1,17 +1,16 @@
 //! The kill storm: its own program, and the programs that it kills.
 
+use crate::apart;
 use crate::beside::Beside;
-use crate::run::{build, built, copy, install, step, target};
-use std::path::{Path, PathBuf};
+use crate::run::{build, built, install, step, target};
 use std::process::Command;
 
 /// How the suite runs it: on each bus.
 const IN_THE_SUITE: [&str; 2] =
     ["--store redis --bus local --seconds 60 --seed 1", "--store redis --bus kafka --seconds 60 --seed 2"];
 
-/// What it is, and what it kills, which it looks for where it is itself.
-const PROGRAM: &str = "examples/storm";
-const KILLED: [&str; 2] = ["app-http", "app-worker"];
+/// Where it is, from where it looks for what it kills.
+pub(crate) const PROGRAM: &str = "examples/storm";
 
 /// Builds it and runs it with these words: `--store redis --bus kafka --minutes 10 --seed 1`.
 pub(crate) fn storm<W: AsRef<str>>(words: &[W]) -> Result<(), String> {
@@ -27,15 +26,6 @@ pub(crate) fn storm<W: AsRef<str>>(words: &[W]) -> Result<(), String> {
 pub(crate) fn beside() -> Result<Beside, String> {
     install(&["redis-server", "java", "mvn"])?;
     build()?;
-    let program = apart(&target()?.join("storms"))?;
+    let program = apart::programs(&target()?.join("storms"))?.join(PROGRAM);
     Beside::start("kill storms", &IN_THE_SUITE.map(|words| format!("'{}' {words}", program.display())))
-}
-
-/// Copies it and what it kills to this folder, to run there while others are built in their place.
-pub(crate) fn apart(folder: &Path) -> Result<PathBuf, String> {
-    let built = built()?;
-    for program in KILLED.iter().chain([&PROGRAM]) {
-        copy(&built.join(program), &folder.join(program))?;
-    }
-    Ok(folder.join(PROGRAM))
 }

@@ -36,11 +36,10 @@ pub(crate) fn test() -> Result<(), String> {
     // One test after the other: the seeds have a time to keep, and want all cores.
     let simulation = ["test", "--profile", "sim", "--package", "chat-sim", "--test", "sim", "--", "--nocapture"];
     step(cargo(&simulation).arg("--test-threads=1").env("SIM_SEEDS", "20000"))?;
-    // Planted bugs are built where these tests are.
-    of_kafka.end()?;
     let storms = storm::beside()?;
     mutants::mutants("")?;
     storms.end()?;
+    of_kafka.end()?;
     walk::walk()?;
     api::check()
 }

@@ -1,7 +1,8 @@
-//! All tests: built once, run one binary after the other; those that mostly wait for a Kafka run beside the rest.
+//! All tests: built once, run one binary after the other; those that mostly wait run beside those that work.
 
+use crate::apart;
 use crate::beside::Beside;
-use crate::run::{cargo, copy, output, step};
+use crate::run::{cargo, output, step, target};
 use serde_json::Value;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -15,22 +16,29 @@ pub(crate) struct Tests {
     binary: PathBuf,
 }
 
-/// Runs all but those that wait, and answers those, which go on meanwhile.
+/// Runs them. Those of Kafka take longer than all others together, and go on whatever is built meanwhile: they are answered.
 pub(crate) fn run() -> Result<Beside, String> {
-    let (waiting, others): (Vec<_>, Vec<_>) =
-        built(cargo(&["test", "--workspace", "--all-features"]))?.into_iter().partition(Tests::wait);
-    let end_to_end = waiting.iter().filter(|tests| tests.name == "kafka").count();
-    if end_to_end != 1 || waiting.len() == end_to_end || others.is_empty() {
-        let all = waiting.len() + others.len();
-        return Err(format!("cargo built {all} test binaries, {} of Kafka", waiting.len()));
+    let built = built(cargo(&["test", "--workspace", "--all-features"]))?;
+    let (of_kafka, others): (Vec<_>, Vec<_>) = built.into_iter().partition(Tests::is_of_kafka);
+    let (waiting, others): (Vec<_>, Vec<_>) = others.into_iter().partition(Tests::waits);
+    let scenarios = of_kafka.iter().filter(|tests| tests.name == "kafka").count();
+    let counts = [scenarios, of_kafka.len() - scenarios, waiting.len(), others.len()];
+    if scenarios != 1 || counts.contains(&0) {
+        return Err(format!("cargo built other tests than are known here: {counts:?}"));
     }
-    let run = |tests: &Tests| format!("(cd '{}' && '{}')", tests.package.display(), tests.binary.display());
-    let beside = Beside::start("tests of Kafka", &waiting.iter().map(run).collect::<Vec<_>>())?;
+    let folder = target()?.join("kafka");
+    apart::programs(&folder)?;
+    let apart = |(number, tests): (usize, Tests)| tests.apart(&folder, &number.to_string());
+    let of_kafka = of_kafka.into_iter().enumerate().map(apart).collect::<Result<Vec<_>, _>>()?;
+    let line = |tests: &Tests| format!("(cd '{}' && '{}')", tests.package.display(), tests.binary.display());
+    let start = |name, tests: &[Tests]| Beside::start(name, &tests.iter().map(line).collect::<Vec<_>>());
+    let (of_kafka, waiting) = (start("tests of Kafka", &of_kafka)?, start("tests that wait", &waiting)?);
     for tests in &others {
         step(&mut tests.command())?;
     }
     step(&mut cargo(&["test", "--workspace", "--all-features", "--doc"]))?;
-    Ok(beside)
+    waiting.end()?;
+    Ok(of_kafka)
 }
 
 /// Builds the tests that this command would run.
@@ -49,16 +57,20 @@ fn tests(line: &str) -> Option<Tests> {
 }
 
 impl Tests {
-    /// Whether they mostly wait, for brokers that are killed and frozen: those of Kafka's adapter, and the scenarios with one.
-    fn wait(&self) -> bool {
+    /// Whether they need a broker: those of Kafka's adapter, and the scenarios with one.
+    fn is_of_kafka(&self) -> bool {
         self.package.ends_with("adapters/kafka") || self.name == "kafka"
     }
 
-    /// The same, copied to this folder: it runs there while others are built in its place.
-    pub(crate) fn apart(self, folder: &Path) -> Result<Self, String> {
-        let binary = folder.join("tests");
-        copy(&self.binary, &binary)?;
-        Ok(Self { binary, ..self })
+    /// Whether they mostly wait, for leases to end and servers to come back: those of adapters and of the simulation.
+    fn waits(&self) -> bool {
+        let is_adapter = self.package.parent().is_some_and(|folder| folder.ends_with("adapters"));
+        is_adapter || self.package.ends_with("tests/sim")
+    }
+
+    /// The same, to run while others are built in its place.
+    pub(crate) fn apart(self, folder: &Path, name: &str) -> Result<Self, String> {
+        Ok(Self { binary: apart::tests(&self.binary, folder, name)?, ..self })
     }
 
     /// As cargo would run it.
