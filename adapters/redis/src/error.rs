@@ -113,11 +113,14 @@ pub(crate) fn is_full(error: &RedisError) -> bool {
     error.detail().is_some_and(|why| why.contains("max number of clients"))
 }
 
-/// Whether the server does not let this user do it.
+/// Whether the server does not let this user do it. Of what a script may not do, it depends on the server how it says so.
 pub(crate) fn is_denied(error: &RedisError) -> bool {
-    let denied = |text: &str| ["NOAUTH", "NOPERM", "WRONGPASS"].iter().any(|code| text.contains(code));
+    let any = |text: &str, of: &[&str]| of.iter().any(|said| text.contains(said));
+    let denied = |text: &str| any(text, &["NOAUTH", "NOPERM", "WRONGPASS"]);
+    let of_script = |text: &str| any(text, &["The user executing the script can't", "ACL failure in script"]);
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::NoPerm) => true,
+        ErrorKind::Server(ServerErrorKind::ResponseError) => error.detail().is_some_and(of_script),
         ErrorKind::Extension => error.code().is_some_and(denied),
         ErrorKind::AuthenticationFailed => error.detail().is_none_or(denied),
         _ => false,
@@ -133,4 +136,25 @@ pub(crate) fn is_no_database(error: &RedisError) -> bool {
 /// The server answered something that no script of ours says.
 pub(crate) fn unreadable(what: impl std::fmt::Display) -> BackendError {
     BackendError::never(NAME, format!("an answer that cannot be read: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_script_may_not_do_is_denied() {
+        let said = |what: &str| {
+            let kind = ErrorKind::Server(ServerErrorKind::ResponseError);
+            is_denied(&RedisError::from((kind, "said by the server", what.to_owned())))
+        };
+        let of = "The user executing the script can't";
+        assert!(said(&format!(
+            "{of} publish to the channel mentioned in the command script: 13d2, on @user_script:2."
+        )));
+        assert!(said(&format!("{of} run this command or subcommand")));
+        assert!(said(&format!("{of} access at least one of the keys mentioned in the command arguments")));
+        assert!(said("ACL failure in script: User chat has no permissions to run the 'publish' command"));
+        assert!(!said("max number of clients reached"));
+    }
 }

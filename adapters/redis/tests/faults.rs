@@ -2,16 +2,17 @@
 
 mod common;
 
+use chatcore::error::AccessError;
 use chatcore::id::{DeviceId, UserId};
 use chatcore::message::{MessagesPage, NewerPage};
 use chatcore::port::{Outbox, Probe, Runtime, SessionStore, Throttle};
 use chatcore::session::SessionsPage;
 use chatcore::sweep::{SERVERS_FIRST, Sweeper};
-use chatcore::turn::{Cursor, NewTurn, Piece, Position, Target};
+use chatcore::turn::{Cursor, Extended, NewTurn, Piece, Position, Target};
 use chatcore_ports::tokio::TokioRuntime;
 use common::chat::{answer, finish, owner, question, start};
 use common::faults::{BACK, SOON, config, goes_on, is_back_soon, is_told_soon, now};
-use common::{Server, open};
+use common::{Server, open, user_of_the_readme};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -241,6 +242,58 @@ async fn a_server_that_became_a_replica() {
     server.ask(&["REPLICAOF", "NO", "ONE"]);
     is_back_soon(&store).await;
     finish(&*store, &first).await;
+}
+
+/// Nobody is woken then, but what is stored is stored once.
+#[tokio::test]
+async fn a_right_to_publish_that_is_withdrawn_amid_a_turn() {
+    let server = Server::start();
+    let store = open(&user_of_the_readme(&server)).await;
+    let first = start(&*store, &question(Target::New, "k0")).await;
+    let (turn, owner) = (first.turn, owner());
+    // It is followed from now on, so all that is written is told.
+    let (from, lease) = (Position::default(), Duration::from_secs(15));
+    store.follow(&owner, &Cursor { turn: turn.id, from }, Duration::from_millis(50)).await.unwrap();
+    server.ask(&["ACL", "SETUSER", "chat", "resetchannels"]);
+    assert!(store.check().await.is_err_and(|error| !error.may_pass()), "the probe");
+    let held = store.extend_turn(&turn, &Piece { offset: 0, text: "Mu".into() }, lease).await.unwrap();
+    assert_eq!(held, Extended::Held { length: 2 });
+    finish(&*store, &first).await;
+    let page = MessagesPage { before: None, limit: 99 };
+    let seqs = async || -> Vec<u64> {
+        let history = store.messages(&owner, &turn.id.session, &page).await.unwrap();
+        history.iter().map(|message| message.seq).collect()
+    };
+    assert_eq!(seqs().await, [1, 2], "a question and its answer");
+    let more = start(&*store, &question(Target::Existing(turn.id.session), "k1")).await;
+    server.ask(&["ACL", "SETUSER", "chat", "&c:*"]);
+    is_back_soon(&store).await;
+    finish(&*store, &more).await;
+    assert_eq!(seqs().await, [1, 2, 3, 4]);
+    let events = store.claim(99, Duration::ZERO).await.unwrap();
+    assert!(events.iter().map(|entry| entry.event.seq).eq(1..=4), "an event of each: {events:?}");
+}
+
+/// An earlier version left a part of a question that it could not tell of.
+#[tokio::test]
+async fn a_session_without_an_end_is_none() {
+    let server = Server::start();
+    let config = config(server.url());
+    let (store, owner) = (open(&config).await, owner());
+    let left = start(&*store, &question(Target::New, "k0")).await.turn.id.session;
+    let key = |name: String| server.ask(&["KEYS", &format!("{}*:{name}", config.key_prefix)]);
+    let [hash, opened] = [format!("s:{left}"), format!("k:{owner} k0")].map(key);
+    assert_eq!(server.ask(&["GET", &opened]), left.to_string());
+    for field in ["n", "f", "lu", "tm", "ta", "tr", "rq", "lt", "la", "ex", "kx"] {
+        assert_eq!(server.ask(&["HDEL", &hash, field]), "1", "{field}");
+    }
+    let page = MessagesPage { before: None, limit: 9 };
+    let read = store.messages(&owner, &left, &page).await;
+    assert!(matches!(read, Err(AccessError::NotFound)), "{read:?}");
+    assert_eq!(store.sessions(&owner, &SessionsPage { after: None, limit: 9 }).await.unwrap(), []);
+    let began = start(&*store, &question(Target::New, "k0")).await;
+    assert!(began.turn.id.session != left && began.seq == 1, "{began:?}");
+    finish(&*store, &began).await;
 }
 
 /// A follower is not left waiting by the loss of the connection on which it would be told.

@@ -1,4 +1,4 @@
-//! What is told when the store is opened, and that the user of the README may do all that is needed.
+//! What is told when the store is opened, and that the user of the README may do all that is needed, and no less.
 
 mod common;
 
@@ -150,4 +150,34 @@ async fn the_user_of_the_readme_may_do_all_that_is_needed() {
     one_of_each(&*open(&config).await).await;
     config.key_prefix = "d:".into();
     assert!(matches!(opened(&config).await, Err(OpenError::Denied { .. })), "another prefix is not its own");
+}
+
+/// Not with its first message, of which a part would be written.
+#[tokio::test]
+async fn a_user_who_lacks_a_right_is_refused_at_the_opening_and_told_by_the_probe() {
+    let server = Server::start();
+    let config = user_of_the_readme(&server);
+    let store = open(&config).await;
+    let set = |right: &str| assert_eq!(server.ask(&["ACL", "SETUSER", "chat", right]), "OK", "{right}");
+    let rights = [
+        ("resetchannels", "&c:*", "PUBLISH on c:wake:0"),
+        ("-publish", "+publish", "PUBLISH on c:n:"),
+        ("-subscribe", "+subscribe", "SUBSCRIBE to c:wake:0"),
+        ("-evalsha", "+evalsha", "evalsha"),
+        ("-eval", "+eval", "EVAL"),
+        ("-zadd", "+zadd", "ZADD"),
+        ("resetkeys", "~c:*", "keys"),
+    ];
+    for (withdrawn, granted, lacks) in rights {
+        set(withdrawn);
+        match opened(&config).await {
+            Err(OpenError::Denied { why }) => assert!(why.contains(lacks), "{withdrawn}: {why}"),
+            other => panic!("{withdrawn}: {other:?}"),
+        }
+        let told = store.check().await.unwrap_err();
+        assert!(!told.may_pass() && told.source.to_string().contains(lacks), "{withdrawn}: {}", told.source);
+        set(granted);
+        store.check().await.unwrap();
+    }
+    one_of_each(&*open(&config).await).await;
 }

@@ -100,8 +100,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "Redis: an answer brings a deleted session back",
         file: "adapters/redis/src/lua/store/finish.lua",
-        from: "if not owner or gone or tonumber(over) <= now then return {'GONE'} end",
-        to: "if not owner or tonumber(over) <= now then return {'GONE'} end\n\
+        from: "if not owner or gone or is_over(over) then return {'GONE'} end",
+        to: "if not owner or is_over(over) then return {'GONE'} end\n\
              if gone then\n\
                redis.call('HDEL', S, 'x')\n\
                redis.call('HSET', S, 'cr', now, 'la', now)\n\
@@ -147,7 +147,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "Redis: live text is kept and not told",
         file: "adapters/redis/src/lua/store/extend.lua",
-        from: "redis.call('PUBLISH', ARGV[8] .. ARGV[2], told or '1')",
+        from: "publish(ARGV[8] .. ARGV[2], told or '1')",
         to: "",
         finder: Finder::Test("redis", "reading", OVERLAP),
     },

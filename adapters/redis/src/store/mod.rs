@@ -144,7 +144,7 @@ impl Redis {
     }
 
     /// What a channel of followers is called, up to the session's id.
-    fn followers(&self) -> String {
+    pub(crate) fn followers(&self) -> String {
         self.inner.keys.plain("n:")
     }
 

@@ -8,5 +8,5 @@ if head ~= ARGV[3] or attempt ~= ARGV[4] or holder ~= ARGV[1] then return 'REVOK
 -- What the log has dropped meanwhile cannot be parked.
 local record = ARGV[6] and record_of(head)
 if record then park(letters, ARGV[8], ARGV[7], ARGV[6], record) end
-if move_on(ARGV[2], head) then redis.call('PUBLISH', ARGV[5], '1') end
+if move_on(ARGV[2], head) then wake(ARGV[5]) end
 return 'DONE'

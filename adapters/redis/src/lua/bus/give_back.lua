@@ -4,5 +4,5 @@
 local head, attempt, holder = lane_of(ARGV[2])
 if head ~= ARGV[3] or attempt ~= ARGV[4] or holder ~= ARGV[1] then return 0 end
 free(ARGV[2], head, attempt - 1)
-redis.call('PUBLISH', ARGV[5], '1')
+wake(ARGV[5])
 return 1

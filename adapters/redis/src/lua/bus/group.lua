@@ -30,6 +30,9 @@ local function stay()
   for _, key in ipairs(is_due and keys or {}) do redis.call('PEXPIREAT', key, now + 30 * 86400000) end
 end
 
+-- Those who wait are woken, as in the store's scripts: behind writes, and so without an error.
+local function wake(channel) redis.pcall('PUBLISH', channel, '1') end
+
 -- The fields of a record; nil where the log has dropped it.
 local function record_of(name)
   local key, id = place_of(name)

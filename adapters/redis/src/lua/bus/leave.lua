@@ -9,5 +9,5 @@ for _, session in ipairs(redis.call('ZRANGEBYSCORE', when, '(' .. now, '+inf')) 
     left = left + 1
   end
 end
-if left > 0 then redis.call('PUBLISH', ARGV[2], '1') end
+if left > 0 then wake(ARGV[2]) end
 return left

@@ -13,5 +13,5 @@ while at <= #ARGV do
   end
   at = at + 1 + size
 end
-redis.call('PUBLISH', ARGV[2], '1')
+redis.pcall('PUBLISH', ARGV[2], '1') -- behind writes, and so without an error
 return 1

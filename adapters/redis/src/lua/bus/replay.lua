@@ -16,5 +16,5 @@ else
   stay()
 end
 redis.call('XDEL', letters, ARGV[1])
-redis.call('PUBLISH', ARGV[3], '1')
+wake(ARGV[3])
 return 1

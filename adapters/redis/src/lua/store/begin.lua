@@ -8,7 +8,7 @@ local owner, sid, key, log = ARGV[2], ARGV[3], ARGV[5], {ARGV[21], ARGV[22], ARG
 local FIELDS = {'o', 'n', 'f', 'lu', 'tm', 'ta', 'tr', 'rq', 'x', 'ex', 'kx', 'fo', 'fk'}
 local function load(id)
   local s = redis.call('HMGET', of('s', id), unpack(FIELDS))
-  return s[1] and tonumber(s[10]) > now and s or nil
+  return s[1] and not is_over(s[10]) and s or nil
 end
 local first, s = of('k', owner .. ' ' .. key), nil
 if ARGV[4] == '1' then

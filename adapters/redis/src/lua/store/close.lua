@@ -5,7 +5,7 @@ local sid, T = ARGV[2], slot .. 't'
 local S = of('s', sid)
 local s = redis.call('HMGET', S, 'o', 'n', 'f', 'lu', 'tm', 'rq', 'x', 'ex', 'fo')
 local owner, n, fence, lease, open, request, gone, over, followed = unpack(s, 1, 9)
-if not owner or gone or tonumber(over) <= now or open == '' then
+if not owner or gone or is_over(over) or open == '' then
   redis.call('ZREM', T, sid)
   return {'NONE'}
 end

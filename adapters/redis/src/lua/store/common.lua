@@ -40,6 +40,13 @@ local function record(seq, kind, turn, status, reply_to, fence, beside)
 end
 local NOTHING = '   ' -- beside a text: neither confidence nor products nor intent
 
+-- A session's end is missing in what an earlier version left of a question that failed half-way: that is no session.
+local function is_over(time) return not time or tonumber(time) <= now end
+
+-- It stands behind writes, and a script that fails there is not undone. So a user who may not publish is no error here, but for the
+-- probe: who is not told looks a little later all the same.
+local function publish(channel, told) redis.pcall('PUBLISH', channel, told) end
+
 -- log = {how many events the outbox of a slot holds, 1 if the oldest are dropped, what the channels of those who wait are called}
 -- A question, an answer or a deletion becomes known. A queue is told of when it was empty, since whoever empties it looks again;
 -- a log is read by many, each from its own place, so it is told of each time.
@@ -47,7 +54,7 @@ local function tell(log, session, owner, request, message)
   local ox, drops = slot .. 'ox', log[2] == '1'
   redis.call('XADD', ox, 'MAXLEN', '=', drops and log[1] or '9007199254740992', '*', 's', session, 'h', request .. ' ' .. owner,
     'm', message)
-  if drops or redis.call('XLEN', ox) == 1 then redis.call('PUBLISH', log[3] .. string.match(slot, '{p(%d+)}'), '1') end
+  if drops or redis.call('XLEN', ox) == 1 then publish(log[3] .. string.match(slot, '{p(%d+)}'), '1') end
 end
 
 -- A message is stored, and becomes known. What has the number seq is at index seq - 1.
@@ -77,5 +84,5 @@ end
 local function is_followed(followed) return followed and tonumber(followed) > now end
 
 local function wake(channel, session, followed)
-  if is_followed(followed) then redis.call('PUBLISH', channel .. session, '1') end
+  if is_followed(followed) then publish(channel .. session, '1') end
 end

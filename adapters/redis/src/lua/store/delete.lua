@@ -4,7 +4,7 @@
 local owner, sid = ARGV[2], ARGV[3]
 local S = of('s', sid)
 local s = redis.call('HMGET', S, 'o', 'n', 'x', 'ex', 'fo')
-if not s[1] or tonumber(s[4]) <= now then return {'NOT_FOUND'} end
+if not s[1] or is_over(s[4]) then return {'NOT_FOUND'} end
 if s[1] ~= owner then return {s[3] and 'NOT_FOUND' or 'NOT_YOURS'} end
 if s[3] then return {'DELETED'} end
 -- The hash stays: a key that was deleted cannot be made again while its slot moves, and then nothing would be left of the session.

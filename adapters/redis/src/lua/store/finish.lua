@@ -6,7 +6,7 @@ local sid, turn = ARGV[2], ARGV[3]
 local S = of('s', sid)
 local s = redis.call('HMGET', S, 'o', 'n', 'f', 'tm', 'rq', 'lt', 'x', 'ex', 'fo')
 local owner, n, fence, open, request, has_live_text, gone, over, followed = unpack(s, 1, 9)
-if not owner or gone or tonumber(over) <= now then return {'GONE'} end
+if not owner or gone or is_over(over) then return {'GONE'} end
 if fence ~= ARGV[5] then return {'FENCED'} end
 if open == '' then -- It was stored by an earlier call: whoever else ends a turn moves the fence.
   local question = redis.call('HGET', of('i', sid), 't' .. ARGV[4])

@@ -3,7 +3,7 @@
 -- ARGV  2 owner  3 session  4 turn  5 the same in 16 bytes  6 fence  7 offset  8 how long the reader listens (0 if it does not)
 local S, L = of('s', ARGV[3]), of('l', ARGV[3])
 local s = redis.call('HMGET', S, 'o', 'f', 'tm', 'x', 'ex', 'fo')
-if not s[1] or s[4] or tonumber(s[5]) <= now then return {'NOT_FOUND'} end
+if not s[1] or s[4] or is_over(s[5]) then return {'NOT_FOUND'} end
 if s[1] ~= ARGV[2] then return {'NOT_YOURS'} end
 local question = redis.call('HGET', of('i', ARGV[3]), 't' .. ARGV[5])
 if not question then return {'NOT_FOUND'} end

@@ -9,7 +9,7 @@ repeat
     looked = looked + 1
     if #rows < limit and (tonumber(found[k + 1]) ~= tonumber(ARGV[4]) or id < ARGV[5]) then
       local s = redis.call('HMGET', of('s', id), 'o', 'la', 'cr', 'n', 'tm', 'x', 'ex')
-      if s[1] == ARGV[2] and not s[6] and tonumber(s[7]) > now then
+      if s[1] == ARGV[2] and not s[6] and not is_over(s[7]) then
         rows[#rows + 1] = {id, s[2], s[3], s[4], s[5]}
       else
         gone[#gone + 1] = id

@@ -14,7 +14,7 @@ end
 local found = most > 0 and redis.call('ZRANGE', index, '+inf', '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, most) or {}
 for _, id in ipairs(found) do
   local s = redis.call('HMGET', of('s', id), 'o', 'la', 'x', 'ex', 'kx')
-  if s[1] == ARGV[2] and not s[3] and tonumber(s[4]) > now then
+  if s[1] == ARGV[2] and not s[3] and not is_over(s[4]) then
     redis.call('HSET', of('s', id), 'o', ARGV[3])
     redis.call('ZADD', u_index, s[2], id)
     redis.call('ZADD', u_ends, s[4], id)
