@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::sync::Once;
 
 const FORWARDED: &str = "x-forwarded-for";
+/// The standard's own header, which is not read.
+const STANDARD: &str = "forwarded";
 const PROTO: &str = "x-forwarded-proto";
 
 /// The address that quotas count by. Somebody with an IPv6 address has its whole network of 64 bits, so that counts as one.
@@ -31,13 +33,24 @@ pub fn is_over_tls(request: &HttpRequest, trusted: &[IpNet]) -> bool {
     says_so && peer.is_some_and(|peer| is_trusted(&peer, trusted))
 }
 
-/// Warns once where a proxy seems to stand in front that is not believed: all its clients count as one then.
+/// Warns once where a proxy seems to stand in front that is not believed, and once where one that is names clients in a way that
+/// is not read: all its clients count as one then.
 pub fn look_for_proxy(request: &HttpRequest, trusted: &[IpNet]) {
     static TOLD: Once = Once::new();
+    static TOLD_OF_STANDARD: Once = Once::new();
     let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return };
-    let names_client = [FORWARDED, "forwarded"].iter().any(|name| request.headers().contains_key(*name));
+    let [named, named_by_standard] = [FORWARDED, STANDARD].map(|name| request.headers().contains_key(name));
+    if is_trusted(&peer, trusted) {
+        if named_by_standard && !named {
+            TOLD_OF_STANDARD.call_once(|| {
+                let told = "this proxy names clients in `Forwarded` alone, which is not read: they count as one address; have it send X-Forwarded-For";
+                tracing::warn!(%peer, "{told}");
+            });
+        }
+        return;
+    }
     // From elsewhere anybody may send that.
-    if names_client && is_near(&peer) && !is_trusted(&peer, trusted) {
+    if (named || named_by_standard) && is_near(&peer) {
         TOLD.call_once(|| {
             let told = "all that this proxy forwards counts as one address for quotas, logins and connections; name it in TRUSTED_PROXIES";
             tracing::warn!(%peer, "{told}");

@@ -83,6 +83,21 @@ async fn a_proxy_that_is_not_believed_is_told_of_once() {
     assert_eq!(warnings(&[("TRUSTED_PROXIES", "127.0.0.1")]).await, 0);
 }
 
+#[tokio::test]
+async fn a_proxy_that_is_believed_and_names_clients_only_by_what_is_not_read_is_told_of_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start(directory.path(), &[("STORE", "memory"), ("TRUSTED_PROXIES", "127.0.0.1")]);
+    let both = [("forwarded", "for=9.9.9.9"), ("x-forwarded-for", "9.9.9.9")];
+    for headers in [&both[..], &both[..1], &both[..1]] {
+        let request = server.client.get(format!("{}/livez", server.url));
+        send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await;
+    }
+    server.signal("TERM");
+    let (_, log) = server.end();
+    let told = "this proxy names clients in `Forwarded` alone";
+    assert_eq!(log.lines().filter(|line| line.contains(told)).count(), 1, "{log}");
+}
+
 /// Anybody can send nonsense, so it is nothing that an operator should be woken for.
 #[tokio::test]
 async fn connections_that_are_closed_as_they_come_are_counted_and_told_of_once_a_minute() {
