@@ -7,6 +7,7 @@
 //! | `link`, `tls` | the client that writes (rskafka), with deadlines; its encryption |
 //! | `topics`, `topic`, `partition` | which topics and partitions there are, and where a key goes |
 //! | `record`, `publish`, `slow` | events as records; publishing in order, past partitions that do not answer |
+//! | `refused`, `probe` | topics that cannot be had or take nothing; whether all is well |
 //! | `group` | the client that reads as a member of a group (krafka) |
 //! | `lanes`, `merge`, `attempts` | what a member has in hand and how far it is, without I/O |
 //! | `member`, `subscription` | a member at work, and what a program holds of it |
@@ -31,6 +32,7 @@ mod partition;
 mod probe;
 mod publish;
 mod record;
+mod refused;
 mod slow;
 mod subscription;
 mod tls;
@@ -44,6 +46,7 @@ use chatcore::error::BackendError;
 use chatcore::port::Runtime;
 use letters::{CrossedOut, Replays};
 use link::Link;
+use refused::Refused;
 use slow::Slow;
 use std::fmt;
 use std::sync::Arc;
@@ -63,6 +66,7 @@ struct Inner {
     runtime: Arc<dyn Runtime>,
     counts: Mutex<Option<Counts>>,
     slow: Slow,
+    refused: Refused,
     crossed_out: Mutex<CrossedOut>,
 }
 
@@ -75,8 +79,8 @@ impl Kafka {
     pub fn open(config: KafkaConfig, runtime: Arc<dyn Runtime>) -> Result<Self, OpenError> {
         config.check()?;
         let link = Link::new(&config, runtime.clone())?;
-        let (counts, slow, crossed_out) = Default::default();
-        let inner = Inner { config: Arc::new(config), link, runtime, counts, slow, crossed_out };
+        let (counts, slow, refused, crossed_out) = Default::default();
+        let inner = Inner { config: Arc::new(config), link, runtime, counts, slow, refused, crossed_out };
         Ok(Self { inner: Arc::new(inner), replays: Replays::Any })
     }
 

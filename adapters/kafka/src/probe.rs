@@ -1,4 +1,4 @@
-//! The `Probe`: whether a broker answers, and what it says where it does not let us in.
+//! The `Probe`: whether a broker answers, and what it says where it does not let us in, or has no topic for us.
 
 use crate::Kafka;
 use crate::error::NAME;
@@ -20,9 +20,10 @@ impl Probe for Kafka {
     async fn check(&self) -> Result<Health, BackendError> {
         let link = &self.inner.link;
         let (topics, why) = join(link.topics(PATIENCE), link.why(PATIENCE)).await;
-        match topics {
-            Ok(_) => Ok(Health::Well),
-            Err(failed) => Err(why.unwrap_or(failed).into()),
+        let topics = topics.map_err(|failed| why.unwrap_or(failed))?;
+        match self.refusal(&topics) {
+            None => Ok(Health::Well),
+            Some(refused) => Err(refused),
         }
     }
 }

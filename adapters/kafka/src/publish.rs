@@ -24,8 +24,12 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// What goes to each partition at once; events by their place in the call.
 type Round = BTreeMap<Part, Vec<usize>>;
 
-/// Publishes events: one result for each, in order.
+/// Publishes events: one result for each, in order. Without any it makes the topics that are missing, and fails where it cannot.
 pub(crate) async fn publish(kafka: &Kafka, events: &[Event]) -> Result<Vec<Published>, BackendError> {
+    if events.is_empty() {
+        let all = kafka.inner.config.topics.of_events();
+        return kafka.known(&all, AGAIN).await?.refusal(&all).map_or(Ok(Vec::new()), Err);
+    }
     let topics: BTreeSet<Topic> = events.iter().map(Topic::of).collect();
     let needed: Vec<&str> = topics.into_iter().map(|topic| kafka.inner.config.topics.name(topic)).collect();
     let counts = kafka.known(&needed, AGAIN).await?;
@@ -130,6 +134,7 @@ async fn send(kafka: &Kafka, events: &[Event], part: Part, open: Vec<usize>) -> 
             Err(Failed::Invalid(why)) => Published::Refused(format!("never taken by the topic {topic}: {why}")),
             Err(failed) => Published::Later(failed.into()),
         };
+        kafka.inner.refused.note_written(part.topic, &result);
         if let Published::Later(error) = &result {
             kafka.inner.slow.note(part, kafka.took_long(start).then(|| error.clone()));
         }

@@ -60,7 +60,7 @@ impl Counts {
     }
 
     /// Why one of these topics cannot be used.
-    fn refusal(&self, needed: &[&str]) -> Option<BackendError> {
+    pub(crate) fn refusal(&self, needed: &[&str]) -> Option<BackendError> {
         needed.iter().find_map(|name| self.refused.get(*name).cloned())
     }
 }
@@ -124,6 +124,7 @@ impl Kafka {
             }
             let Made { mut refused, .. } = self.make_missing().await?;
             let there = self.told(&mut refused).await?;
+            self.inner.refused.note_unmade(&refused);
             let count = |topic| {
                 let name = self.inner.config.topics.name(topic);
                 let missing = || BackendError::later(NAME, "the topic is missing");

@@ -7,7 +7,7 @@ mod common;
 use chatcore::event::{Event, EventBody};
 use chatcore::id::{MessageId, SessionId};
 use chatcore::message::{AiReply, Answer, Message, Status};
-use chatcore::port::{Acked, EventBus, Published, Runtime};
+use chatcore::port::{Acked, EventBus, Probe, Published, Runtime};
 use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
 use common::{
@@ -75,11 +75,24 @@ async fn a_topic_that_cannot_be_made_holds_back_its_own_events() {
     // More brokers than there are.
     config.replication = 3;
     let bus = open(config.clone());
+    bus.check().await.expect("nobody has tried to make it");
+    assert_eq!(bus.missing_topics().await.unwrap(), [&*config.topics.responses]);
     all_but_answers_go_out(&bus).await;
     assert!(bus.subscribe("group").await.is_err(), "who reads needs all of them");
+    bus.publish(&[]).await.expect_err("who readies it goes on trying");
+    let why = bus.check().await.unwrap_err().source.to_string();
+    assert!(why.contains(&config.topics.responses) && why.contains("InvalidReplicationFactor"), "{why}");
     // Somebody makes it.
     config.replication = 1;
     open(config).create_topics().await.unwrap();
+    bus.check().await.expect("it is there");
+    let ready = async {
+        while bus.publish(&[]).await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), ready).await.expect("nothing is missing");
+    assert_eq!(bus.missing_topics().await.unwrap(), [""; 0]);
     publish(&bus, &[answer(new_session(), 2)]).await;
 }
 
@@ -96,6 +109,23 @@ async fn a_topic_that_may_not_be_described_holds_back_its_own_events() {
     all_but_answers_go_out(&bus).await;
     acls(&["--remove", "--force"]).await;
     publish(&bus, &[answer(new_session(), 2)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_may_not_be_written_is_told_of_until_it_may() {
+    let Some(broker) = broker().await else { return };
+    let config = common::config(broker);
+    let (bus, topic) = (open(config.clone()), &*config.topics.sessions);
+    bus.create_topics().await.unwrap();
+    let acls = async |args: &[&str]| broker.tool(&[&["acls", "--topic", topic], args].concat()).await;
+    acls(&["--add", "--allow-principal", "User:*", "--operation", "Describe"]).await;
+    let refused = async { while told(&bus, &[deletion(new_session(), 1)]).await != ["later"] {} };
+    timeout(Duration::from_secs(30), refused).await.expect("it may not be written");
+    let why = bus.check().await.unwrap_err().source.to_string();
+    assert!(why.contains(topic) && why.contains("TopicAuthorizationFailed"), "{why}");
+    acls(&["--remove", "--force"]).await;
+    publish(&bus, &[deletion(new_session(), 1)]).await;
+    bus.check().await.expect("it takes events again");
 }
 
 /// Settings of who comes by a line on which the leaders of some partitions can be away.
