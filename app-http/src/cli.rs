@@ -4,6 +4,7 @@ use crate::settings::{Server, Settings};
 use crate::{compose, doctor, openapi};
 use app_kit::flags::ConfigFlags;
 use app_kit::settings::{env_example, help, readme_table};
+use app_kit::warnings::Warnings;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write, stdin, stdout};
@@ -51,8 +52,11 @@ impl Cli {
         if self.did_without_settings()? {
             return Ok(None);
         }
-        let settings = Settings::load(self.config.looks_at_parts(), compose::check)?;
-        Ok((!self.did_with_settings(&settings).await?).then_some(settings))
+        let (checks, examines) = (self.config.looks_at_parts(), matches!(self.command, Some(Command::Doctor)));
+        // What only looks has no log, and tells by itself what parts warn of.
+        let warnings = if checks || examines { Warnings::gather() } else { Warnings::default() };
+        let settings = Settings::load(checks, compose::check)?;
+        Ok((!self.did_with_settings(&settings, &warnings).await?).then_some(settings))
     }
 
     /// Does what needs no settings; `true` if that was all.
@@ -78,13 +82,19 @@ impl Cli {
     /// # Errors
     /// Stdout is closed, no parts can be made of the settings, the server that was asked for is not alive, or the doctor has found
     /// something.
-    async fn did_with_settings(&self, settings: &Settings) -> Result<bool, Box<dyn Error + Send + Sync>> {
+    async fn did_with_settings(
+        &self,
+        settings: &Settings,
+        warnings: &Warnings,
+    ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         if let Some(Command::Doctor) = self.command {
-            let is_well = doctor::examine(settings, &mut stdout()).await?;
+            let is_well = doctor::examine(settings, warnings, &mut stdout()).await?;
             return is_well.then_some(true).ok_or_else(|| "there is something to mend".into());
         }
         let Server { host, port, .. } = &settings.server;
-        Ok(self.config.answer(&settings.printed, &settings.warnings, Some((host, *port)))?)
+        let of_parts = warnings.take().into_iter().map(|warning| warning.said);
+        let told: Vec<String> = settings.warnings.iter().cloned().chain(of_parts).collect();
+        Ok(self.config.answer(&settings.printed, &told, Some((host, *port)))?)
     }
 }
 

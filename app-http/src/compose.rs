@@ -64,17 +64,18 @@ pub struct Dependency {
     pub required: bool,
 }
 
-/// The store alone, for a look at it, and what waits in it for Kafka.
-pub(crate) async fn store_alone(settings: &Settings) -> Opened<(Dependency, Arc<dyn Outbox>)> {
+/// The store alone, for a look at it, what waits in it for Kafka, and what tells how long it has waited.
+pub(crate) async fn store_alone(settings: &Settings) -> Opened<(Dependency, Arc<dyn Outbox>, Arc<dyn Runtime>)> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::local());
     let Store { probe, outbox, .. } = Store::open(settings, &runtime).await?;
-    Ok((Dependency { probe, required: true }, outbox))
+    Ok((Dependency { probe, required: true }, outbox, runtime))
 }
 
 /// Kafka alone, where it is used. It may be away.
 pub(crate) fn bus_alone(settings: &Settings) -> Option<Opened<Dependency>> {
     let kafka = compose::kafka(settings.store.kafka.as_ref()?, Arc::new(TokioRuntime::local()));
-    Some(kafka.map(|kafka| Dependency { probe: Arc::new(kafka), required: false }).map_err(Into::into))
+    let alone = |kafka| Dependency { probe: Arc::new(compose::KafkaAlone(kafka)), required: false };
+    Some(kafka.map(alone).map_err(Into::into))
 }
 
 /// The AI alone. It may be away.

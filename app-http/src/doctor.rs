@@ -1,29 +1,38 @@
 //! `app-http doctor`: looks at all that the server needs, and says what to mend.
 
 use crate::compose::{self, Dependency};
-use crate::secret_file;
 use crate::settings::Settings;
+use crate::{open_files, secret_file};
 use app_kit::compose::unusable_file;
 use app_kit::probing::Found::{self, Degraded, Healthy, Unhealthy};
 use app_kit::settings::{StoreKind, of_dependency};
-use chatcore::port::Health;
+use app_kit::warnings::{Warning, Warnings};
+use chatcore::policy::{OutboxFull, StoreLimits};
+use chatcore::port::{Backlog, Health};
 use futures_util::future::{OptionFuture, join3};
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::time::Duration;
 
-/// Looks, and writes a line for each thing; whether all of it is well.
+/// An event that has waited for so long is told. Most are on Kafka within a second.
+const OLD: Duration = Duration::from_secs(60);
+
+/// Looks, and writes a line for each thing; whether all of it is well. What parts warn of is gathered meanwhile.
 ///
 /// # Errors
 /// Nothing can be written.
-pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bool> {
+pub async fn examine(settings: &Settings, warnings: &Warnings, out: &mut impl Write) -> io::Result<bool> {
+    let users = compose::users(&settings.logins);
+    // As at a start: there may be fewer than are wanted.
+    let _ = open_files::connections(settings.server.max_connections);
     let told = settings.warnings.iter().map(|warning| Finding::new("settings", Degraded, warning));
-    let mut findings: Vec<Finding> = told.collect();
+    let mut findings: Vec<Finding> = told.chain(warnings.take().into_iter().map(Finding::from)).collect();
     if findings.is_empty() {
         findings.push(Finding::new("settings", Healthy, "no fault, no warning"));
     }
     findings.push(port(settings));
-    if let Err(error) = compose::users(&settings.logins) {
+    if let Err(error) = users {
         findings.push(Finding::new("users", Unhealthy, format!("{error}; see USERS_FILE")));
     }
     if let Err(error) = kept_secret(settings) {
@@ -39,6 +48,12 @@ pub async fn examine(settings: &Settings, out: &mut impl Write) -> io::Result<bo
     let bus = OptionFuture::from(compose::bus_alone(settings).map(|bus| part("kafka", bus)));
     let (store, bus, ai) = join3(store, bus, part("ai", compose::ai_alone(settings))).await;
     findings.extend(store.into_iter().chain(bus).chain([ai]));
+    for warning in warnings.take() {
+        // What is to be mended has said so.
+        if !findings.iter().any(|finding| finding.what == warning.of && finding.found == Unhealthy) {
+            findings.push(warning.into());
+        }
+    }
     findings.iter().try_for_each(|finding| writeln!(out, "{:6} {}: {}", finding.word(), finding.what, finding.said))?;
     Ok(findings.iter().all(|finding| finding.found.serves()))
 }
@@ -69,15 +84,32 @@ async fn store(settings: &Settings) -> Vec<Finding> {
         StoreKind::Redis => "redis",
     };
     match compose::store_alone(settings).await {
-        Ok((store, outbox)) => {
+        Ok((store, outbox, runtime)) => {
             let looked_at = part(name, Ok(store)).await;
-            let backlog = outbox.backlog().await;
-            let held =
-                backlog.map(|backlog| Finding::new("outbox", Healthy, format!("holds {} events", backlog.events)));
+            let held = outbox.backlog().await.map(|Backlog { events, oldest }| {
+                let age = oldest.and_then(|oldest| (runtime.now() - oldest).try_into().ok());
+                held(events, age.unwrap_or_default(), &settings.store.limits)
+            });
             [looked_at].into_iter().chain(held.ok()).collect()
         }
         Err(error) => vec![Finding::new(name, Unhealthy, error.to_string())],
     }
+}
+
+/// What the outbox holds. In front of Kafka that should be little, and not old; a log holds what it has room for.
+fn held(events: u64, age: Duration, limits: &StoreLimits) -> Finding {
+    let (waits, most) = (limits.outbox_full == OutboxFull::Refuse, limits.outbox_events);
+    let told = format!("holds {events} events");
+    let since = format!("the oldest has waited for {} s", age.as_secs());
+    if waits && events >= most {
+        let then = "messages are refused until Kafka takes some; see KAFKA_BOOTSTRAP_SERVERS, RELAY, OUTBOX_MAX";
+        return Finding::new("outbox", Unhealthy, format!("is full: {told}, {since}, and {then}"));
+    }
+    if waits && age > OLD {
+        let then = format!("Kafka takes none, or nothing relays; at {most} messages are refused");
+        return Finding::new("outbox", Degraded, format!("{told}, and {since}: {then}; see RELAY, OUTBOX_MAX"));
+    }
+    Finding::new("outbox", Healthy, told)
 }
 
 /// Something that could be opened, or why not.
@@ -110,6 +142,12 @@ impl Finding {
     }
 }
 
+impl From<Warning> for Finding {
+    fn from(Warning { of, said }: Warning) -> Self {
+        Self::new(of, Degraded, said)
+    }
+}
+
 /// Whether the server could listen. One that runs here already is no fault.
 fn port(settings: &Settings) -> Finding {
     let address = format!("{}:{}", settings.server.host, settings.server.port);
@@ -138,6 +176,26 @@ async fn dependency(Dependency { probe, required }: &Dependency) -> Finding {
         Err(error) => {
             let source = &error.source;
             Finding::new(probe.name(), Unhealthy, format!("{source}; see {}; {meanwhile}", of_dependency(probe.name())))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outbox_that_is_full_is_to_be_mended_and_one_with_an_old_event_to_be_looked_at() {
+        let of = |events, age, outbox_full| {
+            let mut limits = StoreLimits::default();
+            (limits.outbox_events, limits.outbox_full) = (10, outbox_full);
+            let Finding { found, said, .. } = held(events, Duration::from_secs(age), &limits);
+            (found, said.contains(&format!("waited for {age} s")))
+        };
+        for (events, age, found) in [(0, 0, Healthy), (9, 60, Healthy), (1, 61, Degraded), (10, 1, Unhealthy)] {
+            assert_eq!(of(events, age, OutboxFull::Refuse), (found, found != Healthy), "{events} events, {age} s");
+            // A log that is as full as it may be is as it should be.
+            assert_eq!(of(events, age, OutboxFull::DropOldest), (Healthy, false), "{events} events, {age} s");
         }
     }
 }

@@ -3,8 +3,10 @@
 
 use crate::directory;
 use crate::settings::{self, Mechanism, Store, StoreKind};
+use async_trait::async_trait;
+use chatcore::error::BackendError;
 use chatcore::policy::StoreLimits;
-use chatcore::port::Runtime;
+use chatcore::port::{Health, Probe, Runtime};
 use chatcore_kafka::{Compression, GroupProtocol, Kafka, KafkaConfig, Sasl, Security, Tls, Topics};
 use chatcore_redis::{Redis, RedisConfig};
 use chatcore_sqlite::{Sqlite, SqliteConfig};
@@ -91,6 +93,27 @@ pub fn kafka(settings: &settings::Kafka, runtime: Arc<dyn Runtime>) -> Result<Ka
         sasl: settings.sasl.as_ref().map(sasl),
     };
     Kafka::open(config, runtime)
+}
+
+/// A Kafka that is looked at alone. Nobody makes its topics meanwhile, so those that are missing are told.
+#[derive(Debug)]
+pub struct KafkaAlone(pub Kafka);
+
+#[async_trait]
+impl Probe for KafkaAlone {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    async fn check(&self) -> Result<Health, BackendError> {
+        let (health, missing) = (self.0.check().await?, self.0.missing_topics().await?);
+        if missing.is_empty() {
+            return Ok(health);
+        }
+        let then =
+            "a server makes them at its start if it can; `app-worker create-topics` does so now, or says why not";
+        Ok(Health::Partly(format!("topics are missing, or may not be seen: {}; {then}", missing.join(", "))))
+    }
 }
 
 fn sasl(settings: &settings::Sasl) -> Sasl {

@@ -13,3 +13,4 @@ pub mod settings;
 pub mod stop;
 pub mod telemetry;
 pub mod traces;
+pub mod warnings;

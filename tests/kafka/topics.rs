@@ -2,11 +2,14 @@
 
 use crate::brokers::{Broker, broker, own_broker};
 use crate::client::Client;
-use crate::field::{Begun, Field, LONG};
+use crate::field::{Begun, Field, LONG, pairs, settings};
 use crate::printer::Printed;
+use crate::process::command;
 use crate::records::write;
 use crate::talk::{Turns, say};
 use crate::worker_process::eventually;
+use reqwest::StatusCode;
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_missing_and_is_deleted_while_it_is_used() {
@@ -67,4 +70,48 @@ async fn a_server_makes_the_topics_before_the_first_message_also_if_kafka_comes_
         }
     };
     tokio::time::timeout(LONG, made).await.expect("nobody has said anything, and the topics are there");
+}
+
+/// As where there are fewer brokers than replicas are asked for. Messages are answered until the outbox is full.
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_cannot_be_made_are_told_by_health_numbers_and_the_doctor() {
+    let Some(broker) = broker().await else { return };
+    let too_many = [("KAFKA_REPLICATION", "3"), ("OUTBOX_MAX", "2")];
+    let field = Field::new(broker, "unmade", &too_many);
+    let get = async |path: &str| {
+        let answer = reqwest::get(field.server.url(path)).await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let told = async |path: &str, what: &str| {
+        let told = async {
+            loop {
+                let (status, text) = get(path).await;
+                if text.contains(what) {
+                    return status;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(LONG, told).await.unwrap_or_else(|_| panic!("{path} never told {what}"))
+    };
+    told("/health", "\"kafka\":\"unhealthy\"").await;
+    assert_eq!(told("/readyz", "kafka: unhealthy").await, StatusCode::OK, "messages are still answered");
+    told("/metrics", "chatcore_dependency_up{dependency=\"kafka\"} 0").await;
+    let all = "unmade-requests, unmade-responses, unmade-sessions";
+    let doctor = || {
+        let settings = settings(broker, "unmade");
+        let mut doctor = command("app-http", field.server.folder());
+        let found = doctor.arg("doctor").envs(pairs(&settings)).envs(too_many).output().unwrap();
+        (found.status.success(), String::from_utf8(found.stdout).unwrap())
+    };
+    let (well, said) = doctor();
+    let look = said.lines().find(|line| line.starts_with("look   kafka: ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(well && look.contains(all) && look.contains("app-worker create-topics"), "{said}");
+    assert!(said.contains("ok     outbox: holds 0 events"), "{said}");
+    let client = Client::login(&field.server).await;
+    say(&client, None).await;
+    let (status, _, refused) = client.try_ask(&json!({"message": "hello"})).await.unwrap();
+    assert_eq!((status, &refused["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("outbox_full")), "{refused}");
+    let (well, said) = doctor();
+    assert!(!well && said.contains("MEND   outbox: is full: holds 2 events"), "{said}");
 }

@@ -102,6 +102,16 @@ fn check_config_tells_what_no_part_can_be_made_of() {
     assert_eq!((code, stderr.as_str()), (Some(0), "the settings are good\n"));
 }
 
+/// What is no fault, and what a server would say in its log.
+#[test]
+fn check_config_tells_what_parts_warn_of() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("users"), "# nobody yet\n").unwrap();
+    let (good, _, stderr) = output(directory.path(), &[("USERS_FILE", "users")], &["--check-config"]);
+    let told = "warning: nobody can log in: USERS_FILE names no user\nthe settings are good\n";
+    assert_eq!((good.status.code(), stderr.as_str()), (Some(0), told));
+}
+
 #[test]
 fn a_start_tells_all_faults_at_once_each_with_its_name_and_makes_nothing() {
     let directory = tempfile::tempdir().unwrap();

@@ -14,7 +14,9 @@ fn nobody() -> String {
 #[test]
 fn the_doctor_finds_nothing_where_all_is_well() {
     let directory = tempfile::tempdir().unwrap();
-    let (output, stdout, stderr) = output(directory.path(), &[("PORT", "0"), ("LOG_LEVEL", "off")], &["doctor"]);
+    // Fewer connections than any system allows files.
+    let pairs = [("PORT", "0"), ("LOG_LEVEL", "off"), ("HTTP_MAX_CONNECTIONS", "10")];
+    let (output, stdout, stderr) = output(directory.path(), &pairs, &["doctor"]);
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
     for line in ["ok     settings: ", "ok     port: ", "ok     sqlite: ./data/chat.db is made at", "ok     ai: "] {
         assert!(stdout.contains(line), "{line} in {stdout}");
@@ -59,6 +61,7 @@ fn the_doctor_names_all_that_is_to_be_mended_and_where() {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }
     assert!(!stdout.contains("hunter2") && !stderr.contains("hunter2"), "{stdout}{stderr}");
+    assert!(!stdout.contains("look   redis: "), "it is told once: {stdout}");
     assert!(stderr.contains("there is something to mend"), "{stderr}");
 }
 
@@ -90,6 +93,24 @@ fn the_doctor_looks_at_the_secret_that_was_made_once() {
     let (output, stdout, stderr) = output(directory.path(), &[("PORT", "0")], &["doctor"]);
     assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
     assert!(stdout.contains("MEND   secret: ") && stdout.contains("see DATA_DIR"), "{stdout}");
+}
+
+/// What a server would say in its log.
+#[test]
+fn the_doctor_tells_what_parts_warn_of() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("users"), "# nobody yet\n").unwrap();
+    let pairs = [("PORT", "0"), ("USERS_FILE", "users"), ("HTTP_MAX_CONNECTIONS", "1000"), ("LOG_LEVEL", "off")];
+    let mut few = Command::new("sh");
+    few.args(["-c", "ulimit -n 400 && exec \"$0\" doctor", env!("CARGO_BIN_EXE_app-http")]);
+    let found = few.env_clear().envs(pairs).current_dir(&directory).output().unwrap();
+    let said = String::from_utf8(found.stdout).unwrap();
+    assert!(found.status.success() && !said.contains("no warning"), "{said}");
+    for told in
+        ["nobody can log in: USERS_FILE names no user", "HTTP_MAX_CONNECTIONS is more than the limit of open files"]
+    {
+        assert!(said.contains(&format!("look   settings: {told}")), "{told} in {said}");
+    }
 }
 
 /// While it waits for a service that says nothing.

@@ -20,7 +20,7 @@ mod worker;
 mod writers;
 
 use crate::client::Client;
-use crate::process::Server;
+use crate::process::{Server, command};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use servers::{Cluster, Server as Redis};
@@ -233,6 +233,18 @@ async fn a_slot_is_moved_in_the_cluster() {
     ready.was_so();
     writers.end_within(LEASE + ANSWERED_WITHIN).await;
     all_is_told(&server, &client, &urls, &doomed).await;
+}
+
+/// It writes no more than a server does that has just begun.
+#[test]
+fn the_doctor_tells_of_a_redis_that_may_throw_sessions_away() {
+    let (redis, folder) = (Redis::with(&["--maxmemory-policy", "allkeys-lru"]), tempfile::tempdir().unwrap());
+    let mut doctor = command("app-http", folder.path());
+    let found = doctor.arg("doctor").env("PORT", "0").env("REDIS_URL", redis.url()).output().unwrap();
+    let said = String::from_utf8(found.stdout).unwrap();
+    assert!(found.status.success() && said.contains("look   redis: sessions may be lost: "), "{said}");
+    let keys = redis.ask(&["KEYS", "*"]);
+    assert_eq!(keys.lines().collect::<BTreeSet<_>>(), ["c:meta", "c:probe"].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
