@@ -12,7 +12,7 @@ use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
 use common::{
     Broker, OF_LEADERS, OF_TOPICS, broker, joins, lose, lose_no_more, new_session, next, open, open_line, publish,
-    question, take, tell_late,
+    question, take, tell_late, well,
 };
 use futures_util::future::{Either, select};
 use std::net::TcpListener;
@@ -75,7 +75,7 @@ async fn a_topic_that_cannot_be_made_holds_back_its_own_events() {
     // More brokers than there are.
     config.replication = 3;
     let bus = open(config.clone());
-    bus.check().await.expect("nobody has tried to make it");
+    well(&bus).await;
     assert_eq!(bus.missing_topics().await.unwrap(), [&*config.topics.responses]);
     all_but_answers_go_out(&bus).await;
     assert!(bus.subscribe("group").await.is_err(), "who reads needs all of them");
@@ -85,7 +85,7 @@ async fn a_topic_that_cannot_be_made_holds_back_its_own_events() {
     // Somebody makes it.
     config.replication = 1;
     open(config).create_topics().await.unwrap();
-    bus.check().await.expect("it is there");
+    well(&bus).await;
     let ready = async {
         while bus.publish(&[]).await.is_err() {
             sleep(Duration::from_millis(100)).await;
@@ -125,7 +125,7 @@ async fn a_topic_that_may_not_be_written_is_told_of_until_it_may() {
     assert!(why.contains(topic) && why.contains("TopicAuthorizationFailed"), "{why}");
     acls(&["--remove", "--force"]).await;
     publish(&bus, &[deletion(new_session(), 1)]).await;
-    bus.check().await.expect("it takes events again");
+    well(&bus).await;
 }
 
 /// Settings of who comes by a line on which the leaders of some partitions can be away.

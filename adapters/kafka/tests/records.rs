@@ -11,7 +11,7 @@ use chatcore::message::Role;
 use chatcore::port::{Acked, DeadLetters, DeadLettersPage, EventBus, Probe, Published, Replay, Subscription};
 use chatcore_kafka::{Compression, Kafka, KafkaConfig, Mechanism, Sasl, Tls};
 use chatcore_ports::tokio::TokioRuntime;
-use common::{Broker, answered, broker, either, new_session, next, open, open_line, publish, question, take};
+use common::{Broker, answered, broker, either, new_session, next, open, open_line, publish, question, take, well};
 use krafka::producer::{Producer, Record};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -283,7 +283,7 @@ async fn tls_and_every_mechanism_of_sasl_carry_events_both_ways() {
         [(Mechanism::Plain, "plain"), (Mechanism::ScramSha256, "scram256"), (Mechanism::ScramSha512, "scram512")];
     for (mechanism, username) in mechanisms {
         let (bus, event) = (open(secured(broker, mechanism, username)), question(new_session(), 1, "?"));
-        bus.check().await.unwrap_or_else(|error| panic!("{mechanism:?}: {:?}", error.source));
+        well(&bus).await;
         publish(&bus, std::slice::from_ref(&event)).await;
         let member = bus.subscribe("group").await.unwrap_or_else(|error| panic!("{mechanism:?}: {:?}", error.source));
         assert_eq!(take(&member).await, event, "{mechanism:?}");

@@ -15,7 +15,7 @@ use chatcore::event::{Event, EventBody};
 use chatcore::id::{MessageId, SessionId, UserId};
 use chatcore::message::Message;
 use chatcore::owner::Owner;
-use chatcore::port::{Acked, Delivery, EventBus, Published, Runtime, Subscription};
+use chatcore::port::{Acked, Delivery, EventBus, Probe, Published, Runtime, Subscription};
 use chatcore::stamp::{from_micros, micros};
 use chatcore_kafka::{Kafka, KafkaConfig};
 use chatcore_ports::tokio::TokioRuntime;
@@ -75,6 +75,18 @@ pub(crate) async fn publish(bus: &Kafka, events: &[Event]) {
 pub(crate) async fn next(member: &Arc<dyn Subscription>) -> Delivery {
     let next = timeout(Duration::from_secs(30), member.next()).await.expect("next comes back in time");
     next.expect("next answers").expect("it is open")
+}
+
+/// Waits until the probe finds all well: it has a second for each look, which a busy machine may need more of.
+pub(crate) async fn well(bus: &Kafka) {
+    let mut said = None;
+    let well = async {
+        while let Err(error) = bus.check().await {
+            said = Some(error.source);
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(20), well).await.is_ok(), "the probe says {said:?}");
 }
 
 /// The event of the next delivery, which is worked off.
