@@ -1,5 +1,4 @@
-//! Clients that chat without a pause, and send nothing twice: each message has to be answered at once. A session that is over
-//! is deleted.
+//! Clients that chat, and send nothing twice: each message has to be answered at once. A session that is over is deleted.
 
 use crate::client::Client;
 use reqwest::StatusCode;
@@ -25,10 +24,10 @@ pub(crate) struct Talks {
 }
 
 impl Talks {
-    /// So many clients at once.
-    pub(crate) fn start(client: &Client, clients: usize) -> Self {
+    /// So many clients at once, each with this pause behind every answer.
+    pub(crate) fn start(client: &Client, clients: usize, pause: Duration) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let talk = |_| tokio::spawn(talk(client.clone(), stop.clone(), answered.clone()));
+        let talk = |_| tokio::spawn(talk(client.clone(), pause, stop.clone(), answered.clone()));
         let clients = (0..clients).map(talk).collect();
         Self { stop, answered, clients }
     }
@@ -66,12 +65,13 @@ impl Drop for Talks {
 }
 
 /// One session after the other.
-async fn talk(client: Client, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Turns {
+async fn talk(client: Client, pause: Duration, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Turns {
     let mut turns = Turns::new();
     let mut session = None;
     while !stop.load(Ordering::Relaxed) {
         let id = say(&client, session.as_deref()).await;
         answered.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(pause).await;
         let had = turns.entry(id.clone()).or_insert(0);
         *had += 1;
         session = match *had < TURNS {

@@ -25,6 +25,8 @@ pub(crate) fn tests(binary: &Path, folder: &Path, name: &str) -> Result<PathBuf,
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    // One that still runs keeps what it has.
+    drop(fs::remove_file(to));
     let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(from, to));
     copied.map(drop).map_err(|error| format!("{} does not come to {}: {error}", from.display(), to.display()))
 }

@@ -1,5 +1,6 @@
 //! What runs in the background while other steps do, and what it prints.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -18,8 +19,11 @@ impl Beside {
         let log = std::env::temp_dir().join(format!("{}-{}.log", name.replace(' ', "-"), std::process::id()));
         let file = File::create(&log).map_err(failed)?;
         println!("\n==> {name}, beside what follows: {} steps", lines.len());
+        // Told to end, it ends what it runs.
+        let lines: Vec<String> = lines.iter().map(|line| format!("{{ {line} & wait $!; }}")).collect();
+        let script = format!("trap 'kill $!; exit 1' TERM; {}", lines.join(" && "));
         let mut shell = Command::new("bash");
-        shell.args(["-c", &lines.join(" && ")]).env("CHAT_TEST_REQUIRE", "1");
+        shell.args(["-c", &script]).env("CHAT_TEST_REQUIRE", "1");
         let shell = shell.stdin(Stdio::null()).stdout(file.try_clone().map_err(failed)?).stderr(file).spawn();
         Ok(Self { name, shell: shell.map_err(failed)?, log })
     }
@@ -34,8 +38,11 @@ impl Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        // Ended already, unless something else failed first.
-        drop(self.shell.kill());
+        // It has ended, unless something else failed first.
+        if let Ok(None) = self.shell.try_wait() {
+            _ = kill_process(Pid::from_child(&self.shell), Signal::TERM);
+            drop(self.shell.wait());
+        }
         drop(fs::remove_file(&self.log));
     }
 }

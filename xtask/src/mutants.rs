@@ -112,16 +112,23 @@ fn build(copy: &Path, mutant: &Mutant, apart: &Path) -> Result<Command, String> 
         cargo.args(["--workspace", "--all-features", "--quiet"]).env("CARGO_TARGET_DIR", &target).current_dir(copy);
         cargo
     };
-    let finder = match mutant.finder {
-        Finder::Simulation(_) => build_simulation(copy, apart),
-        Finder::Test(adapter, suite, test) => build_test(whole(&["test", "--test", suite]), adapter, test, apart),
-        Finder::Unit(adapter, test) => build_test(whole(&["test", "--lib"]), adapter, test, apart),
-        Finder::Storm(laws) => build_storm(whole(&["build", "--bins", "--example", "storm"]), laws, apart),
+    let finder = if matches!(mutant.finder, Finder::Simulation(_)) {
+        build_simulation(copy, apart)
+    } else {
+        // Cargo takes what was built of the copy for the project's own, as long as no file of it is newer: it is already while
+        // this is built, which may be broken off.
+        let now = SystemTime::now();
+        let newer = |time| touch(&root().join(mutant.file), time).map_err(|error| format!("{}: {error}", mutant.file));
+        newer(now + Duration::from_secs(3600))?;
+        let finder = match mutant.finder {
+            Finder::Simulation(_) => build_simulation(copy, apart),
+            Finder::Test(adapter, suite, test) => build_test(whole(&["test", "--test", suite]), adapter, test, apart),
+            Finder::Unit(adapter, test) => build_test(whole(&["test", "--lib"]), adapter, test, apart),
+            Finder::Storm(laws) => build_storm(whole(&["build", "--bins", "--example", "storm"]), laws, apart),
+        };
+        newer(SystemTime::now())?;
+        finder
     };
-    if !matches!(mutant.finder, Finder::Simulation(_)) {
-        // Cargo takes what was built of the copy for the project's own, as long as no file of it is newer.
-        touch(&root().join(mutant.file), SystemTime::now()).map_err(|error| format!("{}: {error}", mutant.file))?;
-    }
     // A build that fails finds nothing: the mutant itself is wrong.
     finder.map_err(|error| format!("`{}` is not built: {error}", mutant.name))
 }

@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<Beside, String> {
     apart::programs(&folder)?;
     let apart = |(number, tests): (usize, Tests)| tests.apart(&folder, &number.to_string());
     let of_kafka = of_kafka.into_iter().enumerate().map(apart).collect::<Result<Vec<_>, _>>()?;
-    let line = |tests: &Tests| format!("(cd '{}' && '{}')", tests.package.display(), tests.binary.display());
+    let line = |tests: &Tests| format!("(cd '{}' && exec '{}')", tests.package.display(), tests.binary.display());
     let start = |name, tests: &[Tests]| Beside::start(name, &tests.iter().map(line).collect::<Vec<_>>());
     let (of_kafka, waiting) = (start("tests of Kafka", &of_kafka)?, start("tests that wait", &waiting)?);
     for tests in &others {
@@ -62,10 +62,10 @@ impl Tests {
         self.package.ends_with("adapters/kafka") || self.name == "kafka"
     }
 
-    /// Whether they mostly wait, for leases to end and servers to come back: those of adapters and of the simulation.
+    /// Whether they mostly wait, for leases to end and servers to come back: those of ports, in adapters and in the kit.
     fn waits(&self) -> bool {
         let is_adapter = self.package.parent().is_some_and(|folder| folder.ends_with("adapters"));
-        is_adapter || self.package.ends_with("tests/sim")
+        is_adapter || self.package.ends_with("ports")
     }
 
     /// The same, to run while others are built in its place.

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Where one is. It is no part of the directory in which cargo builds: what is built of files in there is not taken for that of
-/// the project itself, and would have to be built again.
+/// the project itself, and would have to be built again. It stays there: tests that were built of it may look for its files.
 pub(super) struct Copy(pub(super) PathBuf);
 
 impl Copy {
     pub(super) fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("chatcore-mutants-{}-{name}", std::process::id())))
+        let project = root().display().to_string().replace('/', "-");
+        Self(std::env::temp_dir().join(format!("mutants-of{project}-{name}")))
     }
 
     /// As the project is, without what was built. Files that are the same stay as they are, so that little is built again.
@@ -31,14 +32,12 @@ impl Copy {
     }
 }
 
-impl Drop for Copy {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
-    }
-}
-
 fn renew(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)?.flatten().filter(|entry| !from.join(entry.file_name()).exists()) {
+        let path = entry.path();
+        if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+    }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
@@ -49,13 +48,19 @@ fn renew(from: &Path, to: &Path) -> std::io::Result<()> {
             renew(&source, &target)?;
             continue;
         }
-        let (text, before) = (fs::read(&source)?, fs::read(&target).ok());
-        if before.as_ref() == Some(&text) {
-            continue;
-        }
-        fs::write(&target, text)?;
-        if before.is_none() {
-            touch(&target, entry.metadata()?.modified()?)?;
+        let (text, changed) = (fs::read(&source)?, entry.metadata()?.modified()?);
+        match fs::read(&target) {
+            Ok(before) if before == text => {
+                // It may have been otherwise in between, and built so.
+                if fs::metadata(&target)?.modified()? < changed {
+                    touch(&target, changed)?;
+                }
+            }
+            Ok(_) => fs::write(&target, text)?,
+            Err(_) => {
+                fs::write(&target, text)?;
+                touch(&target, changed)?;
+            }
         }
     }
     Ok(())
