@@ -172,7 +172,7 @@ async fn dependency(Dependency { probe, required }: &Dependency) -> Finding {
         // An AI is not asked anything: that may cost money.
         Ok(Health::Well) if probe.name() == "ai" => Finding::new("ai", Healthy, "can be reached; it was asked nothing"),
         Ok(Health::Well) => Finding::new(probe.name(), Healthy, "answers"),
-        Ok(Health::Partly(what)) => Finding::new(probe.name(), Degraded, format!("a part of it is away: {what}")),
+        Ok(Health::Partly(what)) => Finding::new(probe.name(), Degraded, format!("not all of it is there: {what}")),
         Err(error) => {
             let source = &error.source;
             Finding::new(probe.name(), Unhealthy, format!("{source}; see {}; {meanwhile}", of_dependency(probe.name())))

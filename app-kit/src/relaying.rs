@@ -17,6 +17,8 @@ const BATCH: usize = 1000;
 const WAIT: Duration = Duration::from_secs(10);
 /// How long a batch in hand is waited for at most when the relay ends.
 const LAST_BATCH: Duration = Duration::from_secs(5);
+/// How long after a failure that lasts the bus is made ready again.
+const LASTING: Duration = Duration::from_secs(30);
 /// How long it may take then to let other relays go on.
 const LEAVE: Duration = Duration::from_millis(250);
 
@@ -105,7 +107,8 @@ async fn ready(bus: &dyn EventBus) {
     let mut pauses = Pauses::FIRST;
     while let Err(error) = bus.publish(&[]).await {
         tracing::debug!(%error, source = %error.source, "the bus cannot be made ready");
-        pauses.next().await;
+        // What lasts until somebody mends it is not tried as often as what comes back by itself.
+        if error.may_pass() { pauses.next().await } else { tokio::time::sleep(LASTING).await }
     }
 }
 

@@ -134,7 +134,7 @@ async fn send(kafka: &Kafka, events: &[Event], part: Part, open: Vec<usize>) -> 
             Err(Failed::Invalid(why)) => Published::Refused(format!("never taken by the topic {topic}: {why}")),
             Err(failed) => Published::Later(failed.into()),
         };
-        kafka.inner.refused.note_written(part.topic, &result);
+        kafka.inner.refused.note_written(part.topic, &result, kafka.inner.runtime.elapsed());
         if let Published::Later(error) = &result {
             kafka.inner.slow.note(part, kafka.took_long(start).then(|| error.clone()));
         }

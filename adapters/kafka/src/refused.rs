@@ -8,6 +8,11 @@ use chatcore::port::Published;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// For how long a refused event says that its topic takes nothing. Whose relay still has it tries again much sooner; that of
+/// another program may have published it meanwhile.
+const KNOWN: Duration = Duration::from_secs(30);
 
 /// What the broker said when it was last tried.
 #[derive(Debug, Default)]
@@ -17,8 +22,8 @@ pub(crate) struct Refused(Mutex<Said>);
 struct Said {
     /// Topics that could not be made, or are not told of.
     unmade: BTreeMap<String, BackendError>,
-    /// Topics that took nothing, as where a right is missing.
-    unwritten: BTreeMap<Topic, BackendError>,
+    /// Topics that took nothing, as where a right is missing, and when that was.
+    unwritten: BTreeMap<Topic, (Duration, BackendError)>,
 }
 
 impl Refused {
@@ -27,11 +32,13 @@ impl Refused {
         self.said().unmade.clone_from(refused);
     }
 
-    /// What came of writing to a topic. A fault that may pass says nothing of it.
-    pub(crate) fn note_written(&self, topic: Topic, result: &Published) {
+    /// What came just now of writing to a topic. A fault that may pass says nothing of it.
+    pub(crate) fn note_written(&self, topic: Topic, result: &Published, now: Duration) {
         match result {
             Published::Done => _ = self.said().unwritten.remove(&topic),
-            Published::Later(error) if !error.may_pass() => _ = self.said().unwritten.insert(topic, error.clone()),
+            Published::Later(error) if !error.may_pass() => {
+                _ = self.said().unwritten.insert(topic, (now, error.clone()))
+            }
             _ => {}
         }
     }
@@ -56,11 +63,14 @@ impl Kafka {
     /// Why events go nowhere although a broker answers that has these topics. One that is missing and was not tried yet is no
     /// fault: it is made when it is needed.
     pub(crate) fn refusal(&self, there: &BTreeMap<String, i32>) -> Option<BackendError> {
-        let said = self.inner.refused.said();
+        let (said, now) = (self.inner.refused.said(), self.inner.runtime.elapsed());
         Topic::ALL.into_iter().find_map(|topic| {
             let name = self.inner.config.topics.name(topic);
             let (what, error) = match there.contains_key(name) {
-                true => ("takes nothing", said.unwritten.get(&topic)?),
+                true => {
+                    let (at, error) = said.unwritten.get(&topic)?;
+                    ("takes nothing", (now.saturating_sub(*at) < KNOWN).then_some(error)?)
+                }
                 false => ("cannot be had", said.unmade.get(name)?),
             };
             let source = format!("the topic {name} {what}, and its events wait: {}", error.source);

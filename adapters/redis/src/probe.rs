@@ -73,11 +73,10 @@ mod tests {
 
     #[test]
     fn each_command_of_a_script_is_tried_and_nothing_is_told_with_an_error() {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lua");
         let (mut used, tried) = (BTreeSet::new(), include_str!("lua/probe.lua"));
-        words_behind("redis.call('", &scripts, &mut used);
+        words_behind("redis.call('", Path::new("src/lua"), &mut used);
         assert!(used.len() > 30 && !used.contains("PUBLISH"), "{used:?}");
-        words_behind("redis.pcall('", &scripts, &mut used);
+        words_behind("redis.pcall('", Path::new("src/lua"), &mut used);
         let tried: BTreeSet<&str> = tried.split(|letter: char| !letter.is_ascii_uppercase()).collect();
         let untried: Vec<_> = used.iter().filter(|used| !tried.contains(used.as_str())).collect();
         assert!(untried.is_empty(), "{untried:?}");

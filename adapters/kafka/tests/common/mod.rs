@@ -89,6 +89,18 @@ pub(crate) async fn well(bus: &Kafka) {
     assert!(timeout(Duration::from_secs(20), well).await.is_ok(), "the probe says {said:?}");
 }
 
+/// Waits until it says all this of what is wrong.
+pub(crate) async fn unwell(bus: &Kafka, all: [&str; 2]) {
+    let mut said = None;
+    let told = async {
+        while !said.as_ref().is_some_and(|said: &String| all.iter().all(|word| said.contains(word))) {
+            sleep(Duration::from_millis(100)).await;
+            said = bus.check().await.err().map(|error| error.source.to_string());
+        }
+    };
+    assert!(timeout(Duration::from_secs(20), told).await.is_ok(), "the probe says {said:?}");
+}
+
 /// The event of the next delivery, which is worked off.
 pub(crate) async fn take(member: &Arc<dyn Subscription>) -> Event {
     let delivery = next(member).await;
