@@ -17,9 +17,9 @@ pub(crate) fn programs(folder: &Path) -> Result<&Path, String> {
     Ok(folder)
 }
 
-/// Copies a binary of tests to a folder of its own in this one, where it finds the programs.
-pub(crate) fn tests(binary: &Path, folder: &Path, name: &str) -> Result<PathBuf, String> {
-    let to = folder.join(name).join("tests");
+/// Copies a binary of tests to this folder; where it starts programs, it looks for them in the one around that.
+pub(crate) fn tests(binary: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let to = folder.join("tests");
     copy(binary, &to)?;
     Ok(to)
 }

@@ -104,7 +104,6 @@ impl Finder {
 const STORM: [&str; 6] = ["--store", "redis", "--seconds", "80", "--seed", "3"];
 
 /// Builds what has to find this one, sets it apart, and answers the command that runs it.
-#[expect(clippy::disallowed_methods, reason = "cargo looks at the real time of files")]
 fn build(copy: &Path, mutant: &Mutant, apart: &Path) -> Result<Command, String> {
     let target = target()?;
     let whole = |words: &[&str]| {
@@ -112,25 +111,29 @@ fn build(copy: &Path, mutant: &Mutant, apart: &Path) -> Result<Command, String> 
         cargo.args(["--workspace", "--all-features", "--quiet"]).env("CARGO_TARGET_DIR", &target).current_dir(copy);
         cargo
     };
-    let finder = if matches!(mutant.finder, Finder::Simulation(_)) {
-        build_simulation(copy, apart)
-    } else {
-        // Cargo takes what was built of the copy for the project's own, as long as no file of it is newer: it is already while
-        // this is built, which may be broken off.
-        let now = SystemTime::now();
-        let newer = |time| touch(&root().join(mutant.file), time).map_err(|error| format!("{}: {error}", mutant.file));
-        newer(now + Duration::from_secs(3600))?;
-        let finder = match mutant.finder {
-            Finder::Simulation(_) => build_simulation(copy, apart),
-            Finder::Test(adapter, suite, test) => build_test(whole(&["test", "--test", suite]), adapter, test, apart),
-            Finder::Unit(adapter, test) => build_test(whole(&["test", "--lib"]), adapter, test, apart),
-            Finder::Storm(laws) => build_storm(whole(&["build", "--bins", "--example", "storm"]), laws, apart),
-        };
-        newer(SystemTime::now())?;
-        finder
+    let finder = match mutant.finder {
+        Finder::Simulation(_) => build_simulation(copy, apart),
+        Finder::Test(adapter, suite, test) => {
+            in_place(mutant, || build_test(whole(&["test", "--test", suite]), adapter, test, apart))
+        }
+        Finder::Unit(adapter, test) => in_place(mutant, || build_test(whole(&["test", "--lib"]), adapter, test, apart)),
+        Finder::Storm(laws) => {
+            in_place(mutant, || build_storm(whole(&["build", "--bins", "--example", "storm"]), laws, apart))
+        }
     };
     // A build that fails finds nothing: the mutant itself is wrong.
     finder.map_err(|error| format!("`{}` is not built: {error}", mutant.name))
+}
+
+/// Builds where the project itself is built. Cargo takes what was built of the copy for the project's own, as long as no file of
+/// it is newer: it is already while this is built, which may be broken off.
+#[expect(clippy::disallowed_methods, reason = "cargo looks at the real time of files")]
+fn in_place(mutant: &Mutant, build: impl FnOnce() -> Result<Command, String>) -> Result<Command, String> {
+    let newer = |time| touch(&root().join(mutant.file), time).map_err(|error| format!("{}: {error}", mutant.file));
+    newer(SystemTime::now() + Duration::from_secs(3600))?;
+    let finder = build();
+    newer(SystemTime::now())?;
+    finder
 }
 
 /// It is slow without optimisation, and needs few crates. All others need many, which are built where the project itself is.
@@ -145,7 +148,7 @@ fn build_simulation(copy: &Path, apart: &Path) -> Result<Command, String> {
 
 fn build_test(cargo: Command, package: &str, test: &str, apart: &Path) -> Result<Command, String> {
     let built = tests::built(cargo)?.into_iter().find(|tests| tests.package.ends_with(package));
-    let mut finder = built.ok_or_else(|| format!("{package} has no such tests"))?.apart(apart, "")?.command();
+    let mut finder = built.ok_or_else(|| format!("{package} has no such tests"))?.apart(apart)?.command();
     finder.arg(test);
     Ok(finder)
 }

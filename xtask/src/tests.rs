@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<Beside, String> {
     }
     let folder = target()?.join("kafka");
     apart::programs(&folder)?;
-    let apart = |(number, tests): (usize, Tests)| tests.apart(&folder, &number.to_string());
+    let apart = |(number, tests): (usize, Tests)| tests.apart(&folder.join(number.to_string()));
     let of_kafka = of_kafka.into_iter().enumerate().map(apart).collect::<Result<Vec<_>, _>>()?;
     let line = |tests: &Tests| format!("(cd '{}' && exec '{}')", tests.package.display(), tests.binary.display());
     let start = |name, tests: &[Tests]| Beside::start(name, &tests.iter().map(line).collect::<Vec<_>>());
@@ -69,8 +69,8 @@ impl Tests {
     }
 
     /// The same, to run while others are built in its place.
-    pub(crate) fn apart(self, folder: &Path, name: &str) -> Result<Self, String> {
-        Ok(Self { binary: apart::tests(&self.binary, folder, name)?, ..self })
+    pub(crate) fn apart(self, folder: &Path) -> Result<Self, String> {
+        Ok(Self { binary: apart::tests(&self.binary, folder)?, ..self })
     }
 
     /// As cargo would run it.

@@ -77,25 +77,26 @@ pub(crate) async fn next(member: &Arc<dyn Subscription>) -> Delivery {
     next.expect("next answers").expect("it is open")
 }
 
-/// Waits until the probe finds all well: it has a second for each look, which a busy machine may need more of.
+/// Waits until the probe finds all well.
 pub(crate) async fn well(bus: &Kafka) {
-    let mut said = None;
-    let well = async {
-        while let Err(error) = bus.check().await {
-            said = Some(error.source);
-            sleep(Duration::from_millis(100)).await;
-        }
-    };
-    assert!(timeout(Duration::from_secs(20), well).await.is_ok(), "the probe says {said:?}");
+    looks(bus, |said| said.is_none()).await;
 }
 
 /// Waits until it says all this of what is wrong.
 pub(crate) async fn unwell(bus: &Kafka, all: [&str; 2]) {
+    looks(bus, |said| said.is_some_and(|said| all.iter().all(|word| said.contains(word)))).await;
+}
+
+/// It has a second for each look, which a busy machine may need more of.
+async fn looks(bus: &Kafka, is_it: impl Fn(Option<&str>) -> bool) {
     let mut said = None;
     let told = async {
-        while !said.as_ref().is_some_and(|said: &String| all.iter().all(|word| said.contains(word))) {
-            sleep(Duration::from_millis(100)).await;
+        loop {
             said = bus.check().await.err().map(|error| error.source.to_string());
+            if is_it(said.as_deref()) {
+                return;
+            }
+            sleep(Duration::from_millis(100)).await;
         }
     };
     assert!(timeout(Duration::from_secs(20), told).await.is_ok(), "the probe says {said:?}");
