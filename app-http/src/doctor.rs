@@ -8,7 +8,7 @@ use app_kit::probing::Found::{self, Degraded, Healthy, Unhealthy};
 use app_kit::settings::{StoreKind, of_dependency};
 use app_kit::warnings::{Warning, Warnings};
 use chatcore::policy::{OutboxFull, StoreLimits};
-use chatcore::port::{Backlog, Health};
+use chatcore::port::Health;
 use futures_util::future::{OptionFuture, join3};
 use std::error::Error;
 use std::io::{self, Write};
@@ -86,11 +86,9 @@ async fn store(settings: &Settings) -> Vec<Finding> {
     match compose::store_alone(settings).await {
         Ok((store, outbox, runtime)) => {
             let looked_at = part(name, Ok(store)).await;
-            let held = outbox.backlog().await.map(|Backlog { events, oldest }| {
-                let age = oldest.and_then(|oldest| (runtime.now() - oldest).try_into().ok());
-                held(events, age.unwrap_or_default(), &settings.store.limits)
-            });
-            [looked_at].into_iter().chain(held.ok()).collect()
+            let waits = outbox.backlog().await.ok();
+            let held = waits.map(|it| held(it.events, it.age(runtime.now()), &settings.store.limits));
+            [looked_at].into_iter().chain(held).collect()
         }
         Err(error) => vec![Finding::new(name, Unhealthy, error.to_string())],
     }

@@ -1,7 +1,7 @@
-//! The structure of the project, as far as a program can see it: arrows, lengths, and who may name what.
+//! The structure of the project, as far as a program can see it: arrows, lengths, who may name what, and what comes from others.
 
-use crate::arrows;
 use crate::run::{read, root};
+use crate::{arrows, supply};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,7 @@ const ADAPTERS: &[&str] = &[
 /// Checks all of it.
 pub(crate) fn check() -> Result<(), String> {
     let mut faults = arrows::faults()?;
+    faults.extend(supply::faults()?);
     faults.extend(readme_faults()?);
     for file in sources(&root())? {
         let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;

@@ -12,6 +12,7 @@ mod packages;
 mod run;
 mod storm;
 mod suite;
+mod supply;
 mod tests;
 mod walk;
 
@@ -21,7 +22,8 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test      everything that CI runs: format, structure, containers, lints, docs, all tests, the simulation, the README's walk
-  house     the structure alone: which package may depend on which, what may be named where, how long a file may be
+  house     the structure alone: which package may depend on which, what may be named where, how long a file may be, what may
+            come from others (deny.toml)
   compose   docker-compose.yml and the Dockerfile alone: their schema, two linters, the names of the settings
   api       the API against its document: requests of schemathesis with a token and as a guest, and a TypeScript client
   mutants   plants bugs in copies of the sources and sees that the suite, the simulation or the storm finds each;

@@ -125,9 +125,8 @@ impl Sampled {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; so many events never wait")]
     pub(crate) async fn sample(&self, dependencies: &[Dependency]) {
         if let Ok(backlog) = self.outbox.backlog().await {
-            let age = backlog.oldest.map_or(0.0, |oldest| (self.runtime.now() - oldest).as_seconds_f64().max(0.0));
             gauge!(OUTBOX).set(backlog.events as f64);
-            gauge!(OUTBOX_AGE).set(age);
+            gauge!(OUTBOX_AGE).set(backlog.age(self.runtime.now()).as_secs_f64());
         }
         let ai = (self.ai)();
         gauge!(AI_BREAKER).set(f64::from(u8::from(ai.refuses)));

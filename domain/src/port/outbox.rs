@@ -54,6 +54,14 @@ pub struct Backlog {
     pub oldest: Option<OffsetDateTime>,
 }
 
+impl Backlog {
+    /// How long the oldest has waited. Zero where none waits, and where the clock that stamped it is ahead of `now`.
+    #[must_use]
+    pub fn age(&self, now: OffsetDateTime) -> Duration {
+        self.oldest.and_then(|oldest| (now - oldest).try_into().ok()).unwrap_or_default()
+    }
+}
+
 /// The events that are stored and not yet on the bus.
 ///
 /// # Laws
