@@ -9,12 +9,13 @@ use chatcore::port::{Credentials, Runtime, Taken, Throttle, Ticket, User, UserDi
 use chatcore_ports::memory::{MemoryThrottle, MemoryTokens};
 use chatcore_ports::sim::{Sim, SimRuntime};
 use futures_util::FutureExt;
-use futures_util::future::join_all;
-use std::sync::Arc;
+use futures_util::future::{join_all, select};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Everybody's password is `right`; looking at one takes a while and is counted.
+/// Everybody's password is `right`; looking at one takes a while, at `slow` a minute, and is counted.
 #[derive(Debug)]
 struct Users {
     looks: AtomicU32,
@@ -25,7 +26,8 @@ struct Users {
 impl UserDirectory for Users {
     async fn authenticate(&self, credentials: &Credentials) -> Result<Option<User>, BackendError> {
         self.looks.fetch_add(1, Ordering::Relaxed);
-        self.runtime.sleep(Duration::from_millis(50)).await;
+        let time = if credentials.password == "slow" { 60_000 } else { 50 };
+        self.runtime.sleep(Duration::from_millis(time)).await;
         let user = User { id: UserId::parse("u").unwrap(), name: credentials.name.clone() };
         Ok((credentials.password == "right").then_some(user))
     }
@@ -63,60 +65,129 @@ impl Throttle for Far {
     }
 }
 
-/// Logs in that often at once, and then tells how many passwords were looked at and what came of it.
-fn log_in(seed: u64, passwords: &'static [&'static str]) -> (u32, Vec<Result<(), LoginError>>) {
-    log_in_after(0, seed, passwords)
+/// A throttle of two processes, and how many passwords they have looked at.
+struct Two {
+    sim: Sim,
+    services: [LoginService; 2],
+    users: [Arc<Users>; 2],
 }
 
-/// The same after so many callers with the right password, who all hang up at once.
-fn log_in_after(gone: u32, seed: u64, passwords: &'static [&'static str]) -> (u32, Vec<Result<(), LoginError>>) {
-    let sim = Sim::new(seed);
-    let runtime = Arc::new(sim.runtime(0));
-    let users = Arc::new(Users { looks: AtomicU32::new(0), runtime: sim.runtime(0) });
-    let throttle = Arc::new(Far { throttle: MemoryThrottle::new(runtime.clone()), runtime: sim.runtime(0) });
-    let tokens = Arc::new(MemoryTokens::new("secret"));
-    let service = LoginService::new(users.clone(), tokens, throttle, runtime, LoginPolicy::default());
-    let results = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let told = results.clone();
-    assert!(sim.run(async move {
-        for _ in 0..gone {
-            let right = Credentials { name: "u".into(), password: "right".into() };
-            assert!(service.login(&right, "127.0.0.1").now_or_never().is_none(), "polled once, then dropped");
-        }
-        let one = |password: &&str| {
-            let (service, password) = (service.clone(), (*password).to_owned());
-            async move {
-                let logged = service.login(&Credentials { name: "u".into(), password }, "127.0.0.1").await?;
-                assert_eq!(service.verify(&logged.token).unwrap().0.as_str(), "u");
-                Ok(())
-            }
+impl Two {
+    fn new(seed: u64) -> Self {
+        let sim = Sim::new(seed);
+        let throttle = MemoryThrottle::new(Arc::new(sim.runtime(0)));
+        // Groups of which one can be killed.
+        let users = [1, 2].map(|group| Arc::new(Users { looks: AtomicU32::new(0), runtime: sim.runtime(group) }));
+        let service = |process: usize| {
+            let runtime = users[process].runtime.clone();
+            let throttle = Arc::new(Far { throttle: throttle.clone(), runtime: runtime.clone() });
+            let tokens = Arc::new(MemoryTokens::new("secret"));
+            LoginService::new(users[process].clone(), tokens, throttle, Arc::new(runtime), LoginPolicy::default())
         };
-        let all = join_all(passwords.iter().map(one)).await;
-        *told.lock().unwrap() = all;
-    }));
-    let results = std::mem::take(&mut *results.lock().unwrap());
-    (users.looks.load(Ordering::Relaxed), results)
+        Self { services: [service(0), service(1)], users, sim }
+    }
+
+    fn looks(&self) -> u32 {
+        self.users.iter().map(|users| users.looks.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Runs it to its end, and tells what it comes to.
+    fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        let told = Arc::new(Mutex::new(None));
+        let telling = told.clone();
+        assert!(self.sim.run(async move { *telling.lock().unwrap() = Some(work.await) }), "nobody waits for ever");
+        told.lock().unwrap().take().unwrap()
+    }
+
+    /// Logs in that often at once, one half at each process.
+    fn log_in(&self, password: &'static str, times: usize) -> Vec<Result<(), LoginError>> {
+        let services = self.services.clone();
+        self.run(async move {
+            let one = |number: usize| log_in(services[number % 2].clone(), password);
+            join_all((0..times).map(one)).await
+        })
+    }
 }
 
+impl Drop for Two {
+    fn drop(&mut self) {
+        self.sim.end();
+    }
+}
+
+async fn log_in(service: LoginService, password: &str) -> Result<(), LoginError> {
+    let credentials = Credentials { name: "u".into(), password: password.into() };
+    let logged = service.login(&credentials, "127.0.0.1").await?;
+    assert_eq!(service.verify(&logged.token).unwrap().0.as_str(), "u");
+    Ok(())
+}
+
+/// Whatever is undecided anywhere meanwhile, also in a process that is killed then.
 #[test]
 fn only_wrong_passwords_count() {
     for seed in 0..20 {
-        let (looks, results) = log_in(seed, &["right"; 100]);
-        assert_eq!(looks, 100);
+        let two = Two::new(seed);
+        let results = two.log_in("right", 100);
+        assert_eq!(two.looks(), 100);
         assert!(results.iter().all(Result::is_ok), "{results:?}");
+
+        let [dies, lives] = two.services.clone();
+        let sim = two.sim.clone();
+        let logged = two.run(async move {
+            let runtime = sim.runtime(0);
+            let dying = join_all((0..12).map(|_| log_in(dies.clone(), "right")));
+            let killed = runtime.sleep(sim.millis(1, 200));
+            select(pin!(dying), killed).await;
+            sim.kill(1);
+            log_in(lives, "right").await
+        });
+        assert!(logged.is_ok(), "{logged:?}");
     }
 }
 
 #[test]
 fn no_password_is_checked_beyond_the_quota() {
-    let (looks, results) = log_in(7, &["wrong"; 200]);
-    assert_eq!(looks, 5);
-    let throttled = |result: &&Result<(), LoginError>| matches!(result, Err(LoginError::Throttled { .. }));
-    assert_eq!(results.iter().filter(throttled).count(), 195);
+    for seed in 0..100 {
+        let two = Two::new(seed);
+        let results = two.log_in("wrong", 200);
+        assert_eq!(two.looks(), 5, "seed {seed}");
+        let wait = |result: &Result<(), LoginError>| match result {
+            Err(LoginError::Throttled { retry_after }) => Some(*retry_after),
+            _ => None,
+        };
+        let waits: Vec<_> = results.iter().filter_map(wait).collect();
+        assert_eq!(waits.len(), 195, "seed {seed}");
+        assert!(waits.iter().all(|wait| (55..=60).contains(&wait.as_secs())), "until the first of five counts no more");
+    }
 }
 
 #[test]
 fn a_caller_who_goes_away_leaves_no_right_password_counted() {
-    let (_, results) = log_in_after(20, 7, &["right"]);
-    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let two = Two::new(7);
+    let [service, _] = two.services.clone();
+    let (logged, took) = two.run({
+        let runtime = two.sim.runtime(0);
+        async move {
+            for _ in 0..20 {
+                let gone = log_in(service.clone(), "right").now_or_never();
+                assert!(gone.is_none(), "polled once, then dropped");
+            }
+            let start = runtime.elapsed();
+            (log_in(service, "right").await, runtime.elapsed() - start)
+        }
+    });
+    assert!(logged.is_ok(), "{logged:?}");
+    assert!(took < Duration::from_secs(1), "none of them is held for longer than it takes: {took:?}");
+}
+
+/// A directory that hangs costs its callers a fault that may pass, and nothing that counts.
+#[test]
+fn a_password_that_cannot_be_looked_at_in_time_does_not_count() {
+    for seed in 0..5 {
+        let two = Two::new(seed);
+        let results = two.log_in("slow", 7);
+        let late = |result: &&Result<(), LoginError>| matches!(result, Err(LoginError::Users(_)));
+        assert_eq!(results.iter().filter(late).count(), 7, "{results:?}");
+        assert!(two.log_in("right", 2).iter().all(Result::is_ok));
+    }
 }

@@ -34,12 +34,11 @@ use crate::id::RequestId;
 use crate::owner::Owner;
 use crate::policy::ChatPolicy;
 use crate::port::{AiGateway, Runtime, SessionStore};
+use crate::task::within;
 use crate::turn::{Stopping, TurnId};
-use futures_util::future::{Either, select};
 use live::{Live, Registry};
 use queue::Queue;
 use run::Guard;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::field::Empty;
@@ -82,10 +81,7 @@ impl Core {
 
     /// `None` when the time is over first.
     async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
-        match select(pin!(work), self.runtime.sleep(time)).await {
-            Either::Left((done, _)) => Some(done),
-            Either::Right(_) => None,
-        }
+        within(&*self.runtime, time, work).await
     }
 }
 

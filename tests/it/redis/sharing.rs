@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::process::Server;
 use crate::writers::{open, questions, within};
 use futures_util::future::join_all;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -115,6 +115,25 @@ async fn the_quota_is_exact_over_two_servers_and_restarts() {
     assert_eq!(told(asked, StatusCode::OK).await, LIMIT / 4, "those of the server that lives");
     let refused = told(ask_at_once(&clients, 2 * LIMIT), StatusCode::TOO_MANY_REQUESTS).await;
     assert_eq!((here.sessions().await.len(), refused), (LIMIT, 2 * LIMIT - LIMIT / 2));
+}
+
+/// A right password is let in whatever others try meanwhile, at another server and at one that is killed, though five wrong ones are
+/// the most that a name may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_password_does_not_count_at_another_server_nor_at_a_killed_one() {
+    let redis = durable();
+    let (mut dying, living) = (start(&redis, "0"), start(&redis, "0"));
+    let at_dying = Client::login(&dying).await;
+    let log_in = |client: Client| async move {
+        let body = json!({"username": "testuser", "password": "testpass"});
+        client.try_call(Method::POST, "/auth/login", &body).await.0
+    };
+    let hammering: Vec<_> = (0..40).map(|_| tokio::spawn(log_in(at_dying.clone()))).collect();
+    let beside = log_in(at_dying.at(&living)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    hammering.iter().for_each(JoinHandle::abort);
+    dying.kill();
+    assert_eq!((beside, log_in(at_dying.at(&living)).await), (StatusCode::OK, StatusCode::OK));
 }
 
 #[tokio::test(flavor = "multi_thread")]
