@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
-use tries::{LOOK, Tries};
+use tries::Tries;
 
 /// The numbers that logins go by.
 #[derive(Debug, Clone)]
@@ -79,7 +79,8 @@ pub enum LoginError {
 /// - **Only wrong passwords count** toward the quotas, over all processes. Who would be refused because of tries that are not
 ///   decided yet waits for them; for those of a process that was killed, at most 10 s.
 /// - **No password is checked beyond the quota**, also by parallel callers of several processes: a try is held before its password
-///   is looked at, and where that is wrong, it is counted before it is told and let go.
+///   is looked at, for 10 s at most, and decided within 8 s or not at all; where the password is wrong, it is counted before that is
+///   told and it is let go.
 /// - **A login is a task**: a caller who goes away ends nothing, so that a right password is let go at once.
 #[derive(Debug, Clone)]
 pub struct LoginService {
@@ -130,7 +131,10 @@ impl LoginService {
                 }
             }
         }
-        let looked = within(&*self.runtime, LOOK, self.users.authenticate(credentials)).await;
+        let looked = match self.tries.time_for(&held) {
+            Duration::ZERO => None,
+            time => within(&*self.runtime, time, self.users.authenticate(credentials)).await,
+        };
         let looked = looked.unwrap_or_else(|| Err(BackendError::later("login", "a password took too long to check")));
         if matches!(looked, Ok(None)) {
             // Where that fails it stays held for its time, as if nobody knew.

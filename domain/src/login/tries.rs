@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-/// How long a password may take to be looked at: less than a try is held.
-pub(super) const LOOK: Duration = Duration::from_secs(8);
 /// How long a try is held at most, as one whose process was killed.
 const HOLD: Duration = Duration::from_secs(10);
+/// When it has to be decided: before it is held no longer, with time left to count it.
+const DECIDE: Duration = Duration::from_secs(8);
 /// How long somebody waits for the tries of others under a key: longer than any is held.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// Tries of this process tell when they are decided; those of others are looked for that often.
@@ -57,6 +57,8 @@ struct Seen {
 #[derive(Debug)]
 pub(super) struct Try {
     ticket: Ticket,
+    /// Until when its password may be looked at, by the runtime's monotonic clock.
+    until: Duration,
     quota: Quota,
     lane: Arc<Lane>,
 }
@@ -82,14 +84,15 @@ impl Tries {
         if let Err(error @ (LoginError::Users(_) | LoginError::Backend(_))) = &held {
             lane.seen.update(|seen| (seen.failures, seen.failure) = (failures + 1, Some(error.clone())));
         }
-        held.map(|ticket| Try { ticket, quota, lane: lane.clone() })
+        held.map(|(ticket, since)| Try { ticket, until: since.saturating_add(DECIDE), quota, lane: lane.clone() })
     }
 
-    async fn held(&self, lane: &Lane, quota: &Quota) -> Result<Ticket, LoginError> {
+    /// One that is held, and since when.
+    async fn held(&self, lane: &Lane, quota: &Quota) -> Result<(Ticket, Duration), LoginError> {
         loop {
-            let decided = lane.seen.read(|seen| seen.decided);
+            let (decided, since) = (lane.seen.read(|seen| seen.decided), self.runtime.elapsed());
             if let Some(ticket) = self.ask(&lane.key, quota).await? {
-                return Ok(ticket);
+                return Ok((ticket, since));
             }
             let another = lane.seen.wait(|seen| (seen.decided > decided).then_some(()));
             within(&*self.runtime, AGAIN, another).await;
@@ -113,6 +116,12 @@ impl Tries {
             0 => Err(LoginError::Throttled { retry_after: left.reset }),
             _ => Ok(None),
         }
+    }
+
+    /// How long the password of these may take to be looked at.
+    pub(super) fn time_for(&self, tries: &[Try]) -> Duration {
+        let now = self.runtime.elapsed();
+        tries.iter().map(|one| one.until.saturating_sub(now)).min().unwrap_or(DECIDE)
     }
 
     /// Counts them: the password was wrong. They are still held.
