@@ -1,5 +1,6 @@
 //! Logging in: a name and a password to a token, guarded by a throttle.
 
+mod lane;
 mod tries;
 
 use crate::error::BackendError;
@@ -65,7 +66,7 @@ pub enum LoginError {
         /// When the next try may be made.
         retry_after: Duration,
     },
-    /// The directory of users failed, or has too much to do.
+    /// The directory of users failed, or there is too much to do.
     #[error(transparent)]
     Users(BackendError),
     /// The throttle or the issuer failed.
@@ -77,10 +78,10 @@ pub enum LoginError {
 ///
 /// # Laws
 /// - **Only wrong passwords count** toward the quotas, over all processes. Who would be refused because of tries that are not
-///   decided yet waits for them; for those of a process that was killed, at most 10 s.
-/// - **No password is checked beyond the quota**, also by parallel callers of several processes: a try is held before its password
-///   is looked at, for 10 s at most, and decided within 8 s or not at all; where the password is wrong, it is counted before that is
-///   told and it is let go.
+///   decided yet waits for them, in the order in which they came to this process, for 12 s at most. Those of a process that was
+///   killed are in the way for 10 s.
+/// - **No password is checked beyond the quota**, also by parallel callers of several processes: a try counts before its password is
+///   looked at, and nobody is told that a password is wrong unless that goes on counting.
 /// - **A login is a task**: a caller who goes away ends nothing, so that a right password is let go at once.
 #[derive(Debug, Clone)]
 pub struct LoginService {
@@ -117,34 +118,29 @@ impl LoginService {
     }
 
     async fn decide(&self, credentials: &Credentials, address: &str) -> Result<LoggedIn, LoginError> {
+        // An address that may not try is no burden to a name.
         let keys = [
-            (format!("login:name:{}", credentials.name), self.policy.per_name),
             (format!("login:address:{address}"), self.policy.per_address),
+            (format!("login:name:{}", credentials.name), self.policy.per_name),
         ];
-        let mut held = Vec::new();
-        for (key, quota) in keys.into_iter().filter_map(|(key, quota)| Some((key, quota?))) {
-            match self.tries.hold(key, quota).await {
-                Ok(one) => held.push(one),
-                Err(error) => {
-                    self.tries.let_go(held).await;
-                    return Err(error);
-                }
+        let keys: Vec<_> = keys.into_iter().filter_map(|(key, quota)| Some((key, quota?))).collect();
+        let held = self.tries.hold(&keys).await?;
+        let time = held.until.saturating_sub(self.runtime.elapsed());
+        let looked = within(&*self.runtime, time, self.users.authenticate(credentials)).await;
+        let looked = looked.filter(|_| self.runtime.elapsed() <= held.until);
+        match looked.unwrap_or_else(|| Err(BackendError::later("login", "a password took too long to check"))) {
+            Ok(Some(user)) => {
+                self.tries.let_go(held).await;
+                self.issue(user)
             }
-        }
-        let looked = match self.tries.time_for(&held) {
-            Duration::ZERO => None,
-            time => within(&*self.runtime, time, self.users.authenticate(credentials)).await,
-        };
-        let looked = looked.unwrap_or_else(|| Err(BackendError::later("login", "a password took too long to check")));
-        if matches!(looked, Ok(None)) {
-            // Where that fails it stays held for its time, as if nobody knew.
-            self.tries.count(&held).await?;
-        }
-        self.tries.let_go(held).await;
-        match looked {
-            Ok(Some(user)) => self.issue(user),
-            Ok(None) => Err(LoginError::WrongCredentials),
-            Err(error) => Err(LoginError::Users(error)),
+            Ok(None) => match self.tries.confirm(held).await? {
+                true => Err(LoginError::WrongCredentials),
+                false => Err(LoginError::Users(BackendError::later("login", "a try was decided too late"))),
+            },
+            Err(error) => {
+                self.tries.let_go(held).await;
+                Err(LoginError::Users(error))
+            }
         }
     }
 

@@ -10,8 +10,8 @@ use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{
     Acked, AiChunk, AiError, AiGateway, Backlog, Claimed, Claims, Credentials, DeadLetter, DeadLetterId, DeadLetters,
-    DeadLettersPage, Delivery, DeliveryId, EntryId, EventBus, Health, Mark, Outbox, Probe, Prompt, Published, Replay,
-    Runtime, SessionStore, Settled, Subscription, Taken, Throttle, Ticket, TokenError, TokenIssuer, User,
+    DeadLettersPage, Delivery, DeliveryId, EntryId, EventBus, Health, Held, Mark, Outbox, Probe, Prompt, Published,
+    Replay, Runtime, SessionStore, Settled, Subscription, Taken, Throttle, Ticket, TokenError, TokenIssuer, User,
     UserDirectory,
 };
 use chatcore::session::{Adopted, Session, SessionsPage};
@@ -150,6 +150,8 @@ mock! {
     #[async_trait]
     impl Throttle for Throttle {
         async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError>;
+        async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Result<Held, BackendError>;
+        async fn confirm(&self, key: &str, ticket: &Ticket) -> Result<bool, BackendError>;
         async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError>;
         async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError>;
     }

@@ -7,11 +7,14 @@ use crate::value::{Read, fixed, micros, number, span, text};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Taken, Throttle, Ticket};
+use chatcore::port::{Held, Taken, Throttle, Ticket};
 use deadpool_redis::redis::cmd;
+use std::time::Duration;
 
 const WINDOW: &str = include_str!("lua/window.lua");
 static TAKE: Script = Script::with(include_str!("lua/throttle.lua"), WINDOW);
+static HOLD: Script = Script::with(include_str!("lua/hold.lua"), WINDOW);
+static GIVE_BACK: Script = Script::new(include_str!("lua/give_back.lua"));
 static LEFT: Script = Script::with(include_str!("lua/left.lua"), WINDOW);
 
 #[async_trait]
@@ -32,9 +35,29 @@ impl Throttle for Redis {
         }
     }
 
-    async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
+    async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Result<Held, BackendError> {
+        let times = self.takes(key);
+        let this = format!("{times}:{}", self.inner.runtime.new_id().simple());
+        let call = within(HOLD.on(&[times, self.held(key), this]), quota).arg(micros(time));
+        let [word, at, wait] = fixed(self.inner.client.call(&call).await?)?;
+        match text(word)?.as_str() {
+            "GRANTED" => Ok(Held::Granted(Ticket(text(at)?))),
+            undecided @ ("WAIT" | "UNDECIDED") => {
+                Ok(Held::Wait { time: span(wait)?, undecided: undecided == "UNDECIDED" })
+            }
+            other => Err(unreadable(other)),
+        }
+    }
+
+    async fn confirm(&self, key: &str, ticket: &Ticket) -> Result<bool, BackendError> {
         let mut remove = cmd("LREM");
-        self.inner.client.command_once(remove.arg(self.takes(key)).arg(1).arg(&ticket.0)).await.map(drop)
+        let removed = self.inner.client.command_once(remove.arg(self.held(key)).arg(1).arg(&ticket.0)).await?;
+        number::<u32>(removed).map(|removed| removed > 0)
+    }
+
+    async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
+        let call = GIVE_BACK.on(&[self.takes(key), self.held(key)]).arg(&ticket.0).once();
+        self.inner.client.call(&call).await.map(drop)
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
@@ -46,6 +69,11 @@ impl Redis {
     /// Each key has a slot of its own.
     fn takes(&self, key: &str) -> String {
         self.inner.keys.plain(&format!("{{l:{key}}}"))
+    }
+
+    /// Those among them that are held.
+    fn held(&self, key: &str) -> String {
+        self.takes(key) + ":held"
     }
 
     /// What is left of a quota whose times are kept there.

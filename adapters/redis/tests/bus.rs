@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::id::SessionId;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Taken, Throttle, Ticket};
+use chatcore::port::{Held, Taken, Throttle, Ticket};
 use chatcore_ports::conformance::{BusHarness, OpenBus, OpenStore, StoreHarness, ThrottleHarness};
 use chatcore_redis::{Redis, RedisConfig};
 use common::{Cluster, Server, config, open};
@@ -99,6 +99,14 @@ struct Kept {
 impl Throttle for Kept {
     async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
         self.throttle.take(key, quota).await
+    }
+
+    async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Result<Held, BackendError> {
+        self.throttle.hold(key, quota, time).await
+    }
+
+    async fn confirm(&self, key: &str, ticket: &Ticket) -> Result<bool, BackendError> {
+        self.throttle.confirm(key, ticket).await
     }
 
     async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {

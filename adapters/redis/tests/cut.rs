@@ -9,7 +9,7 @@ use chatcore::id::{DeviceId, UserId};
 use chatcore::message::{MessagesPage, NewerPage};
 use chatcore::owner::Owner;
 use chatcore::policy::Quota;
-use chatcore::port::{Outbox, SessionStore, Settled, Taken, Throttle};
+use chatcore::port::{Held, Outbox, SessionStore, Settled, Taken, Throttle};
 use chatcore::session::{Adopted, AdoptionRest, SessionsPage};
 use chatcore::turn::{Began, Cursor, Extended, Finished, NewTurn, Piece, Position, Started, Stopping, Target, Turn};
 use chatcore_ports::ahead::Ahead;
@@ -180,7 +180,7 @@ async fn what_is_read() {
 /// However often the call is made.
 #[tokio::test]
 async fn an_attempt_that_is_throttled() {
-    let (_server, wire, store, _) = wired().await;
+    let (_server, wire, store, sure) = wired().await;
     let quota = Quota { limit: 1000, window: Duration::from_secs(600) };
     let mut before = quota.limit;
     after_any_byte(&wire, 4, async |cut| {
@@ -189,6 +189,19 @@ async fn an_attempt_that_is_throttled() {
         let took = before - left.remaining;
         assert_eq!(took, 1, "cut after {cut}");
         before = left.remaining;
+    })
+    .await;
+    let mut before = quota.limit;
+    after_any_byte(&wire, 4, async |cut| {
+        let held = patiently(async || store.hold("bob", &quota, quota.window).await).await;
+        let Held::Granted(ticket) = held else { panic!("{held:?}") };
+        let left = sure.remaining("bob", &quota).await.unwrap().remaining;
+        assert_eq!(before - left, 1, "cut after {cut}");
+        assert!(
+            sure.confirm("bob", &ticket).await.unwrap(),
+            "cut after {cut}: the ticket is that of the one which counts"
+        );
+        before = left;
     })
     .await;
 }

@@ -76,7 +76,7 @@ CREATE TABLE trash (
     session INTEGER PRIMARY KEY
 ) STRICT;
 
--- What was counted by a quota: questions under 'owner:', others under 'key:'.
+-- What was counted by a quota: questions under 'owner:', others under 'key:', those of them that are held under 'held:key:' as well.
 CREATE TABLE takes (
     no    INTEGER PRIMARY KEY,
     key   TEXT    NOT NULL,

@@ -4,7 +4,7 @@ use crate::codec::{between, span};
 use crate::tx::Tx;
 use chatcore::owner::Owner;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Taken, Ticket};
+use chatcore::port::{Held, Taken, Ticket};
 use rusqlite::params;
 use std::time::Duration;
 
@@ -28,6 +28,11 @@ pub(crate) fn of_key(key: &str) -> String {
     format!("key:{key}")
 }
 
+/// The key of those that are held, among them.
+fn of_held(key: &str) -> String {
+    format!("held:{key}")
+}
+
 /// Counts one, if fewer than the limit were counted in the window that ends now.
 pub(crate) fn take(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<Taken> {
     let (window, limit) = (span(quota.window), i64::from(quota.limit));
@@ -40,6 +45,29 @@ pub(crate) fn take(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<
     let remaining = u32::try_from(limit - count - 1).unwrap_or(0);
     let left = Left { remaining, reset: between(start, oldest.unwrap_or(step.now)) };
     Ok(Taken::Granted { left, ticket: Ticket(step.now.to_string()) })
+}
+
+/// The same, for so long if it is not confirmed. Those that nobody decided in their time count no more.
+pub(crate) fn hold(step: &Tx<'_>, key: &str, quota: &Quota, time: Duration) -> rusqlite::Result<Held> {
+    let held = of_held(key);
+    while let (_, Some(at)) = counted(step, &held, i64::MIN)?
+        && at.saturating_add(span(time)) <= step.now
+    {
+        give_back(step, key, at)?;
+    }
+    Ok(match take(step, key, quota)? {
+        Taken::Granted { ticket, .. } => {
+            // As long as the other: without it one that nobody decided would count on.
+            step.add(ADD, params![held, step.now, step.now.saturating_add(span(quota.window))])?;
+            Held::Granted(ticket)
+        }
+        Taken::Wait(time) => Held::Wait { time, undecided: counted(step, &held, i64::MIN)?.0 > 0 },
+    })
+}
+
+/// Lets one that is held count on, if it still is.
+pub(crate) fn confirm(step: &Tx<'_>, key: &str, at: i64) -> rusqlite::Result<bool> {
+    Ok(step.run(GIVE_BACK, params![of_held(key), at])? > 0)
 }
 
 /// How long until one may be counted, if none may be now; counts nothing.
@@ -74,8 +102,9 @@ fn counted(step: &Tx<'_>, key: &str, start: i64) -> rusqlite::Result<(i64, Optio
     Ok(step.one(COUNT, params![key, start], read)?.unwrap_or((0, None)))
 }
 
-/// Takes back one of this time.
+/// Takes back one of this time, held or not.
 pub(crate) fn give_back(step: &Tx<'_>, key: &str, at: i64) -> rusqlite::Result<()> {
+    confirm(step, key, at)?;
     step.run(GIVE_BACK, params![key, at]).map(drop)
 }
 

@@ -4,8 +4,9 @@ use super::calls::{Calls, always};
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Runtime, Taken, Throttle, Ticket};
+use chatcore::port::{Held, Runtime, Taken, Throttle, Ticket};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A throttle whose calls are measured.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct MeasuredThrottle {
 impl MeasuredThrottle {
     /// The same throttle.
     pub(crate) fn new(throttle: Arc<dyn Throttle>, runtime: Arc<dyn Runtime>) -> Self {
-        Self { throttle, calls: Calls::new(&["take", "give_back", "remaining"], runtime) }
+        Self { throttle, calls: Calls::new(&["take", "hold", "confirm", "give_back", "remaining"], runtime) }
     }
 }
 
@@ -25,6 +26,14 @@ impl MeasuredThrottle {
 impl Throttle for MeasuredThrottle {
     async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
         self.calls.call("take", self.throttle.take(key, quota), always).await
+    }
+
+    async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Result<Held, BackendError> {
+        self.calls.call("hold", self.throttle.hold(key, quota, time), always).await
+    }
+
+    async fn confirm(&self, key: &str, ticket: &Ticket) -> Result<bool, BackendError> {
+        self.calls.call("confirm", self.throttle.confirm(key, ticket), always).await
     }
 
     async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {

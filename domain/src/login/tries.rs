@@ -1,180 +1,136 @@
-//! Tries of passwords, by name and by address: held while nobody knows whether the password is right, counted once it is known
-//! to be wrong.
+//! Tries of passwords, by address and by name: held while nobody knows whether the password is right, confirmed once it is known to be wrong.
 
 use super::LoginError;
+use super::lane::{Lane, Lanes, Place};
 use crate::error::BackendError;
 use crate::policy::Quota;
-use crate::port::{Runtime, Taken, Throttle, Ticket};
+use crate::port::{Held, Runtime, Throttle, Ticket};
 use crate::task::within;
-use crate::watch::Watch;
-use futures_util::lock::Mutex as Turns;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use futures_util::future::join_all;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a try is held at most, as one whose process was killed.
 const HOLD: Duration = Duration::from_secs(10);
-/// When it has to be decided: before it is held no longer, with time left to count it.
+/// How long after that has begun it may be decided: what comes later is not told, right or wrong.
 const DECIDE: Duration = Duration::from_secs(8);
-/// How long somebody waits for the tries of others under a key: longer than any is held.
+/// How long somebody waits for the tries of others: longer than any is held.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// Tries of this process tell when they are decided; those of others are looked for that often.
 const AGAIN: Duration = Duration::from_millis(25);
-/// As many tries of this process wait under one key at most.
-const MOST_WAITING: usize = 1000;
 
-/// The tries of this process, among those of all in the throttle. There a key counts wrong passwords, and another key beside it
-/// holds those that are not looked at yet.
+/// The tries of this process, among those of all in the throttle.
 #[derive(Debug, Clone)]
 pub(super) struct Tries {
     throttle: Arc<dyn Throttle>,
     runtime: Arc<dyn Runtime>,
-    lanes: Arc<Lanes>,
+    lanes: Lanes,
 }
 
-/// The keys under which somebody tries.
-type Lanes = Mutex<BTreeMap<String, Weak<Lane>>>;
-
-/// Tries under one key. They ask the throttle one after the other: of many that wait, one looks.
+/// Tries that are held, and until when it may be told what came of them, by the runtime's monotonic clock.
 #[derive(Debug)]
-struct Lane {
-    key: String,
-    turn: Turns<()>,
-    seen: Watch<Seen>,
-    lanes: Arc<Lanes>,
+pub(super) struct Holding {
+    tries: Vec<Try>,
+    pub(super) until: Duration,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Seen {
-    /// How many have been decided.
-    decided: u64,
-    /// How often it failed to hold one, and how the last time.
-    failures: u64,
-    failure: Option<LoginError>,
-}
-
-/// A try that is held.
+/// A try that is held under a key.
 #[derive(Debug)]
-pub(super) struct Try {
+struct Try {
     ticket: Ticket,
-    /// Until when its password may be looked at, by the runtime's monotonic clock.
-    until: Duration,
-    quota: Quota,
     lane: Arc<Lane>,
+}
+
+/// Why one cannot be held now.
+enum Refused {
+    /// So many were wrong that the next may come after this time.
+    Used(Duration),
+    /// Those in the way may yet turn out right; they stand under the key of this lane.
+    Undecided(Arc<Lane>),
+    Failed(BackendError),
 }
 
 impl Tries {
     pub(super) fn new(throttle: Arc<dyn Throttle>, runtime: Arc<dyn Runtime>) -> Self {
-        Self { throttle, runtime, lanes: Arc::default() }
+        Self { throttle, runtime, lanes: Lanes::default() }
     }
 
-    /// Holds one. Where others stand in the way that may yet turn out right, it waits for them.
-    pub(super) async fn hold(&self, key: String, quota: Quota) -> Result<Try, LoginError> {
-        let lane = self.lane(key)?;
-        let known = lane.seen.read(|seen| seen.failures);
-        let _turn = lane.turn.lock().await;
-        let Seen { failures, failure, .. } = lane.seen.read(Seen::clone);
-        // While it failed for another they stood behind it, and are told the same: not each waits for its own failure.
-        if let Some(error) = failure.filter(|_| failures != known) {
-            return Err(error);
+    /// Holds one under each of these keys. Where others stand in the way that may yet turn out right, it waits for them, and holds
+    /// nothing meanwhile that stands in the way of others.
+    pub(super) async fn hold(&self, keys: &[(String, Quota)]) -> Result<Holding, LoginError> {
+        let end = self.runtime.elapsed().saturating_add(PATIENCE);
+        let mut places = Vec::new();
+        for (key, _) in keys {
+            let lane = self.lanes.lane(key).ok_or_else(|| too_much("too many tries wait under one key"))?;
+            let left = end.saturating_sub(self.runtime.elapsed());
+            places.push(within(&*self.runtime, left, Place::first_in(lane)).await.ok_or_else(late)??);
         }
-        let held = within(&*self.runtime, PATIENCE, self.held(&lane, &quota)).await.unwrap_or_else(|| {
-            Err(LoginError::Users(BackendError::later("login", "too many tries under one key are not decided")))
-        });
-        if let Err(error @ (LoginError::Users(_) | LoginError::Backend(_))) = &held {
-            lane.seen.update(|seen| (seen.failures, seen.failure) = (failures + 1, Some(error.clone())));
-        }
-        held.map(|(ticket, since)| Try { ticket, until: since.saturating_add(DECIDE), quota, lane: lane.clone() })
-    }
-
-    /// One that is held, and since when.
-    async fn held(&self, lane: &Lane, quota: &Quota) -> Result<(Ticket, Duration), LoginError> {
         loop {
-            let (decided, since) = (lane.seen.read(|seen| seen.decided), self.runtime.elapsed());
-            if let Some(ticket) = self.ask(&lane.key, quota).await? {
-                return Ok((ticket, since));
+            let until = self.runtime.elapsed().saturating_add(DECIDE);
+            match self.hold_all(keys, &places).await {
+                Ok(tries) => return Ok(Holding { tries, until }),
+                Err(Refused::Used(retry_after)) => return Err(LoginError::Throttled { retry_after }),
+                Err(Refused::Failed(error)) => {
+                    places.iter().for_each(|place| place.failed(&error));
+                    return Err(error.into());
+                }
+                Err(Refused::Undecided(_)) if self.runtime.elapsed() >= end => return Err(late()),
+                Err(Refused::Undecided(lane)) => _ = within(&*self.runtime, AGAIN, lane.next_decided()).await,
             }
-            let another = lane.seen.wait(|seen| (seen.decided > decided).then_some(()));
-            within(&*self.runtime, AGAIN, another).await;
         }
     }
 
-    /// `None` where those that are held would be too many, were they all wrong.
-    async fn ask(&self, key: &str, quota: &Quota) -> Result<Option<Ticket>, LoginError> {
-        let undecided = undecided(key);
-        let taken = self.throttle.take(&undecided, &Quota { window: HOLD, ..*quota }).await?;
-        // Only then: one that is decided meanwhile is counted before it is let go, so it is seen here or there.
-        let left = self.throttle.remaining(key, quota).await?;
-        if let Taken::Granted { left: beside, ticket } = taken {
-            if left.remaining.saturating_add(beside.remaining) >= quota.limit {
-                return Ok(Some(ticket));
-            }
-            self.throttle.give_back(&undecided, &ticket).await?;
+    /// All of them, or none.
+    async fn hold_all(&self, keys: &[(String, Quota)], places: &[Place]) -> Result<Vec<Try>, Refused> {
+        let mut tries = Vec::new();
+        for ((key, quota), place) in keys.iter().zip(places) {
+            let lane = place.lane();
+            let refused = match self.throttle.hold(key, quota, HOLD).await {
+                Ok(Held::Granted(ticket)) => {
+                    tries.push(Try { ticket, lane: lane.clone() });
+                    continue;
+                }
+                Ok(Held::Wait { undecided: true, .. }) => Refused::Undecided(lane.clone()),
+                Ok(Held::Wait { time, .. }) => Refused::Used(time),
+                Err(error) => Refused::Failed(error),
+            };
+            self.give_back(&tries).await;
+            return Err(refused);
         }
-        match left.remaining {
-            0 if quota.limit == 0 => Err(LoginError::Throttled { retry_after: quota.window }),
-            0 => Err(LoginError::Throttled { retry_after: left.reset }),
-            _ => Ok(None),
-        }
+        Ok(tries)
     }
 
-    /// How long the password of these may take to be looked at.
-    pub(super) fn time_for(&self, tries: &[Try]) -> Duration {
-        let now = self.runtime.elapsed();
-        tries.iter().map(|one| one.until.saturating_sub(now)).min().unwrap_or(DECIDE)
-    }
-
-    /// Counts them: the password was wrong. They are still held.
-    pub(super) async fn count(&self, tries: &[Try]) -> Result<(), BackendError> {
-        for Try { quota, lane, .. } in tries {
-            self.throttle.take(&lane.key, quota).await?;
-        }
-        Ok(())
+    /// Lets them count: the password was wrong. Answers whether all of them were still held: otherwise others may have been looked at in
+    /// their place, and nobody may be told.
+    pub(super) async fn confirm(&self, held: Holding) -> Result<bool, BackendError> {
+        let confirmed = join_all(held.tries.iter().map(|one| self.throttle.confirm(one.lane.key(), &one.ticket))).await;
+        let confirmed: Vec<bool> = confirmed.into_iter().collect::<Result<_, _>>()?;
+        Ok(confirmed.into_iter().all(|confirmed| confirmed))
     }
 
     /// Lets them go. A throttle that fails here keeps others waiting until they are held no longer, and nothing worse.
-    pub(super) async fn let_go(&self, tries: Vec<Try>) {
-        for Try { ticket, lane, .. } in &tries {
-            if let Err(error) = self.throttle.give_back(&undecided(&lane.key), ticket).await {
-                tracing::warn!(%error, source = %error.source, "a login could not be given back to the throttle");
-            }
-        }
+    pub(super) async fn let_go(&self, held: Holding) {
+        self.give_back(&held.tries).await;
     }
 
-    fn lane(&self, key: String) -> Result<Arc<Lane>, LoginError> {
-        let lane = {
-            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-            lanes.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
-                let (turn, seen, of) = (Turns::default(), Watch::default(), self.lanes.clone());
-                let lane = Arc::new(Lane { key: key.clone(), turn, seen, lanes: of });
-                lanes.insert(key, Arc::downgrade(&lane));
-                lane
-            })
-        };
-        match Arc::strong_count(&lane) {
-            ..=MOST_WAITING => Ok(lane),
-            _ => Err(LoginError::Users(BackendError::later("login", "too many tries wait under one key"))),
+    async fn give_back(&self, tries: &[Try]) {
+        let gone = join_all(tries.iter().map(|one| self.throttle.give_back(one.lane.key(), &one.ticket))).await;
+        for error in gone.into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, source = %error.source, "a login could not be given back to the throttle");
         }
     }
 }
 
-/// Where the tries are held whose passwords may be right.
-fn undecided(key: &str) -> String {
-    format!("undecided:{key}")
+fn late() -> LoginError {
+    too_much("too many tries under one key are not decided")
+}
+
+fn too_much(what: &'static str) -> LoginError {
+    LoginError::Users(BackendError::later("login", what))
 }
 
 impl Drop for Try {
     fn drop(&mut self) {
-        self.lane.seen.update(|seen| seen.decided += 1);
-    }
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another may stand there by now.
-        if lanes.get(&self.key).is_some_and(|lane| lane.strong_count() == 0) {
-            lanes.remove(&self.key);
-        }
+        self.lane.one_is_decided();
     }
 }

@@ -25,6 +25,6 @@ pub use outbox::{Backlog, CLAIM_BYTES, Claimed, Entry, EntryId, Mark, Outbox, Se
 pub use probe::{Health, Probe};
 pub use runtime::Runtime;
 pub use session_store::SessionStore;
-pub use throttle::{Taken, Throttle, Ticket};
+pub use throttle::{Held, Taken, Throttle, Ticket};
 pub use token_issuer::{Claims, TokenError, TokenIssuer};
 pub use user_directory::{Credentials, User, UserDirectory};

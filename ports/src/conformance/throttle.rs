@@ -2,7 +2,7 @@
 
 use super::law::{Wait, laws, real_time};
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Taken, Throttle, Ticket};
+use chatcore::port::{Held, Taken, Throttle, Ticket};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,6 +17,7 @@ laws! {
     never_more_than_the_limit_in_any_window,
     a_take_that_was_given_back_does_not_count,
     what_is_left_is_told_and_costs_nothing,
+    a_held_take_counts_until_it_is_decided,
 }
 
 /// An empty throttle, as two processes have it open.
@@ -57,6 +58,21 @@ impl ThrottleHarness {
             Taken::Wait(wait) => wait,
             Taken::Granted { left, .. } => panic!("{key} was to wait, and has {left:?}"),
         }
+    }
+
+    async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Held {
+        self.throttle.hold(key, quota, time).await.expect("hold answers")
+    }
+
+    async fn held(&self, key: &str, quota: &Quota, time: Duration) -> Ticket {
+        match self.hold(key, quota, time).await {
+            Held::Granted(ticket) => ticket,
+            Held::Wait { time, .. } => panic!("{key} was to be held, not to wait for {time:?}"),
+        }
+    }
+
+    async fn confirm(&self, key: &str, ticket: &Ticket) -> bool {
+        self.elsewhere.confirm(key, ticket).await.expect("confirm answers")
     }
 
     async fn left(&self, key: &str, quota: &Quota) -> Left {
@@ -206,4 +222,63 @@ pub async fn what_is_left_is_told_and_costs_nothing(harness: &ThrottleHarness) {
             "two count, and the limit was lowered to {limit}: {left:?}"
         );
     }
+}
+
+/// Given back it is gone, confirmed it counts for the window, and left alone it goes with its time; who is refused knows which of these may yet
+/// come.
+pub async fn a_held_take_counts_until_it_is_decided(harness: &ThrottleHarness) {
+    let quota = Quota { limit: 2, window: LONG };
+    let refused = |told: Held, undecided: bool| match told {
+        Held::Wait { time, undecided: told } => {
+            assert!(!time.is_zero() && time <= LONG, "within the window: {time:?}");
+            assert_eq!(told, undecided, "whether any is held");
+        }
+        Held::Granted(_) => panic!("two count, and a third was granted"),
+    };
+    let first = harness.held("k", &quota, LONG).await;
+    let second = harness.held("k", &quota, LONG).await;
+    refused(harness.hold("k", &quota, LONG).await, true);
+    harness.give_back("k", &first).await;
+    assert!(!harness.confirm("k", &first).await, "it was given back");
+    let third = harness.held("k", &quota, LONG).await;
+    for ticket in [&second, &third] {
+        refused(harness.hold("k", &quota, LONG).await, true);
+        assert!(!harness.confirm("other", ticket).await, "of another key");
+        assert!(harness.confirm("k", ticket).await, "it is held");
+        assert!(!harness.confirm("k", ticket).await, "it is confirmed");
+    }
+    refused(harness.hold("k", &quota, LONG).await, false);
+    harness.held("other", &quota, LONG).await;
+    let nothing = Quota { limit: 0, ..quota };
+    assert_eq!(harness.hold("none", &nothing, LONG).await, Held::Wait { time: LONG, undecided: false });
+    for time in [400, 1600, 6400].map(Duration::from_millis) {
+        if goes_with_its_time(harness, time).await {
+            return;
+        }
+    }
+    panic!("what was held for 6.4 s was held no longer before they were over");
+}
+
+/// One that is confirmed counts on; the one beside it, which nobody decided, goes. Answers whether the machine was quick enough to see that
+/// it does not go before.
+async fn goes_with_its_time(harness: &ThrottleHarness, time: Duration) -> bool {
+    let (key, quota) = (format!("{time:?}"), Quota { limit: 2, window: LONG });
+    let (confirmed, left_alone) = (harness.held(&key, &quota, time).await, harness.held(&key, &quota, time).await);
+    if !harness.confirm(&key, &confirmed).await {
+        return false;
+    }
+    (harness.wait)(time * 3 / 4).await;
+    if let Held::Granted(_) = harness.hold(&key, &quota, time).await {
+        return false;
+    }
+    harness.pass(time / 4).await;
+    let another = harness.held(&key, &quota, time).await;
+    assert!(!harness.confirm(&key, &left_alone).await, "its time is over");
+    let Held::Wait { undecided, .. } = harness.hold(&key, &quota, time).await else { return false };
+    assert!(undecided, "the other one is held");
+    harness.give_back(&key, &another).await;
+    harness.give_back(&key, &confirmed).await;
+    harness.held(&key, &quota, time).await;
+    harness.held(&key, &quota, time).await;
+    true
 }

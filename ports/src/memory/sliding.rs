@@ -61,13 +61,16 @@ impl<K: Ord + Clone> Sliding<K> {
         Left { remaining: quota.limit.saturating_sub(counted), reset }
     }
 
-    /// Takes back one of this time.
-    pub(super) fn give_back(&mut self, key: &K, at: Duration) {
-        if let Some(takes) = self.takes.get_mut(key)
-            && let Some(place) = takes.at.iter().rposition(|taken| *taken == at)
-        {
-            takes.at.remove(place);
-        }
+    /// Takes back one of this time, if it is there.
+    pub(super) fn give_back(&mut self, key: &K, at: Duration) -> bool {
+        let Some(takes) = self.takes.get_mut(key) else { return false };
+        let place = takes.at.iter().rposition(|taken| *taken == at);
+        place.and_then(|place| takes.at.remove(place)).is_some()
+    }
+
+    /// The oldest of all.
+    pub(super) fn oldest(&self, key: &K) -> Option<Duration> {
+        self.takes.get(key)?.at.front().copied()
     }
 
     /// Throws away what no window reaches any more.

@@ -4,7 +4,7 @@ use super::sliding::Sliding;
 use async_trait::async_trait;
 use chatcore::error::BackendError;
 use chatcore::policy::{Left, Quota};
-use chatcore::port::{Runtime, Taken, Throttle, Ticket};
+use chatcore::port::{Held, Runtime, Taken, Throttle, Ticket};
 use chatcore::watch::Watch;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,21 @@ use std::time::Duration;
 /// window is over.
 #[derive(Debug, Clone)]
 pub struct MemoryThrottle {
-    takes: Arc<Watch<Sliding<String>>>,
+    counts: Arc<Watch<Counts>>,
     runtime: Arc<dyn Runtime>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    takes: Sliding<String>,
+    /// Those among them that are held.
+    held: Sliding<String>,
 }
 
 impl MemoryThrottle {
     /// A throttle that has counted nothing yet.
     pub fn new(runtime: Arc<dyn Runtime>) -> Self {
-        Self { takes: Arc::new(Watch::new(Sliding::default())), runtime }
+        Self { counts: Arc::default(), runtime }
     }
 }
 
@@ -28,23 +35,54 @@ impl MemoryThrottle {
 impl Throttle for MemoryThrottle {
     async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
         let (key, now) = (key.to_owned(), self.runtime.elapsed());
-        Ok(self.takes.update(|takes| match takes.wait(&key, quota, now) {
+        Ok(self.counts.update(|Counts { takes, .. }| match takes.wait(&key, quota, now) {
             Some(wait) => Taken::Wait(wait),
-            None => {
-                let ticket = Ticket(now.as_nanos().to_string());
-                Taken::Granted { left: takes.take(&key, quota, now), ticket }
+            None => Taken::Granted { left: takes.take(&key, quota, now), ticket: ticket(now) },
+        }))
+    }
+
+    async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Result<Held, BackendError> {
+        let (key, now) = (key.to_owned(), self.runtime.elapsed());
+        Ok(self.counts.update(|Counts { takes, held }| {
+            while let Some(at) = held.oldest(&key).filter(|at| *at + time <= now) {
+                held.give_back(&key, at);
+                takes.give_back(&key, at);
+            }
+            match takes.wait(&key, quota, now) {
+                Some(time) => Held::Wait { time, undecided: held.oldest(&key).is_some() },
+                None => {
+                    takes.take(&key, quota, now);
+                    held.take(&key, quota, now);
+                    Held::Granted(ticket(now))
+                }
             }
         }))
     }
 
+    async fn confirm(&self, key: &str, ticket: &Ticket) -> Result<bool, BackendError> {
+        let (key, at) = (key.to_owned(), taken_at(ticket));
+        Ok(at.is_some_and(|at| self.counts.update(|counts| counts.held.give_back(&key, at))))
+    }
+
     async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
-        if let Ok(nanos) = ticket.0.parse() {
-            self.takes.update(|takes| takes.give_back(&key.to_owned(), Duration::from_nanos(nanos)));
+        if let Some(at) = taken_at(ticket) {
+            self.counts.update(|Counts { takes, held }| {
+                held.give_back(&key.to_owned(), at);
+                takes.give_back(&key.to_owned(), at)
+            });
         }
         Ok(())
     }
 
     async fn remaining(&self, key: &str, quota: &Quota) -> Result<Left, BackendError> {
-        Ok(self.takes.read(|takes| takes.left(&key.to_owned(), quota, self.runtime.elapsed())))
+        Ok(self.counts.read(|counts| counts.takes.left(&key.to_owned(), quota, self.runtime.elapsed())))
     }
+}
+
+fn ticket(at: Duration) -> Ticket {
+    Ticket(at.as_nanos().to_string())
+}
+
+fn taken_at(ticket: &Ticket) -> Option<Duration> {
+    ticket.0.parse().ok().map(Duration::from_nanos)
 }

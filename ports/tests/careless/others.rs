@@ -5,7 +5,7 @@ use chatcore_ports::chatcore::error::BackendError;
 use chatcore_ports::chatcore::id::UserId;
 use chatcore_ports::chatcore::policy::{Left, Quota};
 use chatcore_ports::chatcore::port::{
-    AiChunk, AiError, AiGateway, Claims, Credentials, Prompt, Runtime, Taken, Throttle, Ticket, TokenError,
+    AiChunk, AiError, AiGateway, Claims, Credentials, Held, Prompt, Runtime, Taken, Throttle, Ticket, TokenError,
     TokenIssuer, User, UserDirectory,
 };
 use chatcore_ports::conformance::{
@@ -55,6 +55,21 @@ impl Throttle for Careless<MemoryThrottle> {
                 })
             }
         }
+    }
+
+    async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Result<Held, BackendError> {
+        match self.1 {
+            Bug::Lenient => self.0.hold(key, quota, time / 2).await,
+            Bug::Forgetful => self.0.hold(key, quota, time * 100).await,
+            Bug::Hasty => Ok(match self.0.hold(key, quota, time).await? {
+                Held::Wait { time, .. } => Held::Wait { time, undecided: false },
+                granted => granted,
+            }),
+        }
+    }
+
+    async fn confirm(&self, key: &str, ticket: &Ticket) -> Result<bool, BackendError> {
+        if self.1 == Bug::Forgetful { Ok(true) } else { self.0.confirm(key, ticket).await }
     }
 
     async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
@@ -159,8 +174,11 @@ fn a_careless_throttle_breaks_a_law() {
         ThrottleHarness::new(throttle.clone(), throttle)
     };
     let (never, given_back) = ("never_more_than_the_limit_in_any_window", "a_take_that_was_given_back_does_not_count");
-    each_breaks(throttle::LAWS, make, [never, given_back, never]);
-    each_breaks(throttle::LAWS, make, ["what_is_left_is_told_and_costs_nothing"; 3]);
+    let (takes, others) = throttle::LAWS.split_at(2);
+    each_breaks(takes, make, [never, given_back, never]);
+    for law in others {
+        each_breaks(std::slice::from_ref(law), make, [law.name; 3]);
+    }
 }
 
 #[test]
