@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -42,19 +43,26 @@ pub fn init(logs: &Logs, traces: Option<&Traces>, console: Console) -> Result<Te
     let (sink, terminal) = sink(logs, console)?;
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).thread_name("logs").finish(sink);
-    // The server's own tales of its threads, and of what is no request, are noise, unless they are asked for by name.
-    let filter = format!("actix_http::h1::dispatcher=off,actix_server=warn,{TRACES}=off,{}", logs.filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match logs.format {
         LogFormat::Text => lines.with_ansi(terminal).boxed(),
         LogFormat::Auto if terminal => lines.boxed(),
         LogFormat::Auto | LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    let mut layers = vec![lines.with_filter(EnvFilter::try_new(filter)?).boxed()];
+    let mut layers = vec![lines.with_filter(filter(&logs.filter)?).boxed()];
     let (layer, sending) = traces.map(traces::start).transpose()?.unzip();
     layers.extend(layer);
     tracing_subscriber::registry().with(layers).try_init()?;
     Ok(Telemetry { _traces: sending, _lines: guard })
+}
+
+/// What lets through what these directives ask for.
+///
+/// # Errors
+/// They cannot be read.
+pub(crate) fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    // The server's own tales of its threads, and of what is no request, are noise, unless they are asked for by name.
+    EnvFilter::try_new(format!("actix_http::h1::dispatcher=off,actix_server=warn,{TRACES}=off,{directives}"))
 }
 
 type Sink = Box<dyn Write + Send>;

@@ -72,12 +72,14 @@ pub async fn compose(settings: &Settings) -> Result<Parts, Failure> {
 /// What shows without a network of settings that cannot be right, and which ones they are. Called inside a tokio runtime.
 pub(crate) fn check(store: Option<&settings::Store>, handlers: &[HandlerKind]) -> Vec<String> {
     let of_store = |store| compose::check(store, opens(store), Arc::new(TokioRuntime::current()));
-    let archive = handlers.iter().filter_map(|kind| match kind {
-        HandlerKind::Archive(config) => directory::unusable(&config.dir),
+    let of_handlers = handlers.iter().filter_map(|kind| match kind {
+        HandlerKind::Archive(config) => {
+            directory::unusable(&config.dir).map(|why| format!("nothing can be archived: {why}; see ARCHIVE_DIR"))
+        }
+        HandlerKind::MongoDb(place) => unreadable(place),
         _ => None,
     });
-    let archive = archive.map(|why| format!("nothing can be archived: {why}; see ARCHIVE_DIR"));
-    store.map(of_store).unwrap_or_default().into_iter().chain(archive).collect()
+    store.map(of_store).unwrap_or_default().into_iter().chain(of_handlers).collect()
 }
 
 /// Makes the topics that are missing; answers their names. Called inside a tokio runtime.
@@ -194,11 +196,28 @@ async fn handler(kind: &HandlerKind, runtime: &Arc<dyn Runtime>) -> Result<Handl
 
 #[cfg(feature = "mongodb")]
 async fn mongodb(place: &MongoDbPlace, runtime: Arc<dyn Runtime>) -> Result<Handling, Failure> {
+    let mongodb = chatcore_mongodb::MongoDb::open(mongodb_config(place), runtime).await;
+    let mongodb = Arc::new(mongodb.map_err(|error| format!("{error}; see MONGODB_URI"))?);
+    Ok((mongodb.clone(), Some(mongodb)))
+}
+
+#[cfg(feature = "mongodb")]
+fn mongodb_config(place: &MongoDbPlace) -> chatcore_mongodb::MongoDbConfig {
     let mut config = chatcore_mongodb::MongoDbConfig::new(place.uri.expose());
     config.database.clone_from(&place.database);
-    let mongodb = chatcore_mongodb::MongoDb::open(config, runtime).await;
-    let mongodb = Arc::new(mongodb.map_err(|error| format!("{error} (MONGODB_URI)"))?);
-    Ok((mongodb.clone(), Some(mongodb)))
+    config
+}
+
+/// Why the driver could not be told this.
+#[cfg(feature = "mongodb")]
+fn unreadable(place: &MongoDbPlace) -> Option<String> {
+    mongodb_config(place).check().err().map(|error| format!("{error}; see MONGODB_URI"))
+}
+
+/// The settings refuse it before.
+#[cfg(not(feature = "mongodb"))]
+fn unreadable(_: &MongoDbPlace) -> Option<String> {
+    None
 }
 
 /// The settings refuse it before.

@@ -1,6 +1,8 @@
 //! How MongoDB is reached.
 
 use crate::error::OpenError;
+use futures_util::FutureExt;
+use mongodb::Client;
 use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use std::fmt;
 use std::time::Duration;
@@ -27,9 +29,24 @@ impl MongoDbConfig {
         Self { uri, database, connect_timeout: Duration::from_secs(3), call_timeout: Duration::from_secs(10) }
     }
 
+    /// Looks for what cannot be right, with nobody asked. Called inside a tokio runtime, as [`MongoDb::open`](crate::MongoDb::open),
+    /// which refuses the same.
+    ///
+    /// # Errors
+    /// The settings cannot be right; the error's text says which.
+    pub fn check(&self) -> Result<(), OpenError> {
+        // Only for a name that is looked up there would be something to wait for, and this driver looks none up.
+        let Some(options) = self.options().now_or_never() else { return Ok(()) };
+        // A client makes itself ready for TLS at once. This one has nobody to connect to.
+        let mut nobody = options?;
+        nobody.hosts.clear();
+        nobody.load_balanced = None;
+        Client::with_options(nobody).map(drop).map_err(|error| OpenError::of(&error))
+    }
+
     /// What the driver is told.
     pub(crate) async fn options(&self) -> Result<ClientOptions, OpenError> {
-        self.check()?;
+        self.check_own()?;
         let mut options = ClientOptions::parse(&self.uri).await.map_err(|error| OpenError::of(&error))?;
         options.app_name.get_or_insert_with(|| "chatcore".into());
         options.connect_timeout.get_or_insert(self.connect_timeout);
@@ -43,7 +60,7 @@ impl MongoDbConfig {
         Ok(options)
     }
 
-    fn check(&self) -> Result<(), OpenError> {
+    fn check_own(&self) -> Result<(), OpenError> {
         let good = |letter: char| !letter.is_control() && !r#"/\. "$*<>:|?"#.contains(letter);
         if !(1..64).contains(&self.database.len()) || !self.database.chars().all(good) {
             return Err(OpenError::Database { name: self.database.clone() });

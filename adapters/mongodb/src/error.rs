@@ -44,6 +44,8 @@ impl OpenError {
     pub(crate) fn of(error: &Error) -> Self {
         match &*error.kind {
             ErrorKind::InvalidTlsConfig { message, .. } => Self::Tls { told: message.clone() },
+            // Of all that is read here only the client's own certificate is a file.
+            ErrorKind::Io(error) => Self::Tls { told: format!("tlsCertificateKeyFile cannot be read: {error}") },
             _ => Self::Uri,
         }
     }

@@ -6,8 +6,12 @@ use chatcore_ports::tokio::TokioRuntime;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// By who opens it and by who only checks it.
 async fn refused(config: MongoDbConfig) -> OpenError {
-    MongoDb::open(config, Arc::new(TokioRuntime::current())).await.unwrap_err()
+    let checked = config.check().unwrap_err();
+    let opened = MongoDb::open(config, Arc::new(TokioRuntime::current())).await.unwrap_err();
+    assert_eq!(format!("{checked:?}"), format!("{opened:?}"));
+    checked
 }
 
 #[tokio::test]
@@ -15,20 +19,23 @@ async fn settings_that_cannot_be_right_are_refused_without_a_password() {
     for uri in
         ["", "host:1", "mongodb://", "mongodb://u:hush/hush@host", "mongodb://u:hush@host:99999", "mongodb://h/?x=hush"]
             .into_iter()
-            .chain(["mongodb+srv://u:hush@host.example.org"])
+            .chain(["mongodb+srv://u:hush@host.example.org", "mongodb://u:hush@hush@h", "mongodb://h/?tls=hush"])
     {
         let error = refused(MongoDbConfig::new(uri)).await;
         assert!(matches!(error, OpenError::Uri), "{uri}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
     }
     assert!(matches!(refused(MongoDbConfig::new("mongodb://h/?w=0")).await, OpenError::Unacknowledged));
-    let no_file = refused(MongoDbConfig::new("mongodb://h/?tls=true&tlsCAFile=/no/such/file")).await;
-    assert!(matches!(no_file, OpenError::Tls { .. }), "{no_file:?}");
+    for file in ["tlsCAFile", "tlsCertificateKeyFile"] {
+        let no_file = refused(MongoDbConfig::new(format!("mongodb://h/?tls=true&{file}=/no/such/file"))).await;
+        assert!(matches!(no_file, OpenError::Tls { .. }), "{no_file:?}");
+    }
     for name in ["", "a b", "a.b", "a/b", "$a", &"x".repeat(64)] {
         let mut config = MongoDbConfig::new("mongodb://h");
         config.database = name.to_owned();
         assert!(matches!(refused(config).await, OpenError::Database { .. }), "{name}");
     }
+    assert!(MongoDbConfig::new("mongodb://h/?loadBalanced=true").check().is_ok());
     let mut config = MongoDbConfig::new("mongodb://h");
     config.call_timeout = Duration::ZERO;
     assert!(matches!(refused(config).await, OpenError::Number { setting: "call_timeout" }));

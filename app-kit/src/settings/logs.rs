@@ -3,6 +3,7 @@
 use super::parse::{self, Parsed};
 use super::reader::Reader;
 use super::table as t;
+use crate::telemetry;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -65,7 +66,9 @@ fn log_filter(text: &str) -> Parsed<String> {
     };
     let directives: Option<Vec<String>> = text.split(',').map(str::trim).map(directive).collect();
     let rule = "error, warn, info, debug, trace or off; also by target, as in info,chatcore=debug";
-    directives.map(|directives| directives.join(",")).ok_or(rule)
+    // Of targets the logger knows more than what is looked at here.
+    let directives = directives.map(|directives| directives.join(","));
+    directives.filter(|directives| telemetry::filter(directives).is_ok()).ok_or(rule)
 }
 
 /// Whether lines can be appended. It leaves no file behind: one that a check of the settings made would belong to whoever
@@ -81,5 +84,26 @@ fn appendable(path: &Path) -> io::Result<()> {
         // Another program is looking at this very moment: it could write.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         made => made.and_then(|_| fs::remove_file(&probe)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_stands_alone_or_behind_what_the_logger_takes_for_a_target() {
+        for (text, read) in [
+            ("info", "info"),
+            ("WARNING, chatcore = Debug", "warn,chatcore=debug"),
+            ("=info", "info"),
+            ("info,app_http[request]=debug", "info,app_http[request]=debug"),
+            ("off,a::b[{request_id}]=trace", "off,a::b[{request_id}]=trace"),
+        ] {
+            assert_eq!(log_filter(text).as_deref(), Ok(read), "{text}");
+        }
+        for text in ["", "loud", "chatcore", "info,", "a=b=info", "foo[bar=debug", "[=info", "a[{b=(}]=info"] {
+            assert!(log_filter(text).is_err(), "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use ipnet::{IpNet, Ipv4Net};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ pub fn origins(text: &str) -> Parsed<Option<Vec<String>>> {
         none if none.eq_ignore_ascii_case("none") => return Ok(Some(Vec::new())),
         _ => {}
     }
-    let rule = "*, none, or origins like https://shop.example with commas between";
+    let rule = "*, none, or origins like https://shop.example or http://[::1]:3000 with commas between";
     let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     let checked: Option<Vec<String>> = origins.map(origin).collect();
     checked.map(Some).ok_or(rule)
@@ -162,8 +162,12 @@ fn origin(text: &str) -> Option<String> {
         Some((host, port)) if !place.ends_with(']') => (host, Some(port.parse::<u16>().ok()?)),
         _ => (place, None),
     };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
-    let good = matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(plain);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let is_host = match host.strip_prefix('[').and_then(|inside| inside.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(plain),
+    };
+    let good = matches!(scheme, "http" | "https") && is_host;
     let port = port.filter(|port| (scheme, *port) != ("https", 443) && (scheme, *port) != ("http", 80));
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     good.then(|| format!("{scheme}://{host}{port}"))
@@ -262,6 +266,17 @@ mod tests {
             "https://:443",
             "https://a.b:",
             "https://a.b:99999",
+            "http://::1:3000",
+            "http://::1",
+            "https://a:b:80",
+            "https://shop.example:8080:9090",
+            "http://[::1",
+            "http://a]",
+            "http://[a]:80",
+            "http://[]",
+            "http://[::1]x",
+            "http://[127.0.0.1]",
+            "http://[fe80::1%eth0]",
         ] {
             assert!(origins(text).is_err(), "{text}");
         }
