@@ -9,7 +9,7 @@ use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::error::PayloadError;
 use actix_web::http::Version;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use actix_web::web::{Bytes, BytesMut, Data};
+use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{Stream, StreamExt};
@@ -26,6 +26,9 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// What can be read from the members of a JSON object.
 pub trait FromMembers: Sized {
+    /// The longest body that is read for it, in bytes; `BODY_MAX_BYTES` may allow less.
+    const MAX_BODY: usize = usize::MAX;
+
     /// Reads it.
     ///
     /// # Errors
@@ -45,7 +48,7 @@ impl<T: FromMembers> FromRequest for Body<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             check_type(&request)?;
-            let read = timeout(BODY_TIME, read(&request, payload)).await;
+            let read = timeout(BODY_TIME, read(&request, payload, T::MAX_BODY)).await;
             let bytes = read.map_err(|_| Problem::new(Kind::RequestTimeout))??;
             T::from_members(Members::parse(&bytes)?).map(Self)
         })
@@ -70,20 +73,31 @@ pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-async fn read(request: &HttpRequest, mut payload: Payload) -> Result<BytesMut, Problem> {
-    let max = request.app_data::<Data<State>>().map_or(0, |state| state.max_body);
-    if announced(request.headers()).is_some_and(|length| length > max as u64) {
+async fn read(request: &HttpRequest, mut payload: Payload, max: usize) -> Result<Vec<u8>, Problem> {
+    let max = max.min(request.app_data::<Data<State>>().map_or(0, |state| state.max_body));
+    let announced = announced(request.headers()).map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced.is_some_and(|length| length > max) {
         return Err(Problem::new(Kind::BodyTooLarge));
     }
-    let mut body = BytesMut::new();
+    let (mut body, whole) = (Vec::new(), announced.unwrap_or(max));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Kind::MalformedRequest))?;
         if body.len() + chunk.len() > max {
             return Err(Problem::new(Kind::BodyTooLarge));
         }
-        body.extend_from_slice(&chunk);
+        append(&mut body, &chunk, whole);
     }
     Ok(body)
+}
+
+/// What waits for the rest of a body takes no more memory than has come, or twice as much, and never more than the whole.
+fn append(body: &mut Vec<u8>, chunk: &[u8], whole: usize) {
+    let needed = body.len() + chunk.len();
+    if needed > body.capacity() {
+        let room = needed.max(whole.min(body.capacity() * 2));
+        body.reserve_exact(room - body.len());
+    }
+    body.extend_from_slice(chunk);
 }
 
 /// The body of a request, which its handler may read, and who waits for its end. It comes once one of them waits.
@@ -129,5 +143,25 @@ impl Stream for SharedBody {
             self.gate.iter().for_each(|gate| gate.want_body());
         }
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_takes_no_more_memory_than_it_is_long_however_it_comes() {
+        for (whole, piece) in [(1, 1), (100_000, 1), (262_144, 1460), (262_144, 32_768), (1 << 20, 1 << 20), (9, 4)] {
+            let (mut body, sent) = (Vec::new(), vec![b'x'; whole]);
+            let mut moved = 0;
+            for chunk in sent.chunks(piece) {
+                let before = body.capacity();
+                append(&mut body, chunk, whole);
+                assert!(body.capacity() <= whole && body.capacity() <= 2 * body.len(), "{whole} by {piece}");
+                moved += usize::from(before != body.capacity());
+            }
+            assert!(body == sent && moved <= 20, "{whole} by {piece}: moved {moved} times");
+        }
     }
 }

@@ -31,6 +31,9 @@ pub struct LoginIn {
 }
 
 impl FromMembers for LoginIn {
+    /// Nearly twice what it takes where each letter is written as `\u0041`: anybody may send one.
+    const MAX_BODY: usize = 16 * 1024;
+
     fn from_members(mut members: Members) -> Result<Self, Problem> {
         let mut text = |name, max| {
             let text = members.text(name)?;

@@ -14,6 +14,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// How much of a body is handed over at once. The framework would go on to read 128 KiB before it looks at any of it, and keep the
+/// room for so much as long as the body comes; half of what it has room for at first makes it take no more.
+const PIECE: usize = 4 * 1024;
+
 /// What is read of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Wanted {
@@ -135,12 +139,14 @@ pub(crate) struct OneByOne {
     connection: Rc<Connection>,
     /// What was read of the socket and is not handed over yet.
     rest: Bytes,
+    /// How much of a body was handed over since the framework has looked at it.
+    piece: usize,
 }
 
 impl OneByOne {
     /// The connection that this socket is of.
     pub(crate) fn new(socket: TcpStream, connection: Rc<Connection>) -> Self {
-        Self { socket, connection, rest: Bytes::new() }
+        Self { socket, connection, rest: Bytes::new(), piece: 0 }
     }
 
     /// What goes with each request of it.
@@ -148,19 +154,24 @@ impl OneByOne {
         &self.connection
     }
 
-    /// Hands over what is wanted of what has come.
-    fn poll_wanted(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Hands over what is wanted of what has come, at most so much.
+    fn poll_wanted(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        most: usize,
+    ) -> Poll<io::Result<()>> {
         let gate = self.connection.gate();
         let was_idle = gate.is_idle();
         if self.rest.is_empty() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
             let read = &buffer.filled()[before..];
-            let taken = gate.take(read);
+            let taken = gate.take(&read[..read.len().min(most)]);
             self.rest = Bytes::copy_from_slice(&read[taken..]);
             buffer.set_filled(before + taken);
         } else {
-            let rest = &self.rest[..self.rest.len().min(buffer.remaining())];
+            let rest = &self.rest[..self.rest.len().min(buffer.remaining()).min(most)];
             let taken = gate.take(rest);
             buffer.put_slice(&self.rest.split_to(taken));
         }
@@ -168,6 +179,19 @@ impl OneByOne {
             self.connection.awaits_request();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The same of a body, and a pause after each piece.
+    fn poll_body(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.piece >= PIECE {
+            self.piece = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let handed = self.poll_wanted(context, buffer, PIECE - self.piece);
+        self.piece = if handed.is_ready() { self.piece + buffer.filled().len() - before } else { 0 };
+        handed
     }
 
     /// While nothing is handed over, it is seen that the client has gone, unless it has sent more before.
@@ -201,8 +225,8 @@ impl AsyncRead for OneByOne {
         let this = self.get_mut();
         let gate = this.connection.gate();
         match gate.wanted.get() {
-            Wanted::Head if !gate.is_full() => this.poll_wanted(context, buffer),
-            Wanted::Body => this.poll_wanted(context, buffer),
+            Wanted::Head if !gate.is_full() => this.poll_wanted(context, buffer, usize::MAX),
+            Wanted::Body => this.poll_body(context, buffer),
             Wanted::Rest if !gate.is_full() => this.poll_rest(context),
             _ => this.poll_end(context),
         }

@@ -4,6 +4,8 @@ use super::operation::{Described, schema};
 use super::parameters::path;
 use super::schemas::text;
 use super::{chat, examples, pages, problems};
+use crate::body::FromMembers;
+use crate::dto::LoginIn;
 use crate::problem::Kind;
 use crate::settings::Settings;
 use serde_json::json;
@@ -56,7 +58,7 @@ fn login(max_body: usize) -> Described {
     let taken = [("A user", examples::login()), ("A guest becomes a user", examples::login_of_guest())];
     Described::new(LOGIN, "login", "Log in")
         .about("Gives a token. With a `device_id`, the guest's sessions become the user's, as many as one may have (`OWNER_MAX_SESSIONS`): what is left over stays the guest's until a later login.")
-        .body("Login", max_body, &taken)
+        .body("Login", max_body.min(LoginIn::MAX_BODY), &taken)
         .gives("A token.", schema("Token"), &[("A token", examples::token())])
         .problems(problems::LOGIN)
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "how long something real takes is real time")]
 
 use crate::app::{TestApp, send};
+use crate::process::Running;
 use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::json;
@@ -321,4 +322,35 @@ async fn more_connections_than_there_may_be_wait_for_one_that_closes() {
     open.pop();
     further.read_to_end(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+/// What waits for the rest of a body takes little more room than what has come of it, and of a login there is never much.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_lacks_its_end_takes_little_more_memory_than_it_is_long() {
+    // In kB. A connection and a request that is served take some 50 without a body.
+    for (path, length, most) in
+        [("/auth/login", 262_144, 120), ("/auth/login", 16_384, 120), ("/chat/message", 262_144, 450)]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Running::start(directory.path(), &[("STORE", "memory"), ("HTTP_WORKERS", "2")]);
+        let (address, before) = (server.url.trim_start_matches("http://"), server.memory());
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: x\r\nX-Device-Id: device-0001\r\nContent-Length: {length}\r\n\r\n");
+        let sent = head.into_bytes().into_iter().chain(std::iter::repeat_n(b' ', length - 1000)).collect::<Vec<_>>();
+        let connections = 300;
+        let begun = join_all((0..connections).map(|_| async {
+            let mut connection = TcpStream::connect(address).await.unwrap();
+            let _ = connection.write_all(&sent).await;
+            connection
+        }));
+        let begun = begun.await;
+        let mut each = 0;
+        for _ in 0..30 {
+            each = each.max(server.memory().saturating_sub(before) / connections);
+            sleep(Duration::from_millis(100)).await;
+        }
+        drop(begun);
+        println!("{each} kB for each connection: {path}, {length}");
+        assert!(each < most, "each takes {each} kB: {path}, {length}");
+    }
 }

@@ -127,7 +127,7 @@ table! {
         GUESTS = "on", "Whether somebody without a token may chat under a device id.";
         GUEST_QUOTA = "30/60s", "Messages that all guests of an address may send in any such time; `off`.";
         MESSAGE_MAX_BYTES = "32KiB", "The longest message.";
-        BODY_MAX_BYTES = "256KiB", "The longest body of a request: at least MESSAGE_MAX_BYTES and 2KiB; six times as much where clients write letters as `\\u0041`.";
+        BODY_MAX_BYTES = "256KiB", "The longest body of a message: at least MESSAGE_MAX_BYTES and 2KiB; six times as much where clients write letters as `\\u0041`. That of a login is 16KiB at most.";
         ANSWER_MAX_BYTES = "256KiB", "The longest answer.";
         SESSION_MAX_MESSAGES = "100000", "Messages that a session holds, answers included.";
         OWNER_MAX_SESSIONS = "10000", "Living sessions that an owner has.";
