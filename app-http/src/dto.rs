@@ -241,7 +241,7 @@ pub struct SessionOut {
     created_at: String,
     /// How many messages it holds, answers included.
     message_count: u64,
-    /// When its newest message was stored.
+    /// When its newest question was taken, or taken up again where its server had died. Its time to live counts from here.
     #[schema(value_type = Time)]
     last_activity: String,
     /// Where one session is shown; `SessionWithMessages` in the API's document.

@@ -13,7 +13,7 @@ pub struct Session {
     pub owner: Owner,
     /// When its first question was taken.
     pub created_at: OffsetDateTime,
-    /// When its newest question was taken; its time to live counts from here.
+    /// When its newest question was taken, or taken up again; its time to live counts from here.
     pub last_activity: OffsetDateTime,
     /// How many messages it has: questions and answers.
     pub message_count: u64,

@@ -79,7 +79,7 @@ pub(super) fn messages() -> Value {
 pub(super) fn session() -> Value {
     json!({
         "session_id": ANSWERED_SESSION, "user_id": "user_123", "created_at": ASKED, "message_count": 2,
-        "last_activity": ANSWERED,
+        "last_activity": ASKED,
     })
 }
 
@@ -87,7 +87,7 @@ pub(super) fn session() -> Value {
 pub(super) fn guests_session() -> Value {
     json!({
         "session_id": ANSWERED_SESSION, "user_id": null, "device_id": "my-old-phone", "created_at": ASKED,
-        "message_count": 2, "last_activity": ANSWERED,
+        "message_count": 2, "last_activity": ASKED,
     })
 }
 

@@ -52,6 +52,29 @@ async fn a_history_is_read_backwards_page_by_page() {
     assert_eq!((newest.len(), newest[0], &session["message_count"]), (20, &json!(5), &json!(24)));
 }
 
+/// In what a server says, and in what its document shows.
+#[tokio::test]
+async fn the_last_activity_of_a_session_is_its_newest_question() {
+    let newest = |session: &Value| {
+        let messages = session["messages"].as_array().unwrap();
+        let [.., question, answer] = &messages[..] else { panic!("{session}") };
+        assert_eq!((&question["role"], &answer["role"]), (&json!("user"), &json!("assistant")), "{session}");
+        assert!(question["timestamp"].as_str() <= answer["timestamp"].as_str(), "{session}");
+        question["timestamp"].clone()
+    };
+    for app in [TestApp::start().await, TestApp::sqlite(&[]).await] {
+        let id = app.say("number 1").await["session_id"].as_str().unwrap().to_owned();
+        app.message(&json!({ "message": "number 2", "session_id": id })).await;
+        let session = app.get(&format!("/chat/session/{id}")).await.json();
+        assert_eq!(session["last_activity"], newest(&session), "{session}");
+        assert_eq!(app.get("/chat/sessions").await.json()[0]["last_activity"], newest(&session));
+        let document = app.get("/openapi.json").await.json();
+        let shown = document["paths"]["/chat/session/{session_id}"]["get"]["responses"]["200"]["content"]
+            ["application/json"]["examples"].as_object().unwrap().values();
+        shown.for_each(|shown| assert_eq!(shown["value"]["last_activity"], newest(&shown["value"]), "{shown}"));
+    }
+}
+
 /// Somebody talks all the while, so that the store moves on between any two looks at it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_and_its_messages_tell_of_one_moment() {
