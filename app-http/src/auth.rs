@@ -14,6 +14,10 @@ use std::time::Duration;
 
 const DEVICE: &str = "X-Device-Id";
 
+/// Schemes that a browser answers to by itself, as where a proxy in front asked for a password: no token of ours stands behind
+/// them. One behind any other word, or behind none, may be meant as one.
+const OF_BROWSERS: [&str; 4] = ["Basic", "Digest", "Negotiate", "NTLM"];
+
 /// Who calls. As the first argument of a handler it is decided before the path, the query and the body are read.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Owner);
@@ -54,7 +58,7 @@ pub fn good_for(request: &HttpRequest) -> Result<Option<Duration>, Problem> {
 fn user(request: &HttpRequest) -> Result<Option<(UserId, Duration)>, Problem> {
     let state = request.app_data::<Data<State>>().ok_or_else(|| Problem::new(Kind::Internal))?;
     state.check_open()?;
-    if state.guests.is_some() && !request.headers().contains_key(AUTHORIZATION) {
+    if state.guests.is_some() && !may_hold_token(request.headers()) {
         return Ok(None);
     }
     let token = bearer(request.headers()).ok_or_else(|| Problem::new(Kind::NotAuthenticated))?;
@@ -85,6 +89,14 @@ pub fn device(text: String) -> Result<DeviceId, Invalid> {
     good.ok_or(Invalid { what: "device id", rule })
 }
 
+/// Whether there is an `Authorization` that is not for somebody else.
+fn may_hold_token(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(AUTHORIZATION);
+    let (Some(only), None) = (all.next(), all.next()) else { return headers.contains_key(AUTHORIZATION) };
+    let scheme = only.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    !OF_BROWSERS.iter().any(|other| scheme.eq_ignore_ascii_case(other.as_bytes()))
+}
+
 /// The token of the one `Authorization: Bearer` header. Two headers are none: which of them a proxy looked at is unknown.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(AUTHORIZATION);
@@ -103,6 +115,23 @@ mod tests {
         let mut headers = HeaderMap::new();
         values.iter().for_each(|value| headers.append(AUTHORIZATION, HeaderValue::from_static(value)));
         bearer(&headers).map(str::to_owned)
+    }
+
+    #[test]
+    fn only_one_header_of_a_scheme_of_browsers_is_not_for_us() {
+        let may = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            values.iter().for_each(|value| headers.append(AUTHORIZATION, HeaderValue::from_static(value)));
+            may_hold_token(&headers)
+        };
+        for other in ["Basic YTpi", "basic YTpi", "Basic", "Digest username=\"a\"", "NEGOTIATE abc", "ntlm abc"] {
+            assert!(!may(&[other]), "{other}");
+        }
+        assert!(!may(&[]));
+        for ours in ["", "Bearer abc", "Bearer", "a.b.c", "JWT a.b.c", "Token abc", "Basicabc", " Basic abc"] {
+            assert!(may(&[ours]), "{ours}");
+        }
+        assert!(may(&["Basic YTpi", "Basic YTpi"]) && may(&["Basic YTpi", "Bearer abc"]), "two headers");
     }
 
     #[test]

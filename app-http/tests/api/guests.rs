@@ -53,6 +53,33 @@ async fn a_token_decides_and_a_bad_one_makes_nobody_a_guest() {
     send(forged).await.is_problem(401, "invalid_token");
 }
 
+/// As browsers send one by themselves, where a proxy in front asked for a password.
+#[tokio::test]
+async fn an_authorization_that_is_no_token_is_as_none() {
+    let app = TestApp::start().await;
+    let sessions = |values: &[&str]| {
+        let request = guest(&app, DEVICE, Method::GET, "/chat/sessions");
+        send(values.iter().fold(request, |request, value| request.header("authorization", *value)))
+    };
+    let body = json!({ "message": "hi", "device_id": DEVICE });
+    for other in ["Basic YW5uOnB3", "basic YW5uOnB3", "Digest username=\"ann\"", "Negotiate abc"] {
+        let message = app.request(Method::POST, "/chat/message").header("authorization", other).json(&body);
+        assert_eq!(send(message).await.status, 200, "{other}");
+        assert!(!sessions(&[other]).await.json().as_array().unwrap().is_empty(), "{other}");
+    }
+    let token = app.token();
+    let two = ["Basic YW5uOnB3", &format!("Bearer {token}")];
+    for bad in [&["Bearer"][..], &["Bearer "], &[token], &[&format!("JWT {token}")], &[""], &two, &[two[0], two[0]]] {
+        sessions(bad).await.is_problem(401, "not_authenticated");
+    }
+    sessions(&["Bearer abc"]).await.is_problem(401, "invalid_token");
+    let nobody = app.request(Method::GET, "/chat/sessions").header("authorization", two[0]);
+    send(nobody).await.is_problem(401, "not_authenticated");
+    let users_only = TestApp::with(&[("GUESTS", "off")]).await;
+    let basic = guest(&users_only, DEVICE, Method::GET, "/chat/sessions").header("authorization", two[0]);
+    send(basic).await.is_problem(401, "not_authenticated");
+}
+
 #[tokio::test]
 async fn who_names_nobody_is_told_that_and_nothing_else() {
     let app = TestApp::with(&[("MESSAGE_MAX_BYTES", "1KiB"), ("BODY_MAX_BYTES", "3KiB")]).await;
