@@ -1,10 +1,9 @@
-//! What is done around every request: its id, its log line, errors in one shape, headers that protect the caller, and bodies
-//! that nobody read.
+//! What is done around every request: its id, errors in one shape, headers that protect the caller, and bodies that nobody read.
 
+use crate::access::Asked;
 use crate::address::{is_over_tls, look_for_proxy};
 use crate::body::SharedBody;
 use crate::connection::{Connection, Sent, Served};
-use crate::measured;
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::protect::protect;
 use crate::state::State;
@@ -16,15 +15,13 @@ use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
-use app_kit::traces;
-use chatcore::TRACES;
 use chatcore::id::RequestId;
 use futures_util::future::{Either, select};
+use std::fmt;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -33,9 +30,6 @@ const NOT_ALLOWED: &str = "This origin, method or header is not allowed; see COR
 
 /// How long the rest of a body is read away, so that its sender comes to read the answer.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// What is asked every few seconds: it is in no trace, and its log lines are for debugging.
-const OFTEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// The id of a request, among its extensions.
 #[derive(Debug, Clone)]
@@ -46,6 +40,12 @@ impl Id {
     #[must_use]
     pub fn of(request: &HttpRequest) -> Option<RequestId> {
         request.extensions().get::<Self>().map(|id| id.0.clone())
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -67,17 +67,17 @@ pub async fn around(
         return Ok(response.map_body(|_, body| Sent::new(body, served)));
     };
     served.iter().for_each(|served| served.hold(state.awaited()));
-    let (id, since) = (request_id(&request, &state), state.runtime.elapsed());
-    let (method, version) = (request.method().clone(), request.version());
+    let (id, version) = (request_id(&request, &state), request.version());
+    let mut asked = Asked::new(&request, id.clone(), state.clone());
     request.extensions_mut().insert(id.clone());
     let over_tls = is_over_tls(request.request(), &state.trusted);
     look_for_proxy(request.request(), &state.trusted);
     let is_refused_upgrade = upgrade::refuse(&mut request);
     let mut unread = SharedBody::of(&mut request, served.as_ref().map(Served::gate));
-    let trace = trace(&request, &id);
     // At the level of errors, so that whatever is logged has it.
-    let span = tracing::error_span!("request", request_id = %id.0);
-    let response = next.call(request).instrument(span).instrument(trace.clone()).await?;
+    let span = tracing::error_span!("request", request_id = %id);
+    let response = next.call(request).instrument(span).instrument(asked.trace()).await;
+    let response = response.inspect_err(|error| asked.is_answered(None, error.as_response_error().status_code()))?;
     let mut response = uniform(response.map_into_boxed_body());
     let is_read = match response.status() {
         StatusCode::REQUEST_TIMEOUT => false,
@@ -97,20 +97,7 @@ pub async fn around(
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         served.iter_mut().for_each(Served::is_last);
     }
-    let (status, took) = (response.status().as_u16(), state.runtime.elapsed().saturating_sub(since));
-    let ms = millis(took);
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
-    measured::request(method.as_str(), &route, status, took);
-    traces::rename(&trace, || format!("{method} {route}"));
-    trace.record("http.route", &*route).record("http.response.status_code", i64::from(status));
-    if response.status().is_server_error() {
-        trace.record("otel.status_code", "ERROR");
-    }
-    if OFTEN.contains(&&*route) {
-        tracing::debug!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
-    } else {
-        tracing::info!(target: "access", %method, route, status, ms, request_id = %id.0, "served");
-    }
+    asked.is_answered(response.request().match_pattern(), response.status());
     Ok(response.map_body(|_, body| Sent::new(body, served).beside(unread)))
 }
 
@@ -119,19 +106,6 @@ fn request_id(request: &ServiceRequest, state: &State) -> Id {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let good = given.and_then(|given| RequestId::parse(given).ok());
     Id(good.unwrap_or_else(|| RequestId::made(state.runtime.new_id())))
-}
-
-/// What a trace tells of a request; it goes on from where the caller was.
-fn trace(request: &ServiceRequest, id: &Id) -> Span {
-    if OFTEN.contains(&request.path()) {
-        return Span::none();
-    }
-    let span = tracing::info_span!(
-        target: TRACES, "request", otel.kind = "server", otel.status_code = Empty, request_id = %id.0,
-        http.request.method = request.method().as_str(), http.route = Empty, http.response.status_code = Empty,
-    );
-    traces::follow(&span, |name| request.headers().get(name)?.to_str().ok());
-    span
 }
 
 /// Errors that the framework made itself get the shape of all others; the headers that it set stay.
@@ -159,9 +133,4 @@ fn sign(response: &mut ServiceResponse<BoxBody>, id: &Id) {
     if let Ok(value) = HeaderValue::from_str(id.0.as_str()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-}
-
-/// Milliseconds with three digits behind the point.
-fn millis(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1000.0
 }

@@ -12,12 +12,13 @@
 //! | [`address`], [`rate_limit`], [`places`] | where a request comes from, what is left of quotas, and what one may hold at once |
 //! | `one_by_one`, `framing` | what is read of a connection and when, and where a request ends |
 //! | `open_files` | how many the system allows |
-//! | `measured` | numbers for Prometheus |
+//! | `access`, `measured` | what is told of a request once it is over, and numbers for Prometheus |
 //! | [`sse`] | streams of events |
 //! | `protect` | headers that every answer has |
 //! | [`problem`] | every error, in one shape |
 //! | [`openapi`] | the document of all this |
 
+mod access;
 pub mod address;
 mod application;
 pub mod around;

@@ -36,7 +36,10 @@ const UP: &str = "chatcore_dependency_up";
 
 /// Says what the numbers mean, and begins those that alarms look at with nought.
 pub(crate) fn describe() {
-    describe_counter!(REQUESTS, "Requests, by method, route and status");
+    describe_counter!(
+        REQUESTS,
+        "Requests, by method, route and status; 499 where the client had gone before its answer began"
+    );
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "How long a request took until its answer began, by route");
     describe_counter!(REFUSED, "Connections that were closed as they came, since their address had as many as it may");
     describe_counter!(
@@ -67,12 +70,14 @@ pub(crate) fn connection_refused() {
     counter!(REFUSED).increment(1);
 }
 
-/// A request was answered.
-pub(crate) fn request(method: &str, route: &str, status: u16, took: Duration) {
+/// A request is over; of one that was answered, how long that took.
+pub(crate) fn request(method: &str, route: &str, status: u16, took: Option<Duration>) {
     let route = route.to_owned();
     counter!(REQUESTS, "method" => known(method), "route" => route.clone(), "status" => status.to_string())
         .increment(1);
-    histogram!(REQUEST_SECONDS, "route" => route).record(took.as_secs_f64());
+    if let Some(took) = took {
+        histogram!(REQUEST_SECONDS, "route" => route).record(took.as_secs_f64());
+    }
 }
 
 /// Anybody can send any word for a method, and each label is kept for ever.

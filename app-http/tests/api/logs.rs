@@ -5,7 +5,10 @@ use crate::app::send;
 use crate::process::{Running, command};
 use crate::wire::{exchange, no_requests};
 use serde_json::{Value, json};
+use socket2::SockRef;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -33,6 +36,38 @@ async fn logs_are_json_and_hold_no_text_no_password_and_no_token() {
     for secret in ["canary", "testpass", token.as_str(), "Tôi", answer.json()["ai_response"].as_str().unwrap()] {
         assert!(!log.contains(secret), "{secret} in the log:\n{log}");
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_before_its_answer_begins_is_logged_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let server =
+        Running::start(directory.path(), &[("STORE", "memory"), ("AI_DEMO_DELAY", "20s"), ("SHUTDOWN_GRACE", "4s")]);
+    let token = server.token().await;
+    let body = json!({ "message": "hi" }).to_string();
+    let head = format!(
+        "POST /chat/message/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nX-Request-Id: request-7\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut connection = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    connection.write_all((head + &body).as_bytes()).await.unwrap();
+    server.asked(&token).await;
+    // It is reset.
+    SockRef::from(&connection).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(connection);
+    let counted = "chatcore_http_requests_total{method=\"POST\",route=\"/chat/message\",status=\"499\"} 1";
+    let is_counted =
+        async { while !send(server.client.get(format!("{}/metrics", server.url))).await.text.contains(counted) {} };
+    tokio::time::timeout(Duration::from_secs(10), is_counted).await.expect("it is not counted");
+    server.signal("TERM");
+    let lines: Vec<Value> = server.end().1.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<_> =
+        lines.iter().filter(|line| line["target"] == "access" && line["route"] == "/chat/message").collect();
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(
+        (&line["status"], &line["message"], &line["request_id"]),
+        (&json!(499), &json!("gone"), &json!("request-7"))
+    );
 }
 
 #[tokio::test]
