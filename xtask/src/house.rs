@@ -11,6 +11,8 @@ const LONGEST: usize = 400;
 const LONGEST_MAIN: usize = 30;
 /// The example of embedding.
 const EMBED: &str = "ports/examples/embed.rs";
+/// Files that the README has one make beside it, and that hold secrets.
+const SECRETS: &[&str] = &["data", "key", "users"];
 const PROGRAMS: &[&str] = &["app-http", "app-kit", "app-worker"];
 const ADAPTERS: &[&str] = &[
     "chatcore_ai_demo",
@@ -39,11 +41,19 @@ pub(crate) fn check() -> Result<(), String> {
     Err(format!("the house is not as it was designed:\n  {}", faults.join("\n  ")))
 }
 
-/// The README shows the example of embedding as it is run.
-fn readme_faults() -> Result<Option<String>, String> {
+/// The README shows the example of embedding as it is run; what it has one do needs no Linux, and leaves no secret to be given away.
+fn readme_faults() -> Result<Vec<String>, String> {
     let (readme, example) = (read("README.md")?, read(EMBED)?);
     let shown = example.split_once("\n\n").is_some_and(|(_, code)| readme.contains(code));
-    Ok((!shown).then(|| format!("README.md does not show {EMBED} as it is")))
+    let unshown = (!shown).then(|| format!("README.md does not show {EMBED} as it is"));
+    let linux = readme.contains("/proc/").then(|| "README.md: not every system has /proc".to_owned());
+    let mut faults: Vec<_> = unshown.into_iter().chain(linux).collect();
+    for (ignored, root) in [(".gitignore", "/"), (".dockerignore", "")] {
+        let lines = read(ignored)?;
+        let open = SECRETS.iter().filter(|name| !lines.lines().any(|line| line == format!("{root}{name}")));
+        faults.extend(open.map(|name| format!("{ignored}: `{name}`, which README.md has one make, is not in it")));
+    }
+    Ok(faults)
 }
 
 fn file_faults(name: &str, text: &str) -> Vec<String> {
