@@ -8,6 +8,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use app_kit::traces;
 use chatcore::TRACES;
+use std::thread;
 use std::time::Duration;
 use tracing::Span;
 use tracing::field::Empty;
@@ -54,14 +55,19 @@ impl Drop for Asked {
         let took = self.state.runtime.elapsed().saturating_sub(self.since);
         let (ms, id) = (millis(took), &self.id);
         let (method, route) = (self.method.as_str(), self.route.as_deref().unwrap_or("unmatched"));
-        let (status, what) = self.status.map_or((GONE, "gone"), |status| (status.as_u16(), "served"));
+        let (status, what) = match self.status {
+            Some(status) => (status.as_u16(), "served"),
+            // A fault of ours, which never should be, is not the client's.
+            None if thread::panicking() => (500, "panicked"),
+            None => (GONE, "gone"),
+        };
         measured::request(method, route, status, self.status.map(|_| took));
         traces::rename(&self.trace, || format!("{method} {route}"));
         self.trace.record("http.route", route);
-        if let Some(status) = self.status {
-            self.trace.record("http.response.status_code", i64::from(status.as_u16()));
+        if status != GONE {
+            self.trace.record("http.response.status_code", i64::from(status));
         }
-        if self.status.is_some_and(|status| status.is_server_error()) {
+        if status >= 500 {
             self.trace.record("otel.status_code", "ERROR");
         }
         if OFTEN.contains(&route) {
