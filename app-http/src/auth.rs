@@ -92,9 +92,14 @@ pub fn device(text: String) -> Result<DeviceId, Invalid> {
 /// Whether there is an `Authorization` that is not for somebody else.
 fn may_hold_token(headers: &HeaderMap) -> bool {
     let mut all = headers.get_all(AUTHORIZATION);
-    let (Some(only), None) = (all.next(), all.next()) else { return headers.contains_key(AUTHORIZATION) };
-    let scheme = only.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
-    !OF_BROWSERS.iter().any(|other| scheme.eq_ignore_ascii_case(other.as_bytes()))
+    match (all.next(), all.next()) {
+        (None, _) => false,
+        (Some(only), None) => {
+            let scheme = only.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+            !OF_BROWSERS.iter().any(|other| scheme.eq_ignore_ascii_case(other.as_bytes()))
+        }
+        (Some(_), Some(_)) => true,
+    }
 }
 
 /// The token of the one `Authorization: Bearer` header. Two headers are none: which of them a proxy looked at is unknown.

@@ -133,7 +133,7 @@ impl Two {
     fn log_in(&self, password: &'static str, times: usize) -> Vec<Result<(), LoginError>> {
         let services = self.services.clone();
         self.run(async move {
-            let one = |number: usize| log_in(services[number % 2].clone(), "u", password);
+            let one = |number: usize| log_in(services[number % 2].clone(), password);
             join_all((0..times).map(one)).await
         })
     }
@@ -145,8 +145,8 @@ impl Drop for Two {
     }
 }
 
-async fn log_in(service: LoginService, name: &str, password: &str) -> Result<(), LoginError> {
-    let credentials = Credentials { name: name.into(), password: password.into() };
+async fn log_in(service: LoginService, password: &str) -> Result<(), LoginError> {
+    let credentials = Credentials { name: "u".into(), password: password.into() };
     let logged = service.login(&credentials, "127.0.0.1").await?;
     assert_eq!(service.verify(&logged.token).unwrap().0.as_str(), "u");
     Ok(())
@@ -166,11 +166,11 @@ fn only_wrong_passwords_count() {
         let sim = two.sim.clone();
         let logged = two.run(async move {
             let runtime = sim.runtime(0);
-            let dying = join_all((0..12).map(|_| log_in(dies.clone(), "u", "right")));
+            let dying = join_all((0..12).map(|_| log_in(dies.clone(), "right")));
             let killed = runtime.sleep(sim.millis(1, 200));
             select(pin!(dying), killed).await;
             sim.kill(1);
-            log_in(lives, "u", "right").await
+            log_in(lives, "right").await
         });
         assert!(logged.is_ok(), "{logged:?}");
     }
@@ -200,10 +200,10 @@ fn a_password_is_told_to_be_wrong_only_if_that_counts() {
         let [slow, other] = two.services.clone();
         let runtime = two.sim.runtime(0);
         let (first, second) = two.run(async move {
-            let first = join_all((0..5).map(|_| log_in(slow.clone(), "u", "wrong")));
+            let first = join_all((0..5).map(|_| log_in(slow.clone(), "wrong")));
             let second = async {
                 runtime.sleep(Duration::from_millis(10_500)).await;
-                join_all((0..7).map(|_| log_in(other.clone(), "u", "wrong"))).await
+                join_all((0..7).map(|_| log_in(other.clone(), "wrong"))).await
             };
             join(first, second).await
         });
@@ -223,10 +223,10 @@ fn a_caller_who_goes_away_leaves_no_right_password_counted() {
         async move {
             for _ in 0..20 {
                 let time = runtime.sleep(sim.millis(0, 60));
-                select(pin!(log_in(service.clone(), "u", "right")), time).await;
+                select(pin!(log_in(service.clone(), "right")), time).await;
             }
             let start = runtime.elapsed();
-            (log_in(service, "u", "right").await, runtime.elapsed() - start)
+            (log_in(service, "right").await, runtime.elapsed() - start)
         }
     });
     assert!(logged.is_ok(), "{logged:?}");

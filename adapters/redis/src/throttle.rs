@@ -21,8 +21,7 @@ static LEFT: Script = Script::with(include_str!("lua/left.lua"), WINDOW);
 impl Throttle for Redis {
     async fn take(&self, key: &str, quota: &Quota) -> Result<Taken, BackendError> {
         let times = self.takes(key);
-        // Names the call, so that it counts once however often it is made.
-        let this = format!("{times}:{}", self.inner.runtime.new_id().simple());
+        let this = self.call_on(&times);
         let call = within(TAKE.on(&[times, this]), quota);
         let [word, remaining, time, at] = fixed(self.inner.client.call(&call).await?)?;
         match text(word)?.as_str() {
@@ -37,7 +36,7 @@ impl Throttle for Redis {
 
     async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Result<Held, BackendError> {
         let times = self.takes(key);
-        let this = format!("{times}:{}", self.inner.runtime.new_id().simple());
+        let this = self.call_on(&times);
         let call = within(HOLD.on(&[times, self.held(key), this]), quota).arg(micros(time));
         let [word, at, wait] = fixed(self.inner.client.call(&call).await?)?;
         match text(word)?.as_str() {
@@ -69,6 +68,11 @@ impl Redis {
     /// Each key has a slot of its own.
     fn takes(&self, key: &str) -> String {
         self.inner.keys.plain(&format!("{{l:{key}}}"))
+    }
+
+    /// Names a call, so that it counts once however often it is made.
+    fn call_on(&self, times: &str) -> String {
+        format!("{times}:{}", self.inner.runtime.new_id().simple())
     }
 
     /// Those among them that are held.

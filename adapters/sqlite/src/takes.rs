@@ -50,18 +50,19 @@ pub(crate) fn take(step: &Tx<'_>, key: &str, quota: &Quota) -> rusqlite::Result<
 /// The same, for so long if it is not confirmed. Those that nobody decided in their time count no more.
 pub(crate) fn hold(step: &Tx<'_>, key: &str, quota: &Quota, time: Duration) -> rusqlite::Result<Held> {
     let held = of_held(key);
-    while let (_, Some(at)) = counted(step, &held, i64::MIN)?
-        && at.saturating_add(span(time)) <= step.now
-    {
-        give_back(step, key, at)?;
-    }
+    let undecided = loop {
+        match counted(step, &held, i64::MIN)?.1 {
+            Some(at) if at.saturating_add(span(time)) <= step.now => give_back(step, key, at)?,
+            oldest => break oldest.is_some(),
+        }
+    };
     Ok(match take(step, key, quota)? {
         Taken::Granted { ticket, .. } => {
             // As long as the other: without it one that nobody decided would count on.
             step.add(ADD, params![held, step.now, step.now.saturating_add(span(quota.window))])?;
             Held::Granted(ticket)
         }
-        Taken::Wait(time) => Held::Wait { time, undecided: counted(step, &held, i64::MIN)?.0 > 0 },
+        Taken::Wait(time) => Held::Wait { time, undecided },
     })
 }
 

@@ -60,18 +60,19 @@ impl Tries {
     pub(super) async fn hold(&self, keys: &[(String, Quota)]) -> Result<Holding, LoginError> {
         let end = self.runtime.elapsed().saturating_add(PATIENCE);
         let mut places = Vec::new();
-        for (key, _) in keys {
+        for (key, quota) in keys {
             let lane = self.lanes.lane(key).ok_or_else(|| too_much("too many tries wait under one key"))?;
             let left = end.saturating_sub(self.runtime.elapsed());
-            places.push(within(&*self.runtime, left, Place::first_in(lane)).await.ok_or_else(late)??);
+            let place = within(&*self.runtime, left, Place::first_in(lane)).await.ok_or_else(late)??;
+            places.push((place, *quota));
         }
         loop {
             let until = self.runtime.elapsed().saturating_add(DECIDE);
-            match self.hold_all(keys, &places).await {
+            match self.hold_all(&places).await {
                 Ok(tries) => return Ok(Holding { tries, until }),
                 Err(Refused::Used(retry_after)) => return Err(LoginError::Throttled { retry_after }),
                 Err(Refused::Failed(error)) => {
-                    places.iter().for_each(|place| place.failed(&error));
+                    places.iter().for_each(|(place, _)| place.failed(&error));
                     return Err(error.into());
                 }
                 Err(Refused::Undecided(_)) if self.runtime.elapsed() >= end => return Err(late()),
@@ -81,11 +82,11 @@ impl Tries {
     }
 
     /// All of them, or none.
-    async fn hold_all(&self, keys: &[(String, Quota)], places: &[Place]) -> Result<Vec<Try>, Refused> {
+    async fn hold_all(&self, places: &[(Place, Quota)]) -> Result<Vec<Try>, Refused> {
         let mut tries = Vec::new();
-        for ((key, quota), place) in keys.iter().zip(places) {
+        for (place, quota) in places {
             let lane = place.lane();
-            let refused = match self.throttle.hold(key, quota, HOLD).await {
+            let refused = match self.throttle.hold(lane.key(), quota, HOLD).await {
                 Ok(Held::Granted(ticket)) => {
                     tries.push(Try { ticket, lane: lane.clone() });
                     continue;

@@ -75,6 +75,16 @@ pub(super) fn real_time() -> Wait {
     Arc::new(|time| Box::pin(tokio::time::sleep(time)))
 }
 
+/// Tries with longer and longer times, until the machine was quick enough to see what has to be seen within one of them.
+pub(super) async fn quick_enough<F: Future<Output = bool>>(sees: impl Fn(Duration) -> F, otherwise: &str) {
+    for time in [400, 1600, 6400].map(Duration::from_millis) {
+        if sees(time).await {
+            return;
+        }
+    }
+    panic!("{otherwise}");
+}
+
 /// The list of a port's laws, once: from it come `LAWS` and the macro that makes a test of each.
 macro_rules! laws {
     ($d:tt $(#[$doc:meta])* $macro:ident, $module:ident, $harness:ty: $($law:ident),+ $(,)?) => {

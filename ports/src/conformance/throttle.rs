@@ -1,6 +1,6 @@
 //! The laws of `Throttle`.
 
-use super::law::{Wait, laws, real_time};
+use super::law::{Wait, laws, quick_enough, real_time};
 use chatcore::policy::{Left, Quota};
 use chatcore::port::{Held, Taken, Throttle, Ticket};
 use futures_util::future::join_all;
@@ -97,12 +97,8 @@ const LONG: Duration = Duration::from_secs(600);
 pub async fn never_more_than_the_limit_in_any_window(harness: &ThrottleHarness) {
     parallel_callers(harness).await;
     nothing_at_all(harness).await;
-    for window in [400, 1600, 6400].map(Duration::from_millis) {
-        if slides(harness, window).await {
-            return;
-        }
-    }
-    panic!("of 2 in 6.4 s a third was granted within the window of the second");
+    quick_enough(|window| slides(harness, window), "of 2 in 6.4 s a third was granted within the window of the second")
+        .await;
 }
 
 async fn parallel_callers(harness: &ThrottleHarness) {
@@ -169,12 +165,8 @@ pub async fn a_take_that_was_given_back_does_not_count(harness: &ThrottleHarness
     harness.give_back("k", &second).await;
     assert_eq!(harness.granted("k", &quota).await.remaining, 0, "one was given back, though twice");
     harness.waits("k", &quota).await;
-    for gap in [400, 1600, 6400].map(Duration::from_millis) {
-        if others_count_on(harness, gap).await {
-            return;
-        }
-    }
-    panic!("of two takes the later went when the earlier was given back");
+    quick_enough(|gap| others_count_on(harness, gap), "of two takes the later went when the earlier was given back")
+        .await;
 }
 
 /// The earlier of two is given back: from then on the later is the oldest that counts. Answers whether the machine was quick
@@ -251,12 +243,11 @@ pub async fn a_held_take_counts_until_it_is_decided(harness: &ThrottleHarness) {
     harness.held("other", &quota, LONG).await;
     let nothing = Quota { limit: 0, ..quota };
     assert_eq!(harness.hold("none", &nothing, LONG).await, Held::Wait { time: LONG, undecided: false });
-    for time in [400, 1600, 6400].map(Duration::from_millis) {
-        if goes_with_its_time(harness, time).await {
-            return;
-        }
-    }
-    panic!("what was held for 6.4 s was held no longer before they were over");
+    quick_enough(
+        |time| goes_with_its_time(harness, time),
+        "what was held for 6.4 s was held no longer before they were over",
+    )
+    .await;
 }
 
 /// One that is confirmed counts on; the one beside it, which nobody decided, goes. Answers whether the machine was quick enough to see that

@@ -24,6 +24,14 @@ struct Counts {
     held: Sliding<String>,
 }
 
+impl Counts {
+    /// Takes back one of this time, held or not.
+    fn give_back(&mut self, key: &String, at: Duration) {
+        self.held.give_back(key, at);
+        self.takes.give_back(key, at);
+    }
+}
+
 impl MemoryThrottle {
     /// A throttle that has counted nothing yet.
     pub fn new(runtime: Arc<dyn Runtime>) -> Self {
@@ -43,16 +51,15 @@ impl Throttle for MemoryThrottle {
 
     async fn hold(&self, key: &str, quota: &Quota, time: Duration) -> Result<Held, BackendError> {
         let (key, now) = (key.to_owned(), self.runtime.elapsed());
-        Ok(self.counts.update(|Counts { takes, held }| {
-            while let Some(at) = held.oldest(&key).filter(|at| *at + time <= now) {
-                held.give_back(&key, at);
-                takes.give_back(&key, at);
+        Ok(self.counts.update(|counts| {
+            while let Some(at) = counts.held.oldest(&key).filter(|at| *at + time <= now) {
+                counts.give_back(&key, at);
             }
-            match takes.wait(&key, quota, now) {
-                Some(time) => Held::Wait { time, undecided: held.oldest(&key).is_some() },
+            match counts.takes.wait(&key, quota, now) {
+                Some(time) => Held::Wait { time, undecided: counts.held.oldest(&key).is_some() },
                 None => {
-                    takes.take(&key, quota, now);
-                    held.take(&key, quota, now);
+                    counts.takes.take(&key, quota, now);
+                    counts.held.take(&key, quota, now);
                     Held::Granted(ticket(now))
                 }
             }
@@ -66,10 +73,7 @@ impl Throttle for MemoryThrottle {
 
     async fn give_back(&self, key: &str, ticket: &Ticket) -> Result<(), BackendError> {
         if let Some(at) = taken_at(ticket) {
-            self.counts.update(|Counts { takes, held }| {
-                held.give_back(&key.to_owned(), at);
-                takes.give_back(&key.to_owned(), at)
-            });
+            self.counts.update(|counts| counts.give_back(&key.to_owned(), at));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use crate::conformance::StoreHarness;
 use crate::conformance::chat::{Chat, LONG, SHORT, completed, random};
+use crate::conformance::law::quick_enough;
 use chatcore::id::SessionId;
 use chatcore::policy::{Left, OutboxFull, Quota, StoreLimits};
 use chatcore::turn::{Began, NewTurn, Refusal, Started, Target};
@@ -14,12 +15,11 @@ pub async fn the_quota_counts_started_questions_exactly(harness: &StoreHarness) 
     parallel_callers(harness).await;
     what_costs_nothing(harness).await;
     what_counts(harness).await;
-    for window in [400, 1600, 6400].map(Duration::from_millis) {
-        if slides(harness, window).await {
-            return;
-        }
-    }
-    panic!("of a quota of 2 in 6.4 s a third question started within the window of the second");
+    quick_enough(
+        |window| slides(harness, window),
+        "of a quota of 2 in 6.4 s a third question started within the window of the second",
+    )
+    .await;
 }
 
 fn quota(limit: u32, window: Duration) -> Option<Quota> {
